@@ -1,0 +1,84 @@
+"""What a model eats and says: the record that travels with every checkpoint and export.
+
+Training, evaluation and live video all prepare pictures by this record and nothing else, so a model cannot be fed
+differently from how it was trained.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from emotion.errors import UserError
+from emotion.labels import EMOTIONS
+
+COLOURS = ("gray", "rgb")
+INTERPOLATIONS = ("area", "linear", "cubic")
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The input and output of a model.
+
+    Attributes:
+        height: Input height in pixels.
+        width: Input width in pixels.
+        colour: ``gray`` (one channel) or ``rgb`` (three channels, in that order).
+        crop_margin: How much of a detector's box is added on each side before the face is cut out, as a fraction of
+            the box's longer side. Negative values cut tighter than the box.
+        interpolation: ``area``, ``linear`` or ``cubic``; see :func:`emotion.faces.resize`.
+        labels: What the model's outputs mean, in order.
+    """
+
+    height: int
+    width: int
+    colour: str = "gray"
+    crop_margin: float = 0.0
+    interpolation: str = "area"
+    labels: tuple[str, ...] = EMOTIONS
+
+    def __post_init__(self) -> None:
+        if self.colour not in COLOURS:
+            raise UserError(f"contract: colour is '{self.colour}', must be one of {', '.join(COLOURS)}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise UserError(
+                f"contract: interpolation is '{self.interpolation}', must be one of {', '.join(INTERPOLATIONS)}"
+            )
+        if min(self.height, self.width) < 8:
+            raise UserError(f"contract: input is {self.height}x{self.width}, must be at least 8x8 pixels")
+        if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
+            raise UserError(f"contract: labels must be two or more different names, not {list(self.labels)}")
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.colour == "gray" else 3
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(height, width, channels)`` of one input picture."""
+        return self.height, self.width, self.channels
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Contract:
+        """Read ``contract.json``.
+
+        Raises:
+            UserError: The file is missing, is not JSON, or holds other keys than a contract's.
+        """
+        try:
+            raw: dict[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise UserError(f"{path}: no contract there; is this a run folder?") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: not valid JSON ({error}); restore it from a backup or train again") from None
+        known = {f.name for f in fields(cls)}
+        if not isinstance(raw, dict) or set(raw) - known or not {"height", "width"} <= set(raw):
+            raise UserError(f"{path}: not a contract; expected the keys {', '.join(sorted(known))}")
+        if "labels" in raw:
+            raw["labels"] = tuple(raw["labels"])
+        return cls(**raw)
