@@ -16,7 +16,7 @@ class Examples:
 
     Attributes:
         labels: int64 ``[N]``, indices into :data:`emotion.labels.EMOTIONS`.
-        hashes: ``S16`` ``[N]``: the first 16 bytes of SHA-256 over shape and decoded pixels. Equal means pixel-identical.
+        hashes: ``S16`` ``[N]``: SHA-256 over shape and decoded pixels, cut to 16 bytes. Equal means pixel-identical.
         images: uint8 ``[N, H, W]`` (grey) or ``[N, H, W, 3]`` (OpenCV's BGR), or None when the pictures are files.
         paths: str ``[N]``, or None when the pictures are in memory.
     """

@@ -1,0 +1,187 @@
+"""The thin Hydra shell that every command shares.
+
+A command is composed and validated here before Hydra makes a folder or anybody imports TensorFlow, so a mistake is
+answered at once, in one message, with exit code 2. Then Hydra runs it as usual.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, NoReturn
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from emotion import config, mistakes
+from emotion.errors import UserError
+from emotion.validation import validate
+
+INTERRUPTED, TERMINATED, WRONG = 130, 143, 2
+
+Task = Callable[[DictConfig], Any]
+
+#: At most this many of a sweep's values are composed and validated before it starts.
+_CHECKED_VALUES = 16
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for on the command line.
+
+    Attributes:
+        command: Name of the config under ``conf/``.
+        overrides: ``key=value`` arguments.
+        flags: All other arguments, such as ``--cfg job``.
+        cfg: The composed, validated config; for a sweep, that of its first job. None for ``--help`` and its kin.
+        multirun: Whether this is a sweep.
+    """
+
+    command: str
+    overrides: tuple[str, ...]
+    flags: tuple[str, ...]
+    cfg: DictConfig | None
+    multirun: bool
+
+    def with_overrides(self, *more: str) -> Request:
+        return replace(self, overrides=(*self.overrides, *more))
+
+
+def main(command: str, task: Task) -> NoReturn:
+    """Run a command that does not sweep, and exit."""
+    with exit_codes():
+        asked = request(command)
+        if asked.multirun:
+            raise UserError(f"emotion.{command} runs once; leave out -m / --multirun")
+        launch(asked, task)
+    raise AssertionError("exit_codes always exits")
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn what happens inside into a message on stderr and the process's exit code."""
+    from emotion.runs import Interrupted
+
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(WRONG)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Interrupted:
+        sys.exit(TERMINATED)
+    except BrokenPipeError:  # whoever read our output is gone, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(0)
+
+
+def request(command: str, arguments: list[str] | None = None) -> Request:
+    """Parse, compose and validate a command line (default: this process's).
+
+    Raises:
+        UserError: A wrong key, group, type or value; names it, what is allowed and the nearest match.
+    """
+    config.register()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = get_args_parser()
+    try:
+        parsed = parser.parse_args(arguments)
+    except SystemExit as stopped:  # argparse has printed what it did not understand
+        sys.exit(WRONG if stopped.code else 0)
+    overrides = tuple(parsed.overrides)
+    taken = set(overrides)
+    flags = tuple(a for a in arguments if a not in taken)
+    asked = Request(command, overrides, flags, None, bool(parsed.multirun))
+    if parsed.help or parsed.hydra_help or parsed.shell_completion:
+        return asked
+    return replace(asked, cfg=_check(asked, parsed))
+
+
+def _check(asked: Request, parsed: argparse.Namespace) -> DictConfig:
+    """Compose the config, or for a sweep its first job's and each other swept value once."""
+    directory = os.path.abspath(parsed.config_path) if parsed.config_path else str(config.CONF)  # noqa: PTH100
+    extra = [f"hydra.searchpath=[file://{os.path.abspath(parsed.config_dir)}]"] if parsed.config_dir else []  # noqa: PTH100
+    with initialize_config_dir(directory, version_base="1.3"):
+        try:
+            variants = list(islice(_variants(list(asked.overrides), asked.multirun), _CHECKED_VALUES))
+            composed = [compose(asked.command, [*extra, *variant]) for variant in variants]
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(mistakes.explain(error, asked.command, [*extra, *asked.overrides])) from None
+    passive = parsed.cfg or parsed.info
+    for cfg in composed if not passive else []:
+        validate(cfg)
+    return composed[0]
+
+
+def _variants(overrides: list[str], multirun: bool) -> Iterator[list[str]]:
+    """The first value of each swept override together, then every other value alone."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    if not multirun:
+        for override in parsed:
+            if override.is_sweep_override():
+                key, _, value = (override.input_line or "").partition("=")
+                raise UserError(f"{key}: '{value}' is several values; add -m to try each")
+        yield overrides
+        return
+    choices = [_values(override) for override in parsed]
+    first = [values[0] for values in choices]
+    yield first
+    for i, values in enumerate(choices):
+        for value in values[1:]:
+            yield [*first[:i], value, *first[i + 1 :]]
+
+
+def _values(override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    key = override.get_key_element()
+    return [f"{key}={value}" for value in islice(override.sweep_string_iterator(), _CHECKED_VALUES)] or [f"{key}="]
+
+
+def launch(asked: Request, task: Task) -> Any:
+    """Let Hydra run the task (or its sweep, or ``--help``); exceptions of a single job come out as they are."""
+    outcome: dict[str, Any] = {}
+
+    def job(cfg: DictConfig) -> Any:
+        try:
+            outcome["value"] = task(cfg)
+        except BaseException as error:  # Hydra would print its own story and exit
+            outcome["error"] = error
+        return outcome.get("value")
+
+    sys.argv = [sys.argv[0], *asked.flags, *asked.overrides]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through
+    runner = task if asked.multirun else job
+    entry = hydra.main(config_path=str(config.CONF), config_name=asked.command, version_base="1.3")(runner)
+    if asked.cfg is None:
+        _print_help(entry)
+    else:
+        entry()
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome.get("value")
+
+
+def _print_help(entry: Callable[[], Any]) -> None:
+    """Hydra's help without the schemas, which are in its groups but are nobody's choice."""
+    text = io.StringIO()
+    try:
+        with redirect_stdout(text):
+            entry()
+    finally:
+        print(re.sub(r"\bbase_\w+, ", "", text.getvalue()), end="")

@@ -1,0 +1,147 @@
+"""Turning Hydra's complaint about a command line into one sentence for each thing that is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from emotion.errors import did_you_mean
+
+
+def explain(error: Exception, command: str, overrides: list[str]) -> str:
+    """Say what is wrong with these overrides: key, value, what is allowed, the nearest match.
+
+    Call it inside the Hydra context in which composing them raised ``error``.
+    """
+    return "\n".join(_problems(command, overrides)) or _plain(error)
+
+
+def _problems(command: str, overrides: list[str]) -> Iterator[str]:
+    parser = OverridesParser.create()
+    groups = _groups()
+    choosing: list[Override] = []
+    setting: list[Override] = []
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except HydraException as error:
+            yield _unparsable(text, error)
+            continue
+        (choosing if override.get_key_element().lstrip("+~") in groups else setting).append(override)
+    usable = []
+    for override in choosing:
+        problems = list(_group_problems(override))
+        yield from problems
+        if not problems and not override.is_sweep_override():
+            usable.append(override.input_line or "")
+    base = _compose(command, usable)
+    if base is None:
+        return
+    keys = _keys(base)
+    for override in setting:
+        key = override.get_key_element()
+        if key.startswith(("+", "~", "hydra.")) or override.is_sweep_override():
+            continue
+        if key not in keys:
+            yield _unknown_key(key, keys, groups)
+            continue
+        try:
+            compose(command, [*usable, override.input_line or ""])
+        except (HydraException, OmegaConfBaseException) as error:
+            yield f"{key}: {_wrong_value(override, error)}"
+
+
+def _groups() -> set[str]:
+    loader = GlobalHydra.instance().config_loader()
+    return {g for g in loader.list_groups("") if g != "hydra"} | {
+        "hydra/launcher",
+        "hydra/sweeper",
+        "hydra/job_logging",
+    }
+
+
+def _options(group: str) -> list[str]:
+    found = GlobalHydra.instance().config_loader().get_group_options(group, ObjectType.CONFIG)
+    return [o for o in found if not o.startswith("base_")]
+
+
+def _group_problems(override: Override) -> Iterator[str]:
+    group = override.get_key_element().lstrip("+~")
+    options = _options(group)
+    values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
+    for value in values:
+        if value is not None and str(value) not in options:
+            yield f"{group}: no option '{value}'.{did_you_mean(str(value), options)} Allowed: {', '.join(options)}"
+
+
+def _unparsable(text: str, error: Exception) -> str:
+    if "=" not in text:
+        return f"'{text}': expected key=value. A flag starts with --; a value with spaces needs quotes"
+    reason = str(error).splitlines()[0]
+    key, value = text.split("=", 1)
+    return f"{key}: cannot read the value {value!r} ({reason}). Quote it twice: \"{key}='{value}'\""
+
+
+def _unknown_key(key: str, keys: set[str], groups: set[str]) -> str:
+    parent = key.rpartition(".")[0]
+    siblings = sorted(k.rpartition(".")[2] for k in keys if k.rpartition(".")[0] == parent)
+    hint = did_you_mean(key, keys | groups) or did_you_mean(key.rpartition(".")[2], keys | groups)
+    allowed = f" Allowed under {parent}: {', '.join(siblings)}" if parent and siblings else ""
+    return f"{key}: no such key.{hint}{allowed}"
+
+
+def _compose(command: str, overrides: list[str]) -> DictConfig | None:
+    try:
+        return compose(command, overrides)
+    except (HydraException, OmegaConfBaseException):
+        return None
+
+
+def _keys(cfg: DictConfig, prefix: str = "") -> set[str]:
+    found: set[str] = set()
+    for key in map(str, cfg):
+        path = f"{prefix}{key}"
+        found.add(path)
+        if not OmegaConf.is_missing(cfg, key) and not OmegaConf.is_interpolation(cfg, key):
+            value = cfg[key]
+            if isinstance(value, DictConfig) and not value._is_none():
+                found |= _keys(value, f"{path}.")
+    return found
+
+
+def _wrong_value(override: Override, error: Exception) -> str:
+    value = override.get_value_element_as_str()
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    wanted = {
+        "Integer": "a whole number",
+        "Float": "a number",
+        "Boolean": "true or false",
+        "String": "a text",
+        "list": "a list, such as [a,b]",
+    }
+    match = re.search(r"could not be converted to (\w+)", str(cause))
+    if match:
+        return f"'{value}' must be {wanted.get(match[1], match[1])}"
+    if "is not Optional" in str(cause):
+        return "null is not allowed here"
+    return f"'{value}' does not fit ({_plain(cause)})"
+
+
+def _plain(error: BaseException) -> str:
+    """The first line of an exception and of what caused it."""
+    lines = [str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__]
+    cause = error.__cause__
+    if cause is not None and str(cause).strip():
+        lines.append(str(cause).strip().splitlines()[0])
+    return ": ".join(dict.fromkeys(lines))

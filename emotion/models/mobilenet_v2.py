@@ -1,0 +1,88 @@
+"""MobileNetV2 (Sandler et al. 2018) under a new head (``model=mobilenet_v2``).
+
+The backbone is a nested model called ``backbone``: the trainer freezes it for ``frozen_epochs`` and keeps its batch
+normalisation statistics for ``batch_norm_frozen_epochs``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+from emotion.contract import Contract
+from emotion.errors import UserError
+from emotion.models import blocks
+
+#: Widths and input sizes that Keras publishes ImageNet weights for.
+ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+SIZES = (96, 128, 160, 192, 224)
+
+
+def build(
+    contract: Contract, alpha: float = 1.0, weights: str | None = "imagenet", dropout: float = 0.2
+) -> keras.Model:
+    """Build the network.
+
+    Args:
+        contract: Input shape and labels; grey pictures are repeated to three channels inside.
+        alpha: Multiplies every layer's channels.
+        weights: ``imagenet``, None for random, or the path of a weights file without top.
+        dropout: Fraction of features dropped before the dense layer.
+
+    Returns:
+        A model from uint8 ``[N, H, W, C]`` to float32 ``[N, len(labels)]``.
+
+    Raises:
+        UserError: The weights are not to be had, or do not fit ``alpha``.
+    """
+    if contract.height < 32:
+        raise UserError(f"model.input_size: {contract.height} is too small for MobileNetV2, must be at least 32")
+    inputs, x = blocks.normalised_input(contract, channels=3)
+    backbone = keras.applications.MobileNetV2(
+        input_shape=(contract.height, contract.width, 3), alpha=alpha, include_top=False, weights=None, name="backbone"
+    )
+    if weights is not None:
+        _load(backbone, _imagenet(alpha, contract.height) if weights == "imagenet" else Path(weights), alpha)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(backbone(x))
+    return keras.Model(inputs, blocks.head(x, contract, dropout), name="mobilenet_v2")
+
+
+def _imagenet(alpha: float, size: int) -> Path:
+    """The published weights for the nearest size, from Keras's own cache or the network."""
+    if alpha not in ALPHAS:
+        raise UserError(
+            f"model.alpha: there are ImageNet weights for {', '.join(map(str, ALPHAS))}, not for {alpha}. "
+            f"Choose one of these, or set model.weights=null"
+        )
+    nearest = min(SIZES, key=lambda s: abs(s - size)) if size in SIZES else 224
+    name = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{nearest}_no_top.h5"
+    cached = Path(keras.config.keras_home()) / "models" / name
+    if cached.is_file():
+        return cached
+    try:
+        return Path(
+            keras.utils.get_file(
+                name,
+                f"https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{name}",
+                cache_subdir="models",
+            )
+        )
+    except Exception as error:  # get_file raises bare Exception on network errors
+        raise UserError(
+            f"model.weights: the ImageNet weights cannot be downloaded ({str(error).splitlines()[0][:200]}). "
+            f"Put {name} into {cached.parent}, set model.weights=<its path>, or model.weights=null to start from "
+            f"random weights"
+        ) from None
+
+
+def _load(backbone: keras.Model, path: Path, alpha: float) -> None:
+    if not path.is_file():
+        raise UserError(f"model.weights: no such file '{path}'. Give imagenet, null, or the path of a weights file")
+    try:
+        backbone.load_weights(str(path))
+    except (ValueError, OSError, KeyError) as error:
+        raise UserError(
+            f"model.weights: '{path}' does not fit MobileNetV2 with alpha={alpha} and no top "
+            f"({str(error).splitlines()[0][:200]})"
+        ) from None

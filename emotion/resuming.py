@@ -1,0 +1,69 @@
+"""Going on with a run: what may change, and what would make it another run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from emotion import runs
+from emotion.errors import UserError
+from emotion.validation import validate
+
+#: What a person may change when a run goes on; everything else would make it another run.
+MAY_CHANGE = ("trainer.epochs", "trainer.patience", "trainer.threads", "trainer.bootstrap", "dataset.root",
+              "dataset.cache", "dataset.cache_dir")  # fmt: skip
+
+
+def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictConfig:
+    """The run's own config with the changes that were asked for.
+
+    Args:
+        run: The run to go on with.
+        asked: What the command line composed to; its values are taken for keys that the command line names.
+        overrides: The command line's ``key=value`` arguments.
+
+    Raises:
+        UserError: The run is running or has nothing to resume, a change is not allowed, or there is nothing left to do.
+    """
+    record = run.record()
+    if record["status"] == "running":
+        raise UserError(f"run {run.id} is running (process {record.get('pid')} on {record.get('host')}); stop it first")
+    if not (run.path / "checkpoints" / "state.npz").is_file():
+        raise UserError(
+            f"run {run.id} ({record['status']}) stopped before its first epoch ended; there is nothing to resume. "
+            f"Start it again: {record.get('command', 'python -m emotion.train')}"
+        )
+    cfg = run.config()
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key = override.get_key_element().lstrip("+~")
+        if key in ("resume", "outputs") or key.startswith("hydra"):
+            continue
+        before = OmegaConf.select(cfg, key)
+        wanted = OmegaConf.select(asked, key)
+        if key in MAY_CHANGE:
+            OmegaConf.update(cfg, key, wanted)
+        elif OmegaConf.is_dict(wanted) or wanted != before:
+            shown = getattr(before, "name", None) or before
+            raise UserError(
+                f"{key}: changing it from '{shown}' to '{override.get_value_element_as_str()}' would make run {run.id} "
+                f"another run. When resuming you may change: {', '.join(MAY_CHANGE)}. To change more, start a new run"
+            )
+    validate(cfg)
+    done = int(record.get("epoch") or 0)
+    if record["status"] == "done" and cfg.trainer.epochs <= done:
+        raise UserError(f"run {run.id} is done after {done} epochs. To train longer set trainer.epochs={2 * done}")
+    if cfg.trainer.epochs < done:
+        raise UserError(f"trainer.epochs: {cfg.trainer.epochs} is less than the {done} that run {run.id} has done")
+    return cfg
+
+
+def check_data(run: runs.Run, fingerprint: dict[str, Any]) -> None:
+    """Refuse to go on with other data than the run began with."""
+    before = run.record().get("data", {}).get("pixels")
+    if before not in (None, fingerprint["pixels"]):
+        raise UserError(
+            f"dataset.root: the data changed since run {run.id} began (fingerprint {before[:12]}, now "
+            f"{fingerprint['pixels'][:12]}). Restore it, or start a new run"
+        )

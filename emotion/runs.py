@@ -1,0 +1,326 @@
+"""Run folders: making them, finding them, and keeping their status honest.
+
+A run's id is its path below the outputs folder (``20261122-075340-299053_cnn``, or ``20261122-075341-023246_sweep/3``).
+Reading a run means reading JSON and ``.keras`` files in safe mode; nothing is unpickled and no class that its config
+names is made.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import os
+import platform
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from emotion.contract import Contract
+from emotion.errors import UserError
+
+log = logging.getLogger(__name__)
+
+STATUSES = ("running", "done", "failed", "interrupted")
+
+
+class Interrupted(BaseException):
+    """The process was asked to stop (SIGTERM)."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and its id."""
+
+    path: Path
+    id: str
+
+    def contract(self) -> Contract:
+        return Contract.load(self.path / "contract.json")
+
+    def config(self) -> DictConfig:
+        """The resolved config that the run was made with."""
+        path = self.path / "config.yaml"
+        if not path.is_file():
+            raise UserError(f"{path}: missing; this run cannot be loaded")
+        return OmegaConf.load(path)  # type: ignore[return-value]
+
+    def record(self) -> dict[str, Any]:
+        """The content of ``run.json``, with ``running`` corrected where its process is gone."""
+        record = read_json(self.path / "run.json")
+        if record.get("status") == "running" and _process_is_gone(record):
+            record["status"] = "interrupted"
+        return record
+
+    def checkpoint(self, which: str = "best") -> Path:
+        """Path of ``checkpoints/<which>.keras``.
+
+        Raises:
+            UserError: There is none; says what state the run is in and what to do.
+        """
+        path = self.path / "checkpoints" / f"{which}.keras"
+        if path.is_file():
+            return path
+        status = self.record()["status"]
+        advice = {
+            "running": "wait for its first epoch to end",
+            "interrupted": f"go on with it: python -m emotion.train resume={self.id}",
+        }.get(status, f"see {self.path / 'train.log'}")
+        raise UserError(f"run {self.id} ({status}) has no {which} checkpoint; {advice}")
+
+    def tflite(self) -> Path:
+        """Path of ``model.tflite``.
+
+        Raises:
+            UserError: The run has no export yet.
+        """
+        path = self.path / "model.tflite"
+        if path.is_file():
+            return path
+        self.checkpoint()
+        raise UserError(
+            f"run {self.id} has no model.tflite yet: it is made when training ends. "
+            f"Make it from the best checkpoint so far: python -m emotion.evaluate run={self.id} split=validation"
+        )
+
+
+# ------------------------------------------------------------------------------------------------------ JSON on disk
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that readers see the old content or the new, never a part."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically. NaN and infinities are refused: they are not JSON."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        UserError: The file is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds {type(content).__name__}, expected an object")
+    return content
+
+
+# ----------------------------------------------------------------------------------------------------------- making
+
+
+def create(folder: Path, root: Path, cfg: DictConfig) -> Run:
+    """Make a run in this folder: ``run.json`` exclusively, then ``config.yaml``.
+
+    Raises:
+        UserError: There is a run in the folder already, or it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        run = Run(folder, _id_of(folder, root))
+        with (folder / "run.json").open("x") as file:  # two processes never share a run
+            json.dump(_new_record(run, cfg), file, indent=2)
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    except FileExistsError:
+        raise UserError(f"{folder}: there is a run already; choose another folder or resume it") from None
+    except OSError as error:
+        raise UserError(f"{folder}: cannot write a run there ({error.strerror}); set outputs=... to another") from None
+    return run
+
+
+def new_folder(root: Path, name: str) -> Path:
+    """A folder name that no other run has: local time to the microsecond, then what it trains."""
+    return root / f"{datetime.now():%Y%m%d-%H%M%S-%f}_{name}"
+
+
+def update(run: Run, **fields: Any) -> None:
+    """Change some of ``run.json``'s fields, atomically."""
+    write_json(run.path / "run.json", read_json(run.path / "run.json") | fields)
+
+
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Keep the run's status honest: done at the end, interrupted or failed (with the traceback logged) otherwise."""
+    update(run, status="running", started=now(), finished=None, error=None, **_process())
+    with sigterm_raises():
+        try:
+            yield
+        except (KeyboardInterrupt, Interrupted):
+            update(run, status="interrupted", finished=now())
+            raise
+        except BaseException as error:
+            known = isinstance(error, UserError)
+            update(run, status="failed", finished=now(), error=str(error) if known else traceback.format_exc())
+            log.error("run %s failed", run.id, exc_info=True)
+            raise
+        update(run, status="done", finished=now())
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    def stop(signum: int, frame: Any) -> None:
+        raise Interrupted
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: whoever started it handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _new_record(run: Run, cfg: DictConfig) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "status": "running",
+        "created": now(),
+        "seed": cfg.seed,
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "commit": _commit(),
+        "versions": _versions(),
+        **_process(),
+    }
+
+
+def _process() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": socket.gethostname()}
+
+
+def _process_is_gone(record: dict[str, Any]) -> bool:
+    if record.get("host") != socket.gethostname() or not isinstance(record.get("pid"), int):
+        return False
+    try:
+        os.kill(record["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
+
+
+def _versions() -> dict[str, str]:
+    packages = ("emotion", "tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python", "opencv-python-headless")
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """The commit of the code, with a `+` where it was changed since; None outside a checkout."""
+    here = Path(__file__).resolve().parents[1]
+    if not (here / ".git").exists():
+        return None
+    try:
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
+        changed = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True)
+    except OSError:
+        return None
+    return commit.stdout.strip() + ("+" if changed.stdout.strip() else "") if commit.returncode == 0 else None
+
+
+# ---------------------------------------------------------------------------------------------------------- finding
+
+
+def listing(root: Path) -> list[Run]:
+    """All runs below a folder, oldest first by id."""
+    found = sorted(p.parent for p in root.glob("**/run.json")) if root.is_dir() else []
+    return [Run(path, _id_of(path, root)) for path in found]
+
+
+def resolve(run: Any, outputs: str | Path) -> Run:
+    """Find a run by id, unique prefix of an id, path of its folder, ``latest`` or ``best``.
+
+    ``latest`` is the run that was made last. ``best`` is the finished run with the highest validation macro-F1 among
+    those trained on the same data as the last finished one: scores on different data do not compare.
+
+    Raises:
+        UserError: No run, or several, answer to that name; names the nearest ids.
+    """
+    name, root = str(run), Path(outputs)
+    if (Path(name) / "run.json").is_file():
+        return Run(Path(name), _id_of(Path(name), root))
+    if (root / name / "run.json").is_file():
+        return Run(root / name, name)
+    everything = listing(root)
+    if not everything:
+        raise UserError(f"run: there are no runs under '{root}'. Train one first: python -m emotion.train")
+    if name == "latest":
+        return max(everything, key=lambda r: (r.record().get("created", ""), r.id))
+    if name == "best":
+        return _best(everything, root)
+    matches = [r for r in everything if r.id.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    ids = [r.id for r in everything]
+    if matches:
+        some = ", ".join(r.id for r in matches[:5])
+        raise UserError(f"run: '{name}' fits {len(matches)} runs ({some}{', ...' if len(matches) > 5 else ''})")
+    near = difflib.get_close_matches(name, ids, n=3, cutoff=0.3) or ids[-3:]
+    raise UserError(f"run: no run '{name}' under '{root}'. Nearest: {', '.join(near)}; also: latest, best")
+
+
+def _best(runs: list[Run], root: Path) -> Run:
+    finished = []
+    for run in runs:
+        try:
+            record = run.record()
+        except UserError:
+            continue
+        score = (record.get("scores") or {}).get("validation", {}).get("macro_f1")
+        if record.get("status") == "done" and score is not None:
+            finished.append((record, score, run))
+    if not finished:
+        raise UserError(f"run: no run under '{root}' is finished, so none is best. Try run=latest")
+    latest = max(finished, key=lambda f: (f[0].get("created", ""), f[2].id))
+    same_data = [f for f in finished if f[0].get("data", {}).get("pixels") == latest[0].get("data", {}).get("pixels")]
+    return max(same_data, key=lambda f: f[1])[2]
+
+
+def _id_of(path: Path, root: Path) -> str:
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return path.resolve().name

@@ -1,0 +1,165 @@
+"""Sweeps: ``python -m emotion.train -m model=cnn,mobilenet_v2 seed=range(3)``.
+
+Hydra expands the sweep and launches the jobs; each job is a child process of its own, because TensorFlow in one process
+grows with every model it trains. The process that launches them never imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from emotion import cli, runs
+from emotion.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def run(asked: cli.Request) -> None:
+    """Launch all jobs, print a table of them, and exit with 1 if one failed.
+
+    Raises:
+        UserError: The sweep's folder holds jobs already and ``resume=true`` was not said.
+    """
+    assert asked.cfg is not None
+    resume = asked.cfg.resume
+    if resume not in (None, True, False):
+        raise UserError(f"resume: '{resume}' with -m must be true (skip what is done in hydra.sweep.dir) or left out")
+    given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.sweep.dir=")]
+    root = Path(asked.cfg.outputs)
+    folder = Path(given[-1]) if given else runs.new_folder(root, "sweep")
+    if resume and not given:
+        raise UserError("resume: say which sweep to go on with: hydra.sweep.dir=<its folder>")
+    if runs.listing(folder) and not resume:
+        raise UserError(f"hydra.sweep.dir: there are runs in '{folder}' already; add resume=true to go on with them")
+    if not given:
+        asked = asked.with_overrides(f"hydra.sweep.dir='{folder}'")
+    try:
+        cli.launch(asked, job)
+    except JobFailedError:
+        pass  # the table tells
+    finally:
+        failed = summarise(folder)
+    if failed:
+        sys.exit(1)
+
+
+class JobFailedError(Exception):
+    """A job of a sweep ended without being done; its own log and ``run.json`` say why."""
+
+
+def job(cfg: DictConfig) -> float | None:
+    """Train one job of a sweep in a child process; return its objective."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    resume = bool(cfg.resume)
+    cfg = OmegaConf.merge(cfg, {"resume": None})  # type: ignore[assignment]
+    number = HydraConfig.get().job.num
+    overrides = ", ".join(HydraConfig.get().overrides.task) or "defaults"
+    if resume and (folder / "run.json").is_file():
+        run = runs.resolve(folder, cfg.outputs)
+        if _resolved(run.config()) != _resolved(cfg):
+            raise JobFailedError(f"{folder}: was made with another config; choose another hydra.sweep.dir")
+        if run.record()["status"] == "done":
+            log.warning("job %s (%s): done already", number, overrides)
+            return _objective(run)
+        run_again(run)
+    else:
+        run = runs.create(folder, Path(cfg.outputs), cfg)
+    log.warning("job %s (%s)", number, overrides)
+    in_child(run)
+    return _objective(run)
+
+
+def run_again(run: runs.Run) -> None:
+    """Nothing to prepare where there is a state to resume from; otherwise the job starts anew in its folder."""
+    runs.update(run, status="running", error=None, **({} if has_state(run) else {"epoch": None}))
+
+
+def has_state(run: runs.Run) -> bool:
+    return (run.path / "checkpoints" / "state.npz").is_file()
+
+
+def in_child(run: runs.Run) -> None:
+    """Train a run that has been created in a process of its own, and wait for it.
+
+    Raises:
+        JobFailedError: It did not end well. A child that was killed leaves no word: the record is completed here.
+        KeyboardInterrupt, runs.Interrupted: This process was asked to stop; so was the child.
+    """
+    child = subprocess.Popen([sys.executable, "-m", "emotion.job", str(run.path), run.id])
+    try:
+        with runs.sigterm_raises():
+            code = child.wait()
+    except BaseException:
+        child.send_signal(signal.SIGTERM)
+        child.wait()
+        raise
+    if code == 0:
+        return
+    record = runs.read_json(run.path / "run.json")
+    if record["status"] == "running":
+        how = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        runs.update(run, status="failed", finished=runs.now(), error=f"the process was {how}")
+    if code in (cli.INTERRUPTED, -signal.SIGINT):
+        raise KeyboardInterrupt
+    raise JobFailedError(f"run {run.id}: see {run.path / 'train.log'}")
+
+
+def summarise(folder: Path) -> int:
+    """Print a table of a sweep's jobs; return how many are not done."""
+    jobs = sorted(runs.listing(folder), key=lambda r: (len(r.path.name), r.path.name))
+    if not jobs:
+        return 0
+    table = Table(title=f"{folder}", title_justify="left")
+    for column in ("job", "overrides", "status", "objective", "test accuracy", "test macro-F1", "minutes"):
+        table.add_column(column, justify="left" if column in ("job", "overrides", "status") else "right")
+    failed = []
+    for each in jobs:
+        record = each.record()
+        if record["status"] != "done":
+            failed.append((each, record))
+        table.add_row(each.path.name, _overrides(each), *_cells(record))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
+    for each, record in failed:
+        last = (record.get("error") or record["status"]).strip().splitlines()[-1]
+        console.print(f"job {each.path.name}: {last}  (see {each.path / 'train.log'})", markup=False)
+    console.print(f"compare: tensorboard --logdir {folder}", markup=False)
+    return len(failed)
+
+
+def _cells(record: dict[str, Any]) -> list[str]:
+    objective = (record.get("objective") or {}).get("value")
+    test = (record.get("scores") or {}).get("test", {})
+    seconds = record.get("training_seconds")
+    return [
+        record["status"],
+        "" if objective is None else f"{objective:.4f}",
+        "" if test.get("accuracy") is None else f"{100 * test['accuracy']:.1f} %",
+        "" if test.get("macro_f1") is None else f"{100 * test['macro_f1']:.1f} %",
+        "" if seconds is None else f"{seconds / 60:.1f}",
+    ]
+
+
+def _overrides(run: runs.Run) -> str:
+    path = run.path / ".hydra" / "overrides.yaml"
+    return ", ".join(str(o) for o in OmegaConf.load(path)) if path.is_file() else ""
+
+
+def _objective(run: runs.Run) -> float | None:
+    return (run.record().get("objective") or {}).get("value")
+
+
+def _resolved(cfg: DictConfig) -> Any:
+    return OmegaConf.to_container(cfg, resolve=True)

@@ -1,0 +1,114 @@
+"""Train a model: ``python -m emotion.train model=cnn dataset=fer2013 dataset.root=data/fer2013``.
+
+``train(cfg)`` is a plain function; ``main`` is the command round it, which also resumes and sweeps. Nothing here
+imports TensorFlow until the command is known to be right.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from emotion import cli, resuming, runs, sweep
+
+log = logging.getLogger("emotion.train")  # __name__ is "__main__" under python -m
+
+
+def train(cfg: DictConfig, folder: Path | None = None) -> dict[str, Any]:
+    """Train, evaluate and export one model.
+
+    Args:
+        cfg: The composed and validated config of ``conf/train.yaml``.
+        folder: Where the run goes; default a new folder below ``cfg.outputs``.
+
+    Returns:
+        ``{"run": id, "objective": best monitored value, "scores": {split: scores}}``.
+
+    Raises:
+        UserError: Something in the config, the data or the machine that a person can put right.
+    """
+    folder = folder or runs.new_folder(Path(cfg.outputs), cfg.model.get("name", "model"))
+    return work(cfg, runs.create(folder, Path(cfg.outputs), cfg))
+
+
+def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]:
+    """Do a run's work, or what is left of it, and keep its record."""
+    with runs.recorded(run):
+        log.info("run %s", run.id)
+        from emotion import evaluate, litert
+        from emotion.data import sources
+        from emotion.models.build import contract_of
+        from emotion.training import board, environment, fit, state
+
+        environment.set_up(cfg.trainer, cfg.seed)
+        contract = contract_of(cfg.model, cfg.dataset.crop_margin)
+        contract.save(run.path / "contract.json")
+        saved = state.load(run.path / "checkpoints" / "state.npz") if resume else None
+        splits = sources.load(cfg.dataset)
+        resuming.check_data(run, splits.fingerprint)
+        runs.update(run, data=splits.fingerprint, unreadable=[list(u) for u in splits.unreadable])
+        for note in splits.notes:
+            log.info("%s", note)
+        counts = ", ".join(f"{len(splits[s]):,} {s}" for s in ("train", "validation", "test"))
+        log.info("data %s: %s", splits.fingerprint["pixels"][:12], counts)
+
+        fitted = fit.fit(cfg, run, splits, contract, saved)
+        progress = fitted.progress
+        runs.update(
+            run,
+            parameters=fitted.parameters,
+            training_seconds=round(progress.seconds, 1),
+            stopped_early=fitted.stopped_early,
+            objective={"name": cfg.trainer.monitor, "value": progress.best, "epoch": progress.best_epoch},
+        )
+
+        model = evaluate.load(run.checkpoint())
+        scores, predictions = {}, {}
+        for split in ("validation", "test"):  # the test split is read here for the first time
+            scores[split], predictions[split] = evaluate.score_split(
+                model, run, cfg.dataset, splits, split, cfg.trainer, splits
+            )
+        evaluate.write(run, run.path, scores, predictions, splits.fingerprint)
+        board.write_scores(run, scores, progress.best_epoch)
+        some = fit.open_store(cfg, splits, "validation", contract)
+        pictures = some.read(np.arange(min(64, len(splits.validation))))
+        log.info("model.tflite equals the checkpoint within %.1e", litert.export(run, pictures))
+        log.info("%s", evaluate.summary(run, "test", scores["test"]))
+    log.info("done: %s", run.path)
+    return {"run": run.id, "objective": progress.best, "scores": scores}
+
+
+def job(cfg: DictConfig) -> float | None:
+    """One Hydra job of a single run; sweeps go through :mod:`emotion.sweep`."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if cfg.resume is not None:
+        run = runs.resolve(cfg.resume, cfg.outputs)
+        cfg = resuming.config_of(run, cfg, list(HydraConfig.get().overrides.task))
+        result = work(cfg, run, resume=True)
+    else:
+        result = train(cfg, folder)
+    return result["objective"]
+
+
+def main() -> None:
+    with cli.exit_codes():
+        asked = cli.request("train")
+        if asked.cfg is None:
+            cli.launch(asked, job)
+        elif asked.multirun:
+            sweep.run(asked)
+        elif asked.cfg.resume is not None:
+            run = runs.resolve(asked.cfg.resume, asked.cfg.outputs)
+            resuming.config_of(run, asked.cfg, list(asked.overrides))
+            cli.launch(asked.with_overrides(f"hydra.run.dir='{run.path}'", "hydra.output_subdir=null"), job)
+        else:
+            cli.launch(asked, job)
+
+
+if __name__ == "__main__":
+    main()

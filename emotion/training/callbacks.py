@@ -1,0 +1,141 @@
+"""What happens at the end of each epoch: averaged weights, the best checkpoint, the state to resume from."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+from omegaconf import DictConfig
+
+from emotion import runs
+from emotion.errors import UserError
+from emotion.training import state
+
+COLUMNS = (
+    "epoch", "loss", "accuracy", "macro_f1", "val_loss", "val_accuracy", "val_macro_f1", "learning_rate", "seconds",
+)  # fmt: skip
+
+#: How many steps apart the loss is checked for NaN: reading it waits for the device.
+_CHECK_EVERY = 10
+
+
+class AveragedWeights(keras.callbacks.Callback):
+    """Validate with the exponential moving average of the weights (Polyak and Juditsky 1992), then train on."""
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.raw = [keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables]
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self.averaged = [keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables]
+        for variable, value in zip(self.model.trainable_variables, self.raw, strict=True):
+            variable.assign(value)
+
+    def values(self, model: keras.Model) -> list[Any]:
+        """The model's weights as validated: averages where there are any, else (batch norm statistics) as they are."""
+        averaged = {id(v): value for v, value in zip(model.trainable_variables, self.averaged, strict=True)}
+        return [averaged[id(w)] if id(w) in averaged else keras.ops.convert_to_numpy(w) for w in model.weights]
+
+
+class Keeper(keras.callbacks.Callback):
+    """Keep the best checkpoint, the history, the state to resume from; stop when nothing gets better.
+
+    Args:
+        run: Where the files go.
+        trainer: The trainer config.
+        progress: Where the run stands; changed in place.
+        twin: The same network in float32 without an optimizer: what is saved as ``.keras``.
+        averaged: Holds the weights to save instead of the model's own, or None.
+    """
+
+    def __init__(
+        self,
+        run: runs.Run,
+        trainer: DictConfig,
+        progress: state.Progress,
+        twin: keras.Model,
+        averaged: AveragedWeights | None,
+    ) -> None:
+        super().__init__()
+        self.run, self.trainer, self.progress, self.twin, self.averaged = run, trainer, progress, twin, averaged
+        self.checkpoints = run.path / "checkpoints"
+        self.checkpoints.mkdir(exist_ok=True)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.began = time.perf_counter()
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch % _CHECK_EVERY == 0:
+            self._refuse_nan(float(logs["loss"]), f"step {batch + 1} of epoch {self.epoch + 1}")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._refuse_nan(logs["loss"], f"epoch {epoch + 1}")
+        self._refuse_nan(logs["val_loss"], f"the validation after epoch {epoch + 1}")
+        seconds = time.perf_counter() - self.began
+        row = {k: float(logs[k]) for k in COLUMNS if k in logs}
+        row |= {"epoch": epoch + 1, "learning_rate": self._learning_rate(), "seconds": round(seconds, 2)}
+        progress = self.progress
+        progress.history.append({k: row[k] for k in COLUMNS})
+        progress.epoch = epoch + 1
+        progress.seconds += seconds
+        try:
+            self._save_checkpoints(better := self._is_better(row[self.trainer.monitor]))
+            if better:
+                progress.best, progress.best_epoch, progress.wait = row[self.trainer.monitor], epoch + 1, 0
+            else:
+                progress.wait += 1
+            state.save(self.checkpoints / "state.npz", progress, self.model)
+            write_history(self.run.path / "history.csv", progress.history)
+            runs.update(self.run, epoch=progress.epoch, best_epoch=progress.best_epoch, best=progress.best)
+        except OSError as error:
+            raise UserError(
+                f"{error.filename or self.checkpoints}: cannot write after epoch {epoch + 1} ({error.strerror}). "
+                f"The files of the epoch before are whole; make room and run: "
+                f"python -m emotion.train resume={self.run.id}"
+            ) from None
+        if self.trainer.patience is not None and progress.wait >= self.trainer.patience:
+            self.model.stop_training = True
+
+    def _save_checkpoints(self, better: bool) -> None:
+        values = self.averaged.values(self.model) if self.averaged else self.model.get_weights()
+        self.twin.set_weights(values)
+        last = self.checkpoints / "last.keras"
+        with state.replacing(last) as temporary:
+            self.twin.save(temporary)
+        if better:
+            with state.replacing(self.checkpoints / "best.keras") as temporary:
+                shutil.copyfile(last, temporary)
+
+    def _is_better(self, value: float) -> bool:
+        best = self.progress.best
+        if best is None:
+            return True
+        gain = best - value if self.trainer.monitor == "val_loss" else value - best
+        return gain > self.trainer.min_delta
+
+    def _learning_rate(self) -> float:
+        return float(self.model.optimizer.learning_rate)
+
+    def _refuse_nan(self, loss: float, when: str) -> None:
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss became {loss} in {when}, at learning rate {self._learning_rate():.3g}. "
+                f"Lower trainer.learning_rate ({self.trainer.learning_rate:g}), "
+                f"raise trainer.warmup_epochs or set trainer.clip_norm=1"
+            )
+
+
+def write_history(path: Path, rows: list[dict[str, float]]) -> None:
+    """Write ``history.csv``: one line an epoch."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    runs.write_text(path, text.getvalue())

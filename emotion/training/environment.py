@@ -1,0 +1,35 @@
+"""Setting TensorFlow up as a run's config asks: threads, precision, determinism, devices."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import keras
+import tensorflow as tf
+from omegaconf import DictConfig
+
+
+def set_up(trainer: DictConfig, seed: int) -> None:
+    """Prepare this process for one run. Call it before any model is built."""
+    keras.backend.clear_session()  # first: it resets the precision policy
+    if trainer.threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(trainer.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(trainer.threads)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}[trainer.precision]
+    keras.config.set_dtype_policy(policy)
+    keras.utils.set_random_seed(seed)
+    if trainer.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def strategy_scope(name: str) -> AbstractContextManager[object]:
+    """The scope in which a model and its optimizer are made."""
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy(tf.config.list_logical_devices("GPU") or _logical_cpus()).scope()
+    return nullcontext()
+
+
+def _logical_cpus() -> list[str]:
+    return [device.name for device in tf.config.list_logical_devices("CPU")]
