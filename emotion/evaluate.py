@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import cli, runs
+from emotion import cli, logs, runs
 from emotion.data.examples import SPLITS, Splits
 from emotion.errors import UserError
 
@@ -49,6 +49,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     record, made_with = run.record(), run.config()
     own_data = cfg.dataset is None
     dataset = made_with.dataset if own_data else cfg.dataset
+    logs.import_tensorflow()
     from emotion.data import sources
 
     splits = sources.load(dataset)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import tempfile
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import tensorflow as tf
 from emotion import runs
 from emotion.errors import UserError
 from emotion.live.classifier import Classifier
+from emotion.logs import quiet_stderr
 from emotion.predict import predict
 from emotion.training import state
 
@@ -49,7 +49,8 @@ def export(run: runs.Run, pictures: np.ndarray) -> float:
     with state.replacing(run.path / "model.tflite") as temporary:
         temporary.write_bytes(_convert(model))
         # The classifier takes pictures as OpenCV gives them, so this compares all of the live path.
-        exported = Classifier(temporary, contract).classify(list(pictures[..., ::-1]))
+        with quiet_stderr():
+            exported = Classifier(temporary, contract).classify(list(pictures[..., ::-1]))
         difference = float(np.abs(exported - predict(model, pictures)).max())
         if not difference <= TOLERANCE:
             raise UserError(f"run {run.id}: the LiteRT export differs from its checkpoint by {difference:.2g}")
@@ -65,22 +66,8 @@ def _convert(model: keras.Model) -> bytes:
         signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="image")]
         archive.add_endpoint("serve", lambda image: model(image, training=False), signature)
         archive.write_out(folder, verbose=False)
-        with _quiet_stderr():
+        with quiet_stderr():
             return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
-
-
-class _quiet_stderr:  # noqa: N801 - used like a function
-    """Hide what the converter's C++ code prints; its errors come as exceptions."""
-
-    def __enter__(self) -> None:
-        self.kept = os.dup(2)
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 2)
-        os.close(null)
-
-    def __exit__(self, *error: object) -> None:
-        os.dup2(self.kept, 2)
-        os.close(self.kept)
 
 
 def sha256(path: Path) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +31,24 @@ def set_up(path: Path) -> None:
     file.setFormatter(logging.Formatter(STAMPED))
     logging.basicConfig(level=logging.WARNING, handlers=[terminal, file])
     logging.getLogger("emotion").setLevel(logging.INFO)
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Hide what C++ libraries print to stderr past Python; their errors still come as exceptions."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without its notices about CPU features, which no log level keeps off the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with quiet_stderr():
+        import tensorflow  # noqa: F401

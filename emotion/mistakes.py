@@ -126,13 +126,14 @@ def _wrong_value(override: Override, error: Exception) -> str:
     wanted = {
         "Integer": "a whole number",
         "Float": "a number",
-        "Boolean": "true or false",
         "String": "a text",
         "list": "a list, such as [a,b]",
     }
     match = re.search(r"could not be converted to (\w+)", str(cause))
     if match:
         return f"'{value}' must be {wanted.get(match[1], match[1])}"
+    if "is not a valid bool" in str(cause):
+        return f"'{value}' must be true or false"
     if "is not Optional" in str(cause):
         return "null is not allowed here"
     return f"'{value}' does not fit ({_plain(cause)})"

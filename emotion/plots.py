@@ -255,7 +255,7 @@ def history(
             _panel(axes, heading, panel, epochs, columns, monitor, best_epoch)
         bottom = grid[-1, 0]
         bottom.set_xlabel("epoch")
-        bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
+        bottom.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         margin = max(0.03 * np.ptp(epochs), 0.5)
         bottom.set_xlim(epochs.min() - margin, epochs.max() + margin)
         _heading(figure, title, _best_note(epochs, columns, monitor, best_epoch))

@@ -27,6 +27,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from emotion.contract import Contract
@@ -214,11 +215,18 @@ def _new_record(run: Run, cfg: DictConfig) -> dict[str, Any]:
         "status": "running",
         "created": now(),
         "seed": cfg.seed,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": _command(),
         "commit": _commit(),
         "versions": _versions(),
         **_process(),
     }
+
+
+def _command() -> str:
+    """What a person types to make this run: a sweep's job names its own overrides."""
+    if HydraConfig.initialized():
+        return shlex.join(["python", "-m", "emotion.train", *HydraConfig.get().overrides.task])
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def _process() -> dict[str, Any]:
@@ -323,4 +331,4 @@ def _id_of(path: Path, root: Path) -> str:
     try:
         return path.resolve().relative_to(root.resolve()).as_posix()
     except ValueError:
-        return path.resolve().name
+        return "/".join(path.resolve().parts[-2:])  # outside the outputs folder: `<sweep>/<job>`

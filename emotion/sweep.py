@@ -120,14 +120,14 @@ def summarise(folder: Path) -> int:
     if not jobs:
         return 0
     table = Table(title=f"{folder}", title_justify="left")
-    for column in ("job", "overrides", "status", "objective", "test accuracy", "test macro-F1", "minutes"):
-        table.add_column(column, justify="left" if column in ("job", "overrides", "status") else "right")
+    for column in ("job", "swept", "status", "objective", "test accuracy", "test macro-F1", "minutes"):
+        table.add_column(column, justify="left" if column in ("job", "swept", "status") else "right")
     failed = []
-    for each in jobs:
+    for each, swept in zip(jobs, _swept(jobs), strict=True):
         record = each.record()
         if record["status"] != "done":
             failed.append((each, record))
-        table.add_row(each.path.name, _overrides(each), *_cells(record))
+        table.add_row(each.path.name, swept, *_cells(record))
     console = Console()
     if not console.is_terminal:
         console.width = 160
@@ -152,9 +152,16 @@ def _cells(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def _overrides(run: runs.Run) -> str:
+def _swept(jobs: list[runs.Run]) -> list[str]:
+    """Of each job's overrides, those in which it differs from another."""
+    given = [_overrides(job) for job in jobs]
+    common = set.intersection(*(set(g) for g in given))
+    return [", ".join(o for o in g if o not in common) for g in given]
+
+
+def _overrides(run: runs.Run) -> list[str]:
     path = run.path / ".hydra" / "overrides.yaml"
-    return ", ".join(str(o) for o in OmegaConf.load(path)) if path.is_file() else ""
+    return [str(o) for o in OmegaConf.load(path)] if path.is_file() else []
 
 
 def _objective(run: runs.Run) -> float | None:

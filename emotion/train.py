@@ -14,7 +14,7 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from emotion import cli, resuming, runs, sweep
+from emotion import cli, logs, resuming, runs, sweep
 
 log = logging.getLogger("emotion.train")  # __name__ is "__main__" under python -m
 
@@ -40,6 +40,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
     """Do a run's work, or what is left of it, and keep its record."""
     with runs.recorded(run):
         log.info("run %s", run.id)
+        logs.import_tensorflow()
         from emotion import evaluate, litert
         from emotion.data import sources
         from emotion.models.build import contract_of

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from omegaconf import DictConfig
+
+from emotion import config, runs
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The tests run side by side on few cores; waiting threads that spin would take turns from those that work.
@@ -28,3 +37,42 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     """Keep parsed and decoded data out of the home folder; one folder serves the whole session."""
     folder = tmp_path_factory.getbasetemp() / "emotion-cache"
     monkeypatch.setenv("EMOTION_CACHE", str(folder))
+
+
+def compose(command: str, *overrides: str) -> DictConfig:
+    """The real config of a command, with overrides."""
+    config.register()
+    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        return hydra_compose(command, list(overrides))
+
+
+#: A training that takes seconds: few drawn faces, a tiny network.
+TINY = (
+    "dataset.per_emotion=40",
+    "dataset.image_size=48",
+    "dataset.noise=0.3",
+    "model.stages=[8,16]",
+    "trainer.epochs=2",
+    "trainer.batch_size=32",
+    "trainer.bootstrap=50",
+)
+
+
+def emotion(
+    module: str, *arguments: str, cwd: Path, check: bool = True, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run one of our commands as a person would, in a process of its own."""
+    line = [sys.executable, "-m", f"emotion.{module}", *arguments]
+    done = subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=500, check=False, **options)
+    if check:
+        assert done.returncode == 0, f"{shlex.join(line)}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
+    """A finished run on drawn faces, shared by the tests of one worker; do not change it."""
+    folder = tmp_path_factory.mktemp("trained")
+    environment = os.environ | {"EMOTION_CACHE": str(tmp_path_factory.getbasetemp() / "emotion-cache")}
+    emotion("train", *TINY, f"outputs={folder}", cwd=folder, env=environment)
+    return runs.resolve("latest", folder)

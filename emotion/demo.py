@@ -1,0 +1,74 @@
+"""Everything once, on drawn faces: train, evaluate, label a video: ``python -m emotion.demo`` (``make demo``)."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from emotion import cli, runs
+from emotion.errors import UserError
+
+_OUTPUTS = Path("outputs")
+
+
+def demo() -> None:
+    """Run the commands that a person would type, and say what they left.
+
+    Raises:
+        UserError: One of the commands failed; it has said why.
+    """
+    began = time.perf_counter()
+    folder = runs.new_folder(_OUTPUTS, "demo")
+    video, labelled, log = folder / "faces.mp4", folder / "labelled.mp4", folder / "faces.jsonl"
+    step("train a small network on drawn faces")
+    command("emotion.train", "experiment=quickstart", f"hydra.run.dir={folder}")
+    step("evaluate it")
+    command("emotion.evaluate", f"run={folder}")
+    step("draw a video and label its faces")
+    from emotion.data import synthetic
+
+    synthetic.video(video)
+    command("emotion.live", f"run={folder}", f"source={video}", "display=none", f"save={labelled}", f"log={log}")
+    print(f"""
+Made in {(time.perf_counter() - began) / 60:.1f} minutes:
+  {folder}/               the run: checkpoints, model.tflite, metrics, config
+  {folder}/report.md      its scores, with plots
+  {labelled}   the video with boxes and labels
+  {log}     one line a face a frame
+The faces are drawn. They show how the tool works, and nothing about real faces.
+
+Try next:
+  {python()} -m emotion.train dataset=fer2013 dataset.root=<folder with fer2013.csv> experiment=fer2013_quick
+  {python()} -m emotion.live run={folder.name} source=0 display=window
+  {Path(sys.executable).parent / "tensorboard"} --logdir {_OUTPUTS}""")
+
+
+def step(what: str) -> None:
+    print(f"\n== {what}", flush=True)
+
+
+def command(module: str, *arguments: str) -> None:
+    """Run one of our commands as a person would, and stop where it fails."""
+    line = [sys.executable, "-m", module, *arguments]
+    print(f"$ {python()} {shlex.join(line[1:])}", flush=True)
+    code = subprocess.run(line, check=False).returncode
+    if code:
+        raise UserError(f"python -m {module} ended with exit code {code}; its message is above")
+
+
+def python() -> str:
+    """This interpreter as a person in this folder would call it."""
+    here, used = Path.cwd(), Path(sys.executable)
+    return str(used.relative_to(here)) if used.is_relative_to(here) else str(used)
+
+
+def main() -> None:
+    with cli.exit_codes():
+        demo()
+
+
+if __name__ == "__main__":
+    main()

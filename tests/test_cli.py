@@ -1,0 +1,149 @@
+"""What a person gets for what they type, before TensorFlow is imported."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emotion import cli
+from emotion.errors import UserError
+from tests.conftest import emotion
+
+
+def refused(*arguments: str, command: str = "train") -> str:
+    with pytest.raises(UserError) as caught:
+        cli.request(command, list(arguments))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["trainer.epohs=3"], ["trainer.epohs", "'trainer.epochs'", "Allowed under trainer:"]),
+        (["datset=fer2013"], ["datset", "'dataset'"]),
+        (["sed=3"], ["sed", "'seed'"]),
+        (["dataset=fer2014"], ["dataset: no option 'fer2014'", "'fer2013'", "folder", "synthetic"]),
+        (["experiment=quikstart"], ["experiment", "'quickstart'"]),
+        (["trainer.epochs=ten"], ["trainer.epochs", "'ten'", "whole number"]),
+        (["trainer.epochs=1.5"], ["trainer.epochs", "'1.5'", "whole number"]),
+        (["trainer.epochs=null"], ["trainer.epochs", "null"]),
+        (["trainer.learning_rate=fast"], ["trainer.learning_rate", "'fast'", "a number"]),
+        (["trainer.deterministic=maybe"], ["trainer.deterministic", "'maybe'", "true or false"]),
+        (["trainer.epochs=0"], ["trainer.epochs", "0", "from 1 to"]),
+        (["trainer.precision=bf16"], ["trainer.precision", "'bf16'", "float32", "'bfloat16'"]),
+        (["model.colour=grey"], ["model.colour", "'grey'", "gray, rgb"]),
+        (["+trainer.foo=1"], ["trainer.foo: no such key", "Allowed here"]),
+        (["+trainer.epohs=1"], ["trainer.epohs", "Did you mean 'epochs'"]),
+        (["+extra.key=1"], ["extra"]),
+        (["dataset=fer2013"], ["dataset.root", "Set dataset.root="]),
+        (["seed=1,2"], ["seed", "'1,2'", "-m"]),
+        (["model=cnn,mobilenet_v2"], ["model", "-m"]),
+        (["seed=range(3)"], ["seed", "-m"]),
+        (["dataset.root=a=b"], ["dataset.root", "Quote"]),
+        (["trainer.epochs"], ["'trainer.epochs'", "key=value"]),
+        (["trainer.class_weight=balaned"], ["trainer.class_weight", "'balanced'"]),
+        (["trainer.class_weight={angry: 2, hapy: 1}"], ["trainer.class_weight.hapy", "'happy'", "no weight for"]),
+        (["augmentation.ops=[{flipp: {probability: 1}}]"], ["augmentation.ops[0]", "'flip'", "rotate"]),
+        (["augmentation.ops=[{flip: {prob: 1}}]"], ["augmentation.ops[0].flip", "'prob'", "probability"]),
+        (["augmentation.ops=[{scale: {low: 2, high: 1}}]"], ["augmentation.ops[0].scale", "low"]),
+        (["augmentation.ops=[flip]"], ["augmentation.ops[0]"]),
+        (["trainer.warmup_epochs=50"], ["trainer.warmup_epochs", "trainer.epochs=30"]),
+        (["model=mobilenet_v2", "trainer.epochs=2"], ["model.frozen_epochs", "trainer.epochs=2"]),
+        (["model.stages=[8,8,8,8,8,8]"], ["model.stages", "2x2"]),
+        (["trainer.precision=float16", "trainer.strategy=mirrored"], ["trainer.precision", "bfloat16"]),
+        (["hydra.run.dirr=x"], ["hydra.run.dirr"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_value_and_cure(arguments: list[str], parts: list[str]) -> None:
+    message = refused(*arguments)
+    for part in parts:
+        assert part in message
+
+
+def test_every_mistake_in_a_command_is_named_at_once() -> None:
+    message = refused("trainer=x", "model=cnm", "trainer.epohs=3")
+    assert "trainer: no option 'x'" in message
+    assert "model: no option 'cnm'" in message
+    message = refused("trainer.epochs=0", "model.dropout=2")
+    assert "trainer.epochs" in message
+    assert "model.dropout" in message
+
+
+def test_a_sweep_is_checked_value_by_value() -> None:
+    assert "model: no option 'cnm'" in refused("-m", "model=cnn,cnm", "seed=range(3)")
+    assert "trainer.epochs: -1" in refused("-m", "trainer.epochs=5,-1")
+    asked = cli.request("train", ["-m", "model=cnn,mobilenet_v2", "seed=range(3)"])
+    assert asked.multirun
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1, max_size=12))
+def test_no_value_ends_in_a_traceback(text: str) -> None:
+    try:
+        cli.request("train", [f"trainer.optimizer={text}"])
+    except UserError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--cfg", "job"], ["trainer.epohs=3"], ["trainer.epochs=0"], ["dataset=fer2013"], ["resume=nothing"]],
+)
+def test_answers_come_without_tensorflow(arguments: list[str], tmp_path: Path) -> None:
+    script = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print('heavy:', sorted({'tensorflow', 'keras', 'cv2', 'sklearn', 'matplotlib'}"
+        " & set(sys.modules)), file=sys.stderr))\n"
+        "from emotion.train import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    wrong = not arguments[0].startswith("--")
+    assert done.returncode == (2 if wrong else 0), done.stderr
+    assert "heavy: []" in done.stderr
+    assert "Traceback" not in done.stderr
+    if wrong:
+        assert done.stderr.startswith("error: ")
+        assert not list(tmp_path.iterdir()), "a refused command leaves nothing behind"
+
+
+@pytest.mark.parametrize("module", ["train", "evaluate", "live"])
+def test_help_shows_examples_groups_and_values(module: str, tmp_path: Path) -> None:
+    text = emotion(module, "--help", cwd=tmp_path).stdout
+    assert f"python -m emotion.{module}" in text
+    assert "outputs: outputs" in text
+    assert "base_" not in text
+
+
+@pytest.mark.parametrize("module", ["evaluate", "live"])
+def test_a_missing_run_names_what_to_do(module: str, tmp_path: Path) -> None:
+    done = emotion(module, "run=latest", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "there are no runs under 'outputs'" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = emotion(module, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "run: no value given" in done.stderr
+
+
+def test_a_users_own_config_folder_is_found(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nseed: 7\n")
+    asked = cli.request("train", ["--config-dir", str(tmp_path), "experiment=mine"])
+    assert asked.cfg is not None
+    assert asked.cfg.seed == 7
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pipe that closes")
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m emotion.train --help | head -1"
+    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,42 @@
+"""Every config that ships composes, fits its schema, and says what its values mean."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from emotion import config
+from emotion.data import augment  # noqa: F401 - the table below must not drift from what is implemented
+from emotion.validation import validate
+from tests.conftest import compose
+
+_OPTIONS = {
+    group: sorted(p.stem for p in (config.CONF / group).glob("*.yaml"))
+    for group in ("dataset", "augmentation", "model", "trainer", "experiment")
+}
+
+
+@pytest.mark.parametrize(("group", "option"), [(g, o) for g, options in _OPTIONS.items() for o in options])
+def test_each_option_composes_and_validates(group: str, option: str) -> None:
+    validate(compose("train", f"{group}={option}", "dataset.root=somewhere"))
+
+
+@pytest.mark.parametrize("path", sorted(config.CONF.glob("*/*.yaml")) + sorted(config.CONF.glob("*.yaml")), ids=str)
+def test_each_default_is_explained(path: Path) -> None:
+    """A value that a person may set carries a comment; what a file only passes on (experiments) need not."""
+    if path.parent.name in ("experiment", "job_logging"):
+        return
+    text = path.read_text().split("\nhydra:")[0]
+    for line in text.splitlines():
+        value = re.match(r"^( *)([a-z_0-9]+):(?: +(.*))?$", line)
+        if not value or value[2] in ("defaults", "name", "_target_", "ops", "detector") or line.startswith("    "):
+            continue
+        assert "#" in (value[3] or ""), f"{path.name}: '{line}' has no comment"
+
+
+def test_the_augmentation_table_is_what_is_implemented() -> None:
+    from emotion.data.augment import parse
+
+    assert len(parse([{name: {}} for name in config.OPS])) == len(config.OPS)

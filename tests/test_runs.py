@@ -1,0 +1,148 @@
+"""Run folders: names, lookup, status."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emotion import runs
+from emotion.errors import UserError
+from tests.conftest import compose
+
+
+def make(root: Path, name: str, **fields: object) -> runs.Run:
+    run = runs.create(root / name, root, compose("train"))
+    runs.update(run, **fields)
+    return run
+
+
+def test_a_new_run_has_its_record_and_config(tmp_path: Path) -> None:
+    run = make(tmp_path, "a")
+    record = run.record()
+    assert record["status"] == "running"
+    assert record["id"] == "a"
+    assert record["pid"] == os.getpid()
+    assert {"python", "keras", "numpy"} <= set(record["versions"])
+    assert run.config().model.name == "cnn"
+    with pytest.raises(UserError, match="there is a run already"):
+        make(tmp_path, "a")
+
+
+def _name(_: int) -> str:
+    return runs.new_folder(Path("o"), "cnn").name
+
+
+def test_names_made_at_the_same_moment_differ() -> None:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        names = pool.map(_name, range(200), chunksize=1)
+    assert all(re.fullmatch(r"\d{8}-\d{6}-\d{6}_cnn", n) for n in names)
+    assert len({n[:22] for n in names}) > 150  # two processes may still meet in a microsecond; then `create` refuses
+
+
+def test_only_one_of_two_processes_gets_a_folder(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from emotion import runs; from tests.conftest import compose\n"
+        "runs.create(Path(sys.argv[1]) / 'same', Path(sys.argv[1]), compose('train'))\n"
+    )
+    children = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.PIPE) for _ in range(3)
+    ]
+    codes = [child.wait() for child in children]
+    for child in children:
+        assert child.stderr
+        child.stderr.close()
+    assert sorted(code != 0 for code in codes) == [False, True, True]
+    assert json.loads((tmp_path / "same" / "run.json").read_text())["id"] == "same"
+
+
+def test_resolve_by_id_prefix_path_latest_and_best(tmp_path: Path) -> None:
+    old = make(tmp_path, "20260101-000000-000000_cnn", status="done", created="2026-01-01T00:00:00+00:00",
+               data={"pixels": "x"}, scores={"validation": {"macro_f1": 0.7}})  # fmt: skip
+    new = make(tmp_path, "20260102-000000-000000_cnn", status="done", created="2026-01-02T00:00:00+00:00",
+               data={"pixels": "x"}, scores={"validation": {"macro_f1": 0.6}})  # fmt: skip
+    make(tmp_path, "20260101-000000-000000_sweep/0", status="done", created="2026-01-01T12:00:00+00:00",
+         data={"pixels": "other"}, scores={"validation": {"macro_f1": 0.99}})  # fmt: skip
+    assert runs.resolve("latest", tmp_path).id == new.id
+    assert runs.resolve("best", tmp_path).id == old.id, "other data does not compare"
+    assert runs.resolve("20260102", tmp_path).id == new.id
+    assert runs.resolve("20260101-000000-000000_sweep/0", tmp_path).id == "20260101-000000-000000_sweep/0"
+    assert runs.resolve(str(new.path), tmp_path).id == new.id
+    with pytest.raises(UserError, match="fits 2 runs"):
+        runs.resolve("20260101", tmp_path)
+    with pytest.raises(UserError, match=r"no run '20260102-000000-000000_cmn'.*20260102-000000-000000_cnn"):
+        runs.resolve("20260102-000000-000000_cmn", tmp_path)
+
+
+def test_best_needs_a_finished_run(tmp_path: Path) -> None:
+    make(tmp_path, "a", status="failed")
+    with pytest.raises(UserError, match="none is best"):
+        runs.resolve("best", tmp_path)
+
+
+def test_a_killed_process_leaves_no_run_that_claims_to_run(tmp_path: Path) -> None:
+    run = make(tmp_path, "a")
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    child.wait()
+    runs.update(run, pid=child.pid)
+    assert run.record()["status"] == "interrupted"
+    runs.update(run, pid=os.getpid())
+    assert run.record()["status"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"),
+    [(KeyboardInterrupt(), "interrupted"), (runs.Interrupted(), "interrupted"), (ValueError("boom"), "failed"),
+     (UserError("your fault"), "failed")],
+)  # fmt: skip
+def test_the_record_says_how_it_ended(tmp_path: Path, raised: BaseException, status: str) -> None:
+    run = make(tmp_path, "a")
+    with pytest.raises(type(raised)), runs.recorded(run):
+        raise raised
+    record = run.record()
+    assert record["status"] == status
+    assert record["finished"]
+    if status == "failed":
+        assert str(raised) in record["error"]
+        assert ("Traceback" in record["error"]) == isinstance(raised, ValueError)
+
+
+def test_a_good_end_is_done(tmp_path: Path) -> None:
+    run = make(tmp_path, "a")
+    with runs.recorded(run):
+        assert run.record()["status"] == "running"
+    assert run.record()["status"] == "done"
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    runs.write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="nan"):
+        runs.write_json(path, {"a": float("nan")})
+    assert runs.read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_an_unwritable_folder_is_said(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(UserError, match="cannot write a run there"):
+        runs.create(blocked / "run", tmp_path, compose("train"))
+
+
+@given(st.binary(max_size=50))
+def test_damaged_json_is_a_users_problem_not_a_traceback(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("json") / "run.json"
+    path.write_bytes(data)
+    try:
+        assert isinstance(runs.read_json(path), dict)
+    except UserError as error:
+        assert str(path) in str(error)
