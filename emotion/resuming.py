@@ -52,7 +52,7 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
             )
     validate(cfg)
     done = int(record.get("epoch") or 0)
-    if record["status"] == "done" and cfg.trainer.epochs <= done:
+    if record["status"] == "done" and cfg.trainer.epochs == done:
         raise UserError(f"run {run.id} is done after {done} epochs. To train longer set trainer.epochs={2 * done}")
     if cfg.trainer.epochs < done:
         raise UserError(f"trainer.epochs: {cfg.trainer.epochs} is less than the {done} that run {run.id} has done")

@@ -179,6 +179,7 @@ def recorded(run: Run) -> Iterator[None]:
             yield
         except (KeyboardInterrupt, Interrupted):
             update(run, status="interrupted", finished=now())
+            log.warning("run %s interrupted; %s", run.id, _advice(run))
             raise
         except BaseException as error:
             known = isinstance(error, UserError)
@@ -186,6 +187,12 @@ def recorded(run: Run) -> Iterator[None]:
             log.error("run %s failed", run.id, exc_info=True)
             raise
         update(run, status="done", finished=now())
+
+
+def _advice(run: Run) -> str:
+    if (run.path / "checkpoints" / "state.npz").is_file():
+        return f"go on with it: python -m emotion.train resume={run.id}"
+    return "it stopped before its first epoch ended, so there is nothing to resume"
 
 
 @contextmanager

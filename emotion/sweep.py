@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from emotion import cli, runs
+from emotion import cli, resuming, runs
 from emotion.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -66,8 +66,10 @@ def job(cfg: DictConfig) -> float | None:
     overrides = ", ".join(HydraConfig.get().overrides.task) or "defaults"
     if resume and (folder / "run.json").is_file():
         run = runs.resolve(folder, cfg.outputs)
-        if _resolved(run.config()) != _resolved(cfg):
-            raise JobFailedError(f"{folder}: was made with another config; choose another hydra.sweep.dir")
+        if _identity(run.config()) != _identity(cfg):
+            message = f"job {number}: {folder} was made with another config; choose another hydra.sweep.dir"
+            log.error(message)
+            raise JobFailedError(message)
         if run.record()["status"] == "done":
             log.warning("job %s (%s): done already", number, overrides)
             return _objective(run)
@@ -168,5 +170,9 @@ def _objective(run: runs.Run) -> float | None:
     return (run.record().get("objective") or {}).get("value")
 
 
-def _resolved(cfg: DictConfig) -> Any:
-    return OmegaConf.to_container(cfg, resolve=True)
+def _identity(cfg: DictConfig) -> Any:
+    """A config without what may change when a run goes on."""
+    cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[assignment]
+    for key in resuming.MAY_CHANGE:
+        OmegaConf.update(cfg, key, None, force_add=True)
+    return OmegaConf.to_container(cfg)

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,12 @@ def shared() -> Path:
     return _SHARED
 
 
-@pytest.fixture(autouse=True)
-def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep parsed and decoded data out of the home folder; one folder serves the whole session."""
-    folder = tmp_path_factory.getbasetemp() / "emotion-cache"
-    monkeypatch.setenv("EMOTION_CACHE", str(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMOTION_CACHE", str(tmp_path_factory.getbasetemp() / "emotion-cache"))
+        yield
 
 
 def compose(command: str, *overrides: str) -> DictConfig:
@@ -73,6 +75,5 @@ def emotion(
 def trained(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
     """A finished run on drawn faces, shared by the tests of one worker; do not change it."""
     folder = tmp_path_factory.mktemp("trained")
-    environment = os.environ | {"EMOTION_CACHE": str(tmp_path_factory.getbasetemp() / "emotion-cache")}
-    emotion("train", *TINY, f"outputs={folder}", cwd=folder, env=environment)
+    emotion("train", *TINY, f"outputs={folder}", cwd=folder)
     return runs.resolve("latest", folder)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import keras
 import tensorflow as tf
 from omegaconf import DictConfig
@@ -24,12 +22,13 @@ def set_up(trainer: DictConfig, seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def strategy_scope(name: str) -> AbstractContextManager[object]:
-    """The scope in which a model and its optimizer are made."""
-    if name == "mirrored":
-        return tf.distribute.MirroredStrategy(tf.config.list_logical_devices("GPU") or _logical_cpus()).scope()
-    return nullcontext()
+def strategy(name: str) -> tf.distribute.Strategy:
+    """The strategy whose scope a model and its optimizers are made in: one object for a whole run.
 
-
-def _logical_cpus() -> list[str]:
-    return [device.name for device in tf.config.list_logical_devices("CPU")]
+    ``mirrored`` splits each batch over all GPUs of this machine, or over its logical CPU devices where it has none;
+    ``default`` uses one device.
+    """
+    if name == "default":
+        return tf.distribute.get_strategy()
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    return tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices(kind)])

@@ -52,7 +52,8 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
     board.write_start(run, cfg, train, splits.train, augmentation)
 
     twin = _float32_twin(cfg.model, contract)
-    with environment.strategy_scope(trainer.strategy):
+    strategy = environment.strategy(trainer.strategy)
+    with strategy.scope():
         model = build(cfg.model, contract)
     log.info("model %s: %s parameters", cfg.model.get("name", model.name), f"{model.count_params():,}")
     state.check_space(run.path, model.count_params())
@@ -67,7 +68,7 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
         for phase in phases.plan(cfg.model, trainer.epochs, trainer.learning_rate):
             if progress.epoch >= phase.stop or stopped:
                 continue
-            with environment.strategy_scope(trainer.strategy):
+            with strategy.scope():
                 _compile(model, trainer, phase, steps)
             if saved is not None:
                 state.restore(model.variables, saved.model, "model")

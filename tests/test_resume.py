@@ -1,0 +1,136 @@
+"""Stopping a run in every way, and going on with it as if it had never stopped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion import runs
+from emotion.evaluate import read_history
+from emotion.training import state
+from tests.conftest import TINY, emotion
+
+pytestmark = pytest.mark.slow
+
+_OPTIONS = (*TINY, "trainer.epochs=6", "trainer.deterministic=true", "augmentation=strong", "trainer.ema=0.9",
+            "trainer.patience=50", "model.dropout=0.3")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    emotion("train", *_OPTIONS, "hydra.run.dir=run", cwd=folder)
+    return folder / "run"
+
+
+def stopped(folder: Path, how: signal.Signals, epochs: int = 2) -> tuple[Path, int, str]:
+    """Start a training, stop it by a signal after some epochs; return its folder, exit code and last words."""
+    line = [sys.executable, "-m", "emotion.train", *_OPTIONS, "hydra.run.dir=run"]
+    child = subprocess.Popen(line, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    history = folder / "run" / "history.csv"
+    deadline = time.monotonic() + 300
+    while child.poll() is None and time.monotonic() < deadline:
+        if history.is_file() and len(history.read_text().splitlines()) > epochs:
+            child.send_signal(how)
+            break
+        time.sleep(0.01)
+    _, words = child.communicate(timeout=120)
+    return folder / "run", child.returncode, words
+
+
+@pytest.mark.parametrize(
+    ("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)], ids=["ctrl-c", "term", "kill"]
+)
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
+    how: signal.Signals, code: int, tmp_path: Path, uninterrupted: Path
+) -> None:
+    run, returned, words = stopped(tmp_path, how)
+    assert returned == code
+    assert runs.resolve(run, "outputs").record()["status"] == "interrupted"
+    saved = state.load(run / "checkpoints" / "state.npz").progress
+    assert saved.epoch >= 2
+    assert "Traceback" not in words
+    if how is not signal.SIGKILL:
+        assert "resume=" in words
+    emotion("train", f"resume={run}", cwd=tmp_path)
+    drop = ("seconds",)
+    went_on = [{k: v for k, v in row.items() if k not in drop} for row in read_history(run / "history.csv")]
+    straight = [{k: v for k, v in row.items() if k not in drop} for row in read_history(uninterrupted / "history.csv")]
+    assert went_on == straight
+    assert runs.read_json(run / "metrics.json")["test"] == runs.read_json(uninterrupted / "metrics.json")["test"]
+    record = runs.read_json(run / "run.json")
+    assert record["status"] == "done"
+    assert record["best_epoch"] == runs.read_json(uninterrupted / "run.json")["best_epoch"]
+
+
+def test_more_epochs_go_on_from_the_last(uninterrupted: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    emotion("train", f"resume={run}", "trainer.epochs=8", cwd=tmp_path)
+    history = read_history(run / "history.csv")
+    assert [row["epoch"] for row in history] == list(range(1, 9))
+    assert history[:6] == read_history(uninterrupted / "history.csv")
+    assert (run / ".hydra" / "overrides.yaml").read_text() == (uninterrupted / ".hydra" / "overrides.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("model.dropout=0.1", "model.dropout: changing it from '0.3' to '0.1' would make run"),
+        ("model=mobilenet_v2", "model: changing it from 'cnn' to 'mobilenet_v2'"),
+        ("seed=4", "seed: changing it from '0' to '4'"),
+        ("trainer.epochs=3", "is less than the 6"),
+        ("trainer.epochs=6", "is done after 6 epochs"),
+    ],
+)
+def test_what_would_make_it_another_run_is_refused(change: str, said: str, uninterrupted: Path) -> None:
+    done = emotion("train", f"resume={uninterrupted}", change, cwd=uninterrupted.parent, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert runs.read_json(uninterrupted / "run.json")["status"] == "done"
+
+
+def test_a_run_that_is_running_is_left_alone(uninterrupted: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    runs.update(runs.resolve(run, "outputs"), status="running", pid=os.getpid())
+    done = emotion("train", f"resume={run}", "trainer.epochs=9", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "is running" in done.stderr
+
+
+def test_a_damaged_state_is_said(uninterrupted: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    path = run / "checkpoints" / "state.npz"
+    path.write_bytes(path.read_bytes()[:-200])
+    done = emotion("train", f"resume={run}", "trainer.epochs=9", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "state.npz: damaged" in done.stderr
+
+
+def test_a_state_round_trips(tmp_path: Path) -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dropout(0.5)])
+    model.compile(optimizer="adam", loss="mse")
+    x, y = np.ones((8, 4)), np.ones((8, 3))
+    model.fit(x, y, verbose=0)
+    progress = state.Progress(epoch=1, best=0.5, best_epoch=1, history=[{"epoch": 1, "loss": 0.1}])
+    state.save(tmp_path / "state.npz", progress, model)
+    saved = state.load(tmp_path / "state.npz")
+    assert saved.progress == progress
+    before = [keras.ops.convert_to_numpy(v) for v in model.variables + model.optimizer.variables]
+    model.fit(x, y, verbose=0)
+    state.restore(model.variables, saved.model, "model")
+    state.restore(model.optimizer.variables, saved.optimizer, "optimizer")
+    for variable, value in zip(model.variables + model.optimizer.variables, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
