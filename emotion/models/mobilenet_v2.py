@@ -6,6 +6,7 @@ normalisation statistics for ``batch_norm_frozen_epochs``.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import keras
@@ -57,7 +58,7 @@ def _imagenet(alpha: float, size: int) -> Path:
         )
     nearest = min(SIZES, key=lambda s: abs(s - size)) if size in SIZES else 224
     name = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{nearest}_no_top.h5"
-    cached = Path(keras.config.keras_home()) / "models" / name
+    cached = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / name
     if cached.is_file():
         return cached
     try:

@@ -67,7 +67,7 @@ def apply(phase: Phase, model: keras.Model) -> None:
             raise UserError("model.frozen_epochs: the model has no layer called 'backbone' to freeze; set it to 0")
         return
     backbone.trainable = not phase.frozen
-    if phase.batch_norm_frozen and not phase.frozen:
-        for layer in backbone._flatten_layers(include_self=False):
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = False
+    for layer in backbone._flatten_layers(include_self=False):
+        # Each by itself: a backbone that is trainable already passes the word on to none of its layers.
+        still = phase.batch_norm_frozen and isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = not (phase.frozen or still)

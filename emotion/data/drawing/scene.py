@@ -1,0 +1,242 @@
+"""Drawing people into pictures with OpenCV: pose, shading, skin, hair and clothes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+
+from emotion.data.drawing import adornment, portrait, shapes
+from emotion.data.drawing.camera import Light, expose
+from emotion.data.drawing.facs import Expression
+from emotion.data.drawing.people import Colour, Identity
+from emotion.faces import Box, Image
+
+_SHIFT = 4  # OpenCV's fixed point: polygons land on sixteenths of a pixel
+_DEPTH = 1.0  # the head's half depth, in half face widths
+
+#: Side of the box that the frontal Haar cascade puts round these faces, in half face widths.
+BOX_SIDE = 2.6
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where a head is and how it is turned.
+
+    Attributes:
+        x: Column of the point between the eyes, in pixels.
+        y: Row of it.
+        scale: Half the face's width, in pixels.
+        yaw: Turn to the picture's right, in degrees.
+        pitch: Nod down, in degrees.
+        roll: Tilt clockwise, in degrees.
+    """
+
+    x: float
+    y: float
+    scale: float
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One person in a picture."""
+
+    who: Identity
+    how: Expression
+    pose: Pose
+
+
+def box(figure: Figure) -> Box:
+    """The square in which the frontal Haar cascade frames this face."""
+    side = BOX_SIDE * figure.pose.scale
+    centre = _project(figure.pose, np.array([[0.0, 0.26]]), np.array([0.75]))[0]
+    return Box(round(centre[0] - side / 2), round(centre[1] - side / 2), round(side), round(side))
+
+
+def centred(figure: Figure, x: float, y: float) -> Figure:
+    """The same person, moved so that the middle of the box is at this point."""
+    now = box(figure)
+    dx, dy = x - now.x - now.width / 2, y - now.y - now.height / 2
+    return replace(figure, pose=replace(figure.pose, x=figure.pose.x + dx, y=figure.pose.y + dy))
+
+
+def draw(background: Image, figures: list[Figure], light: Light, grain_seed: int = 0) -> Image:
+    """Draw people over a background, then what the camera adds.
+
+    Args:
+        background: uint8 BGR ``[H, W, 3]``; left as it is.
+        figures: Who is in the picture, farthest first.
+        light: Light and camera.
+        grain_seed: Which piece of the sensor's noise is used.
+
+    Returns:
+        uint8 BGR ``[H, W, 3]``.
+    """
+    picture = background.copy()
+    for figure in figures:
+        _head(picture, figure, light)
+    return expose(picture, light, grain_seed)
+
+
+# ---------------------------------------------------------------------------------------------------------- people
+
+
+def _project(pose: Pose, points: np.ndarray[Any, Any], z: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Turn face coordinates into pixels: yaw, pitch, roll, scale, shift (no perspective)."""
+    yaw, pitch, roll = np.deg2rad((pose.yaw, pose.pitch, pose.roll))
+    x, y = points[:, 0], points[:, 1] - 0.25  # the head turns about its middle, not about the eyes
+    x, z = x * np.cos(yaw) + z * np.sin(yaw), z * np.cos(yaw) - x * np.sin(yaw)
+    y = y * np.cos(pitch) + z * np.sin(pitch) * 0.8 + 0.25
+    rotated = np.stack([x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)], axis=1)
+    return rotated * pose.scale + (pose.x, pose.y)
+
+
+def _pixels(figure: Figure, parts: list[shapes.Shape], left: int, top: int) -> list[np.ndarray[Any, Any]]:
+    """Each shape's polygon in OpenCV's fixed-point pixels from a corner of the picture."""
+    polygons = shapes.outlines(parts)
+    counts = [len(p) for p in polygons]
+    points = np.concatenate(polygons)
+    bulge = 1 - (points[:, 0] / 1.08) ** 2 - ((points[:, 1] - 0.2) / 1.6) ** 2
+    surface, lift = np.repeat([[0.0 if s.flat else _DEPTH for s in parts], [s.lift for s in parts]], counts, axis=1)
+    z = surface * np.sqrt(np.maximum(bulge, 0)) + lift
+    at = np.round((_project(figure.pose, points, z) - (left, top)) * 2**_SHIFT).astype(np.int32)
+    ends = np.cumsum(counts).tolist()
+    return [at[end - count : end] for end, count in zip(ends, counts, strict=True)]
+
+
+def _fill(canvas: Image, points: np.ndarray[Any, Any], paint: Any) -> None:
+    cv2.fillPoly(canvas, [points], paint, cv2.LINE_AA, _SHIFT)
+
+
+@lru_cache(maxsize=256)
+def _ramp(colour: Colour, contrast: float, warmth: float) -> Image:
+    """A colour for each level of shading, from shadow to highlight; warm shadows are what makes skin look like skin."""
+    level = np.maximum(0, 1 + (np.arange(256)[:, None] / 128 - 1) * contrast)
+    base = np.array(colour)
+    shadow = base * np.minimum(level, 1) ** (1 + warmth * np.array([0.2, 0.08, -0.15]))
+    shine = np.array([0.4, 0.42, 0.44])
+    highlight = np.maximum(level - 1, 0) * (255 - base) * shine
+    return np.clip(shadow + highlight, 0, 255).astype(np.uint8)[:, None, :]
+
+
+def _skin(who: Identity) -> Image:
+    return _ramp(who.skin, 1 + 0.08 * max(who.tone - 4, 0), 1.0)  # dark skin shows its form by sheen
+
+
+def _blend(below: Any, above: Any, mask: Any) -> Image:
+    alpha = cv2.merge([mask, mask, mask])
+    over = cv2.multiply(above, alpha, scale=1 / 255)
+    return cv2.add(cv2.multiply(below, cv2.bitwise_not(alpha), scale=1 / 255), over)
+
+
+#: Masks and levels of shading before anything is drawn into them.
+_LEVELS = {"back": 0, "skin": 0, "soft": 128, "fine": 128, "beard": 0, "hair": 0, "strand": 128}
+
+
+def _head(picture: Image, figure: Figure, light: Light) -> None:
+    pose, who = figure.pose, figure.who
+    reach = 2.8 * pose.scale
+    left, top = max(0, int(pose.x - reach)), max(0, int(pose.y - reach))
+    right, bottom = min(picture.shape[1], int(pose.x + reach)), picture.shape[0]
+    if right - left < 2 or bottom - top < 2:
+        return
+    parts = [*adornment.hair_behind(who), *portrait.draw(who, figure.how), *adornment.beard(who, figure.how)]
+    parts += [*adornment.hair(who), *adornment.glasses(who)]
+    polygons = list(zip(parts, _pixels(figure, parts, left, top), strict=True))
+
+    canvas: Any = np.ascontiguousarray(picture[top:bottom, left:right])
+    size = canvas.shape[:2]
+    layers = {name: np.full(size, level, np.uint8) for name, level in _LEVELS.items()}
+    small = max(1, round(0.045 * pose.scale))  # soft shading is blurred anyway, so it needs few pixels
+    layers["soft"] = np.full((size[0] // small + 1, size[1] // small + 1), 128, np.uint8)
+    for shape, at in polygons:
+        if shape.layer == "soft":
+            _fill(layers["soft"], (at - 8 * (small - 1)) // small, shape.paint)
+        elif shape.layer in layers:
+            _fill(layers[shape.layer], at, shape.paint)
+    soft = cv2.resize(_soften(layers["soft"], 0.09 * pose.scale / small), None, fx=small, fy=small)
+    soft = soft[: size[0], : size[1]]
+    slope = _directional(pose, light, size, left, top)
+    shade = cv2.addWeighted(soft, 1, _soften(layers["fine"], 0.022 * pose.scale), 1, -128)
+    shade = cv2.add(shade, slope, dtype=cv2.CV_8U)
+    strands = cv2.add(_soften(layers["strand"], 0.03 * pose.scale - 0.6), 0.45 * slope, dtype=cv2.CV_8U)
+    hair = _ramp(who.hair_colour, 1.0, 0.2)
+
+    canvas = _blend(canvas, cv2.applyColorMap(cv2.convertScaleAbs(strands, alpha=0.77), hair), layers["back"])
+    _body(canvas, figure, left, top)
+    canvas = _blend(canvas, cv2.applyColorMap(shade, _skin(who)), layers["skin"])
+    if who.beard != "none":
+        cover = cv2.min(_soften(layers["beard"], 0.035 * pose.scale), layers["skin"])
+        canvas = _blend(canvas, cv2.applyColorMap(shade, _ramp(who.brow_colour, 1.0, 0.2)), cover)
+    for shape, at in polygons:
+        if shape.layer == "front":
+            _fill(canvas, at, shape.paint)
+    canvas = _blend(canvas, cv2.applyColorMap(strands, hair), layers["hair"])
+    for shape, at in polygons:
+        if shape.layer == "top":
+            _fill(canvas, at, shape.paint)
+    picture[top:bottom, left:right] = canvas
+
+
+def _soften(layer: Image, sigma: float) -> Image:
+    return layer if sigma < 0.3 else cv2.GaussianBlur(layer, (0, 0), sigma)  # type: ignore[return-value]
+
+
+def _directional(pose: Pose, light: Light, size: tuple[int, int], left: int, top: int) -> np.ndarray[Any, Any]:
+    """Lambert's light on an ellipsoid, near enough: a slope towards the light and a fall-off at the edges."""
+    u = (np.arange(size[1], dtype=np.float32) + left - pose.x) / pose.scale
+    v = (np.arange(size[0], dtype=np.float32) + top - pose.y) / pose.scale - 0.25
+    across = 30 * light.x * u - 26 * np.minimum(u * u, 1.44) ** 2
+    down = 18 * light.y * v - 7 * np.minimum(v * v, 2) + 4
+    return (across[None, :] + down[:, None]).astype(np.float32)
+
+
+def _body(canvas: Image, figure: Figure, left: int, top: int) -> None:
+    """Neck, shoulders and collar; they stay upright while the head moves."""
+    pose, who = figure.pose, figure.who
+    skin = _skin(who)
+    lit, shaded = skin[86, 0].tolist(), skin[62, 0].tolist()
+    cloth = [_ramp(who.clothes, 1.0, 0.2)[level, 0].tolist() for level in (122, 100, 146)]
+    paints = (cloth[0], cloth[1], cloth[1], lit, lit, shaded, cloth[2])
+    for points, paint in zip(_torso(who.jaw * 0.72, who.length), paints, strict=True):
+        at = (points * pose.scale + (pose.x - left, pose.y - top)) * 2**_SHIFT
+        _fill(canvas, np.round(at).astype(np.int32), paint)
+
+
+@lru_cache(maxsize=64)
+def _torso(wide: float, low: float) -> list[np.ndarray[Any, Any]]:
+    """Shoulders, two sleeves' creases, the neckline's opening, the neck, the chin's shadow on it and the collar."""
+    shoulder = [
+        (wide + 0.1, low + 0.22),
+        (1.05, low + 0.48),
+        (1.8, low + 0.7),
+        (2.35, low + 1.05),
+        (2.55, low + 1.7),
+        (2.6, low + 40),
+    ]
+    neck = [
+        (-wide, 0.7),
+        (wide, 0.7),
+        (wide, low + 0.1),
+        (wide + 0.12, low + 0.5),
+        (-wide - 0.12, low + 0.5),
+        (-wide, low + 0.1),
+    ]
+    rim = [(-wide - 0.13, low + 0.2), (-0.3, low + 0.57), (0.3, low + 0.57), (wide + 0.13, low + 0.2)]
+    creases = [shapes.tapered([(s * 1.5, low + 1.2), (s * 1.62, low + 1.9), (s * 1.6, low + 3)], 0.09) for s in (-1, 1)]
+    collar = shapes.Line(shapes.smooth(rim, closed=False), np.full(19, 0.075))
+    lines = shapes.outlines([shapes.Shape("top", line, 0) for line in (*creases, collar)])
+    return [
+        np.array([*shoulder, *[(-x, y) for x, y in shoulder[::-1]]]),
+        *lines[:2],
+        shapes.smooth([*rim, (0, low + 0.3)]),
+        shapes.smooth(neck),
+        shapes.ellipse(0, low - 0.2, wide * 1.02, 0.42),
+        lines[2],
+    ]

@@ -1,0 +1,211 @@
+"""FER2013 (Goodfellow et al. 2013): ``fer2013.csv``, ``icml_face_data.csv`` or a mirror in train/ and test/ folders.
+
+The benchmark's splits: Training is fitted, PublicTest validates, PrivateTest is the test. Many copies lack PrivateTest;
+PublicTest is the test there, and validation is held out from Training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from emotion.data import fer_csv, folder
+from emotion.data.examples import Examples, Splits
+from emotion.data.fingerprint import hash_pixels, published_counts
+from emotion.data.pixel_index import write_atomically
+from emotion.data.splits import assemble, complete
+from emotion.errors import UserError
+from emotion.labels import EMOTIONS, NUMBERINGS
+
+#: Part of the cache's key: raise it when parsing or hashing changes.
+PARSER_VERSION = 1
+_FILES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
+_OURS = np.array([EMOTIONS.index(NUMBERINGS["fer2013"][i]) for i in range(len(EMOTIONS))], np.int64)
+#: Mirrors lack a few pictures now and then; more unreadable files than this fraction stop the run.
+_MAX_UNREADABLE = 0.01
+
+
+def load(cfg: DictConfig) -> Splits:
+    """Load FER2013 from ``cfg.root``; ``cfg`` is the dataset node, see ``conf/dataset/fer2013.yaml``.
+
+    Raises:
+        UserError: It is not there, or not FER2013's format; see :func:`emotion.data.fer_csv.parse`.
+    """
+    if not cfg.root:
+        raise UserError("dataset.root: no value given. Set dataset.root=<fer2013.csv, or the folder it is in>")
+    cache_dir = Path(cfg.cache_dir).expanduser()
+    source, notes = find(Path(cfg.root).expanduser())
+    unreadable: tuple[tuple[str, str], ...] = ()
+    if source.is_dir():
+        found = _read_mirror(source, cache_dir)
+        unreadable = found.unreadable
+        parts, said = divide_mirror(found.parts)
+        notes = (*notes, *found.notes, *said)
+    else:
+        table, hashes, said = read_csv(source, cache_dir)
+        parts, divided = _divide_table(source, table, hashes)
+        notes = (*notes, *said, *divided)
+    parts, said = complete(parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed)
+    return assemble(
+        "fer2013", parts, limit_to=cfg.limit, seed=cfg.split_seed, notes=(*notes, *said), unreadable=unreadable
+    )
+
+
+def find(root: Path) -> tuple[Path, tuple[str, ...]]:
+    """Find FER2013 in ``root`` or one level deeper: the CSV file, or the folder with ``train/`` and ``test/``.
+
+    Returns:
+        Where it is, and a note that says so.
+    """
+    if root.is_file():
+        return root, (f"FER2013 read from {root}.",)
+    if not root.is_dir():
+        raise UserError(f"dataset.root: no such file or folder '{root}'. Set dataset.root=<fer2013.csv or its folder>")
+    folders = [root, *folder.folders_in(root)]
+    candidates = [f / name for f in folders for name in _FILES if (f / name).is_file()]
+    candidates += [f for f in folders if {"train", "test"} <= set(folder.split_folders(f))]
+    if not candidates:
+        inside = sorted(p.name for p in root.iterdir())[:10]
+        raise UserError(
+            f"{root}: neither {' nor '.join(_FILES)} nor train/ and test/ folders in it or one level deeper "
+            f"(found: {', '.join(map(folder.show, inside)) or 'nothing'}). Set dataset.root=<where they are>"
+        )
+    # The one with the official splits first: fer2013.csv before icml_face_data.csv, both before folders.
+    order = {name: i for i, name in enumerate(("fer2013.csv", "icml_face_data.csv", "", "train.csv"))}
+    taken, *others = sorted(candidates, key=lambda p: order.get(p.name if p.is_file() else "", 2))
+    also = f" Also there and not read: {', '.join(map(str, others))}." if others else ""
+    return taken, (f"FER2013 read from {taken}.{also}",)
+
+
+# ------------------------------------------------------------------------------------------------------ the CSV file
+
+
+def read_csv(
+    path: Path, cache_dir: Path | None, side: int = 48
+) -> tuple[fer_csv.Table, np.ndarray[Any, Any], tuple[str, ...]]:
+    """Parse and hash a CSV file, or read what an earlier call left in the cache.
+
+    Args:
+        path: The file.
+        cache_dir: Where the cache is kept; None keeps none.
+        side: Width and height of the pictures in pixels.
+
+    Returns:
+        The rows, their ``S16`` ``[N]`` pixel hashes, and notes for the log.
+    """
+    cached = None if cache_dir is None else _cache_path(path, cache_dir)
+    notes: list[str] = []
+    if cached is not None and cached.exists():
+        try:
+            return (*_read_cache(cached, side), ())
+        except Exception as error:  # a damaged file can fail anywhere inside NumPy and zipfile
+            notes.append(f"{cached}: damaged ({type(error).__name__}), made anew.")
+    table = fer_csv.parse(path, side=side)
+    hashes = np.array([hash_pixels(image) for image in table.images], "S16")
+    if cached is not None:
+        try:
+            _write_cache(cached, table, hashes)
+        except OSError as error:
+            notes.append(f"{cached.parent}: cannot be written ({error.strerror}), so the next start parses again.")
+    return table, hashes, tuple(notes)
+
+
+def _cache_path(path: Path, cache_dir: Path) -> Path:
+    real = path.resolve()
+    status = real.stat()
+    where = hashlib.sha256(str(real).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    state = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns} {PARSER_VERSION}".encode()).hexdigest()[:12]
+    return cache_dir / f"fer2013-{where}-{state}.npz"
+
+
+def _read_cache(path: Path, side: int) -> tuple[fer_csv.Table, np.ndarray[Any, Any]]:
+    # Opened here because np.load leaves a damaged file open; zip's checksums catch flipped bits.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as z:
+        images, emotions, usage, hashes = z["images"], z["emotions"], z["usage"], z["hashes"]
+        has_usage = bool(z["has_usage"])
+    n = len(images)
+    if images.shape != (n, side, side) or images.dtype != np.uint8 or {len(emotions), len(usage), len(hashes)} != {n}:
+        raise ValueError("arrays do not fit together")
+    return fer_csv.Table(images, emotions, usage, has_usage), hashes
+
+
+def _write_cache(path: Path, table: fer_csv.Table, hashes: np.ndarray[Any, Any]) -> None:
+    def write(file: Any) -> None:
+        np.savez(
+            file,
+            images=table.images,
+            emotions=table.emotions,
+            usage=table.usage,
+            has_usage=np.array(table.has_usage),
+            hashes=hashes,
+        )
+
+    write_atomically(path, write)
+    for stale in path.parent.glob(f"{path.name.rsplit('-', 1)[0]}-*.npz"):  # an older state of the same file
+        if stale != path:
+            stale.unlink(missing_ok=True)
+
+
+def _divide_table(
+    path: Path, table: fer_csv.Table, hashes: np.ndarray[Any, Any]
+) -> tuple[dict[str, Examples], tuple[str, ...]]:
+    everything = Examples(labels=_OURS[table.emotions], hashes=hashes, images=table.images)
+    rows = {usage: np.flatnonzero(table.usage == i) for i, usage in enumerate(fer_csv.USAGES)}
+    by_usage = {usage: everything.take(r) for usage, r in rows.items() if len(r)}
+    if "Training" not in by_usage:
+        raise UserError(f"{path}: no row has the Usage Training (all are {' or '.join(by_usage)}): nothing to fit")
+    if not table.has_usage:
+        return {"train": by_usage["Training"]}, ("The CSV has no Usage column: all rows are taken for Training.",)
+    return _official(by_usage)
+
+
+# -------------------------------------------------------------------------------------------------- the folder mirror
+
+
+def _read_mirror(root: Path, cache_dir: Path) -> folder.Found:
+    splits = folder.split_folders(root)
+    try:
+        return folder.read(splits, numbering="fer2013", max_unreadable=_MAX_UNREADABLE, cache_dir=cache_dir)
+    except UserError as error:
+        raise UserError(
+            f"{error}\nFER2013 has no such settings: use dataset=folder for a folder that is not FER2013's"
+        ) from None
+
+
+def divide_mirror(parts: dict[str, Examples]) -> tuple[dict[str, Examples], tuple[str, ...]]:
+    """Tell PublicTest from PrivateTest in a mirror's ``test/``, by file names or else by counts per emotion."""
+    if "validation" in parts:
+        return parts, ("The mirror has a validation folder: its splits are taken as they are.",)
+    test = parts["test"]
+    assert test.paths is not None
+    names = [Path(str(p)).name.lower() for p in test.paths]
+    said = np.array([1 if n.startswith("publictest") else 2 if n.startswith("privatetest") else 0 for n in names])
+    if (said > 0).all():
+        by_usage = {u: test.take(np.flatnonzero(said == i)) for i, u in enumerate(fer_csv.USAGES) if (said == i).any()}
+        return _official({"Training": parts["train"], **by_usage})
+    counts = np.bincount(test.labels, minlength=len(EMOTIONS))
+    for usages in (("PublicTest",), ("PrivateTest",), ("PublicTest", "PrivateTest")):
+        if (counts == published_counts(usages)).all():
+            kind = f"holds {' and '.join(usages)}, by its counts per emotion"
+            break
+    else:
+        kind = "names neither PublicTest nor PrivateTest, and its counts are neither's"
+    return parts, (f"The mirror's test folder {kind}: it is the test split.",)
+
+
+def _official(by_usage: dict[str, Examples]) -> tuple[dict[str, Examples], tuple[str, ...]]:
+    parts = {"train": by_usage["Training"]}
+    if "PrivateTest" in by_usage:
+        parts["test"] = by_usage["PrivateTest"]
+        if "PublicTest" in by_usage:
+            parts["validation"] = by_usage["PublicTest"]
+            return parts, ("Official splits: PublicTest is validation, PrivateTest is test.",)
+        return parts, ("PublicTest is missing: PrivateTest is test, validation is held out from Training.",)
+    if "PublicTest" in by_usage:
+        parts["test"] = by_usage["PublicTest"]
+        return parts, ("PrivateTest is missing: PublicTest is test, validation is held out from Training.",)
+    return parts, ("PublicTest and PrivateTest are missing: test and validation are held out from Training.",)

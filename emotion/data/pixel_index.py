@@ -1,0 +1,177 @@
+"""A pixel hash of every picture file, decoded once and remembered.
+
+The first start of a run decodes each file fully, which finds duplicates and damaged files; later starts read a small
+index and decode only what has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+
+from emotion.data.fingerprint import hash_pixels
+from emotion.faces import UnreadableImageError, decode
+
+log = logging.getLogger(__name__)
+
+# OpenCV's version counts, because JPEG decoders differ in single pixel values.
+_VERSION = f"1 opencv {cv2.__version__}"
+_BATCH = 256
+_SECONDS_BETWEEN_LINES = 15.0
+_ABANDONED_SECONDS = 3600.0
+
+
+def hash_files(
+    root: Path, names: Sequence[str], cache_dir: Path | None
+) -> tuple[np.ndarray[Any, Any], dict[int, str], tuple[str, ...]]:
+    """Decode picture files and hash their pixels.
+
+    Args:
+        root: The folder that the names are relative to.
+        names: Relative paths of the files.
+        cache_dir: Where the index is kept; None keeps none. A file is decoded again when its size or time changes.
+
+    Returns:
+        ``S16`` ``[N]`` hashes; why each unreadable file is so, by its position in ``names``; notes for the log.
+    """
+    index_path = None if cache_dir is None else cache_dir / f"folder-{_key(str(root.resolve()))}.json"
+    index = _read_index(index_path)
+    hashes = np.zeros(len(names), "S16")
+    reasons: dict[int, str] = {}
+    entries: dict[str, list[Any]] = {}
+    todo: list[int] = []
+    for i, name in enumerate(names):
+        known = index.get(name)
+        if known is not None and known[:2] == _identity(root / name):
+            entries[name] = known
+            _file_away(i, known[2], known[3], hashes, reasons)
+        else:
+            todo.append(i)
+
+    with _progress(len(todo)) as advance, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(todo), _BATCH):  # in batches, so that pending results stay few
+            batch = todo[start : start + _BATCH]
+            for i, (identity, digest, reason, final) in zip(
+                batch, pool.map(_examine, (root / names[i] for i in batch)), strict=True
+            ):
+                _file_away(i, digest, reason, hashes, reasons)
+                if final:
+                    entries[names[i]] = [*identity, digest, reason]
+                advance()
+
+    notes: tuple[str, ...] = ()
+    if index_path is not None and entries != index:
+        content = json.dumps({"version": _VERSION, "files": entries}).encode()
+        try:
+            write_atomically(index_path, lambda file: file.write(content))
+        except OSError as error:
+            notes = (f"{index_path.parent}: cannot be written ({error.strerror}), so the next start decodes again.",)
+    return hashes, reasons, notes
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Let ``write`` fill a file that appears under its name only when it is whole; makes the folder.
+
+    Raises:
+        OSError: The folder cannot be made or written, or the disk is full. Nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}-*.tmp"):  # by a process that was killed
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                left.unlink()
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(6)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            write(file)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _examine(path: Path) -> tuple[list[int], str | None, str | None, bool]:
+    """Size and time, the hash in hex or why there is none, and whether that stays true while the file is unchanged."""
+    identity = _identity(path)
+    try:
+        return identity, hash_pixels(decode(path.read_bytes())).hex(), None, True
+    except UnreadableImageError as error:
+        return identity, None, str(error), True
+    except OSError as error:  # rights and disks change without the file changing
+        return identity, None, error.strerror or str(error), False
+
+
+def _identity(path: Path) -> list[int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return [-1, -1]
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _file_away(i: int, digest: str | None, reason: str | None, hashes: Any, reasons: dict[int, str]) -> None:
+    if digest is None:
+        reasons[i] = reason or "unreadable"
+    else:
+        hashes[i] = bytes.fromhex(digest)
+
+
+def _read_index(path: Path | None) -> dict[str, list[Any]]:
+    """The index, or an empty one where it is missing, damaged or of another version: it is only a shortcut."""
+    if path is None:
+        return {}
+    try:
+        raw = json.loads(path.read_bytes())
+        files = raw["files"] if raw["version"] == _VERSION else {}
+        return {str(k): v for k, v in files.items() if _is_entry(v)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _is_entry(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 4 or not isinstance(value[3], str | None):
+        return False
+    if value[2] is None:
+        return value[3] is not None
+    return isinstance(value[2], str) and len(value[2]) == 32 and not set(value[2]) - set("0123456789abcdef")
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal; elsewhere a line now and then."""
+    if sys.stderr.isatty() and total >= _BATCH:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("Decoding pictures", total=total)
+            yield lambda: bar.advance(task)
+        return
+    done, last = 0, time.monotonic()
+
+    def advance() -> None:
+        nonlocal done, last
+        done += 1
+        if time.monotonic() - last > _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            log.info("Decoded %s of %s pictures", f"{done:,}", f"{total:,}")
+
+    yield advance

@@ -1,0 +1,97 @@
+"""Class weights: how much each emotion's examples count, where some emotions are rare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from emotion.config import CLASS_WEIGHTS
+from emotion.errors import UserError, did_you_mean
+from emotion.labels import EMOTIONS
+
+#: Of the effective number of examples. Cui et al. use 0.9, 0.99, 0.999 and 0.9999; 0.999 lies between no weighting
+#: and full inverse frequency for classes of some hundred to some thousand examples.
+BETA = 0.999
+
+
+def class_weights(
+    labels: np.ndarray[Any, Any], setting: str | Mapping[str, float], names: Sequence[str] = EMOTIONS
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Weigh classes by how often they occur.
+
+    With N examples, of which n_c are of class c, and C classes:
+
+    - ``none``: 1.
+    - ``balanced``: N / (C n_c), as scikit-learn's ``compute_class_weight`` (King and Zeng 2001).
+    - ``sqrt``: the square root of that.
+    - ``effective``: (1 - beta) / (1 - beta ** n_c), the effective number of examples (Cui et al. 2019), with beta
+      :data:`BETA`.
+    - a mapping from name to weight: taken as it is.
+
+    ``balanced``, ``sqrt`` and ``effective`` are then divided by their mean over the training examples, so that the
+    loss keeps its size and a learning rate its meaning. A class without examples gets 0 there.
+
+    Args:
+        labels: int ``[N]``, the training split's classes.
+        setting: ``trainer.class_weight``.
+        names: The classes in order.
+
+    Returns:
+        float32 ``[C]``.
+
+    Raises:
+        UserError: An unknown setting, or a mapping that does not name every class once.
+    """
+    if isinstance(setting, Mapping):
+        if set(setting) != set(names):
+            raise UserError(f"trainer.class_weight: {dict(setting)} must give a weight to each of {', '.join(names)}")
+        return np.array([setting[name] for name in names], np.float32)
+    counts = np.bincount(np.asarray(labels, np.int64), minlength=len(names)).astype(np.float64)
+    present = counts > 0
+    if setting == "none":
+        return np.ones(len(names), np.float32)
+    if setting == "balanced":
+        raw = _balanced(counts)
+    elif setting == "sqrt":
+        raw = np.sqrt(_balanced(counts))
+    elif setting == "effective":
+        raw = (1 - BETA) / (1 - BETA ** np.maximum(counts, 1))
+    else:
+        raise UserError(
+            f"trainer.class_weight: '{setting}' is not one of {', '.join(CLASS_WEIGHTS)}, nor a weight for each class."
+            f"{did_you_mean(str(setting), CLASS_WEIGHTS)}"
+        )
+    raw = np.where(present, raw, 0)
+    if present.any():
+        raw = raw / ((raw * counts).sum() / counts.sum())
+    return raw.astype(np.float32)
+
+
+def _balanced(counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return counts.sum() / (len(counts) * np.maximum(counts, 1))
+
+
+def table(labels: np.ndarray[Any, Any], weights: np.ndarray[Any, Any], names: Sequence[str] = EMOTIONS) -> str:
+    """A table for the log: each class's examples, weight, and share of the examples and of the weighted loss.
+
+    Args:
+        labels: int ``[N]``.
+        weights: float ``[C]``, from :func:`class_weights`.
+        names: The classes in order.
+    """
+    counts = np.bincount(np.asarray(labels, np.int64), minlength=len(names))
+    weighted = counts * np.asarray(weights, np.float64)
+    width = max(len("class"), *(len(name) for name in names))
+    lines = [f"{'class':<{width}}  examples   share  weight  weighted"]
+    for name, count, weight, share in zip(names, counts, weights, weighted, strict=True):
+        lines.append(
+            f"{name:<{width}}  {count:>8,}  {_percent(count, counts.sum())}  {weight:>6.3f}  "
+            f"{_percent(share, weighted.sum()):>8}"
+        )
+    return "\n".join(lines)
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole if whole else 0.0:>4.1f} %"

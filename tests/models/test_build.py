@@ -1,0 +1,140 @@
+"""Models keep the contract, load without our code, and other people's fit in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from emotion.errors import UserError
+from tests.conftest import compose
+
+keras = pytest.importorskip("keras")
+from emotion.models.build import build, contract_of  # noqa: E402
+
+
+def made(*overrides: str) -> keras.Model:
+    cfg = compose("train", *overrides).model
+    return build(cfg, contract_of(cfg, 0.0))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model=cnn"],
+        ["model=cnn", "model.colour=rgb", "model.residual=true", "model.squeeze_excitation=true"],
+        ["model=cnn", "model.stages=[64,128,256,512]", "model.stage_dropout=0.1", "model.activation=silu"],
+        ["model=mobilenet_v2", "model.weights=null", "model.alpha=0.35"],
+        ["model=mobilenet_v2", "model.weights=null", "model.alpha=0.35", "model.colour=rgb", "model.input_size=64"],
+    ],
+    ids=" ".join,
+)
+def test_uint8_in_probabilities_out(overrides: list[str]) -> None:
+    model = made(*overrides)
+    shape = model.input_shape[1:]
+    pictures = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8)
+    probabilities = model.predict(pictures, verbose=0)
+    assert probabilities.shape == (3, 7)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+    assert model.count_params() < 5_000_000
+
+
+def test_normalisation_is_inside() -> None:
+    model = made("model=cnn", "model.stages=[8]")
+    middle = keras.Model(model.input, model.get_layer("normalise").output)
+    out = middle.predict(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1).repeat(48, 1).repeat(48, 2), verbose=0)
+    assert out[0].min() == out[0].max() == -1
+    assert out[1].min() == out[1].max() == 1
+
+
+def test_grey_is_repeated_for_a_backbone_with_three_channels() -> None:
+    model = made("model=mobilenet_v2", "model.weights=null", "model.alpha=0.35", "model.input_size=32")
+    assert model.input_shape == (None, 32, 32, 1)
+    assert model.get_layer("backbone").input_shape == (None, 32, 32, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("overrides", [["model=cnn", "model.residual=true"], ["model=mobilenet_v2", "model.alpha=0.35"]])
+def test_a_checkpoint_loads_in_safe_mode_without_our_code(overrides: list[str], tmp_path: Path) -> None:
+    model = made(*overrides, *(["model.weights=null"] if "mobilenet" in overrides[0] else []))
+    model.save(tmp_path / "model.keras")
+    pictures = np.zeros((1, *model.input_shape[1:]), np.uint8)
+    np.save(tmp_path / "expected.npy", model.predict(pictures, verbose=0))
+    script = (
+        "import sys; sys.modules['emotion'] = None\n"  # importing it would raise
+        "import keras, numpy as np\n"
+        "model = keras.saving.load_model('model.keras', compile=False, safe_mode=True)\n"
+        "found = model.predict(np.zeros((1, *model.input_shape[1:]), np.uint8), verbose=0)\n"
+        "np.testing.assert_allclose(found, np.load('expected.npy'), atol=1e-6)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
+
+
+_MINE = '''
+import keras
+from emotion.models.blocks import head, normalised_input
+
+def build(contract, width=8):
+    inputs, x = normalised_input(contract)
+    x = keras.layers.Conv2D(width, 3, strides=4)(x)
+    return keras.Model(inputs, head(keras.layers.GlobalAveragePooling2D()(x), contract))
+
+def logits(contract):
+    inputs, x = normalised_input(contract)
+    return keras.Model(inputs, keras.layers.Dense(7, activation="softmax")(keras.layers.Flatten()(x))[:, :3])
+
+def floats(contract):
+    inputs = keras.Input(contract.shape)
+    return keras.Model(inputs, head(keras.layers.Flatten()(inputs), contract))
+'''
+
+
+def test_a_users_own_model_needs_no_change_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_models.py").write_text(_MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = OmegaConf.create({"_target_": "my_models.build", "name": "mine", "input_size": 32, "width": 4})
+    model = build(mine, contract_of(mine, 0.0))
+    assert model.input_shape == (None, 32, 32, 1)
+    for change, said in [
+        ({"widht": 4}, "model.widht: my_models.build takes no 'widht'. Did you mean 'width'"),
+        ({"_target_": "my_models.bild"}, "cannot import 'my_models.bild'"),
+        ({"_target_": "no_such_module.build"}, "cannot import 'no_such_module.build'"),
+        ({"_target_": "my_models.logits", "width": None}, "float32 probabilities of shape"),
+        ({"_target_": "my_models.floats", "width": None}, "one uint8 input"),
+    ]:
+        wrong = OmegaConf.create({k: v for k, v in {**mine, **change}.items() if v is not None})
+        with pytest.raises(UserError) as caught:
+            build(wrong, contract_of(wrong, 0.0))
+        assert said in str(caught.value)
+
+
+def test_weights_from_a_file(shared: Path) -> None:
+    path = next((shared / "weights").glob("mobilenet_v2_weights_*0.35*"))
+    loaded = made("model=mobilenet_v2", "model.alpha=0.35", f"model.weights={path}")
+    again = made("model=mobilenet_v2", "model.alpha=0.35", f"model.weights={path}")
+    kernel = loaded.get_layer("backbone").get_weights()[0]
+    np.testing.assert_array_equal(kernel, again.get_layer("backbone").get_weights()[0])
+    with pytest.raises(UserError, match=r"does not fit MobileNetV2 with alpha=1\.0"):
+        made("model=mobilenet_v2", "model.alpha=1.0", f"model.weights={path}")
+
+
+def test_missing_weights_say_where_to_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"model\.weights: no such file 'nowhere\.h5'"):
+        made("model=mobilenet_v2", "model.weights=nowhere.h5")
+    with pytest.raises(UserError, match=r"model\.alpha: there are ImageNet weights for 0\.35"):
+        made("model=mobilenet_v2", "model.alpha=0.4")
+
+    def no_network(*_: object, **__: object) -> None:
+        raise Exception("URL fetch failure: [Errno -3] Temporary failure in name resolution")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(keras.utils, "get_file", no_network)
+    with pytest.raises(UserError) as caught:
+        made("model=mobilenet_v2", "model.weights=imagenet")
+    assert "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5" in str(caught.value)
+    assert str(tmp_path / "models") in str(caught.value)
