@@ -113,7 +113,7 @@ def sample(rng: np.random.Generator, emotion: int, noise: float) -> Expression:
     """
     ways = PROTOTYPES[EMOTIONS[emotion]]
     shown = ways[int(rng.integers(len(ways)))]
-    strength = 1.0 - min(0.9, 0.42 * noise) * float(rng.beta(1.3, 2.2))
+    strength = 1.0 - min(0.9, 0.36 * noise) * float(rng.beta(1.3, 2.2))
     own, stray = rng.normal(1.0, 0.12 * min(noise, 1.5), len(UNITS)), rng.exponential(0.04 * noise, len(UNITS))
     pure = np.array([getattr(shown, name) for name in UNITS])
     stray[(rng.random(len(UNITS)) > 0.35) | np.isin(UNITS, ("au25", "au26")) & (pure == 0)] = 0

@@ -1,0 +1,100 @@
+"""How soon a command answers ``--help`` or a typo, and whether it imported TensorFlow to do so.
+
+    python benchmarks/startup.py
+
+Every line is a whole process, from its start to its end, run in turn with all the others. What was imported is read
+from ``python -X importtime`` in a run of its own. Run it twice where the files are not in the disk cache yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import machine
+
+_YARDSTICK = ["-c", "import tensorflow"]
+
+#: What a person types, and the exit code that answers it.
+_COMMANDS = {
+    "train --help": (["-m", "emotion.train", "--help"], 0),
+    "train --cfg job": (["-m", "emotion.train", "--cfg", "job"], 0),
+    "train trainer.epohs=3": (["-m", "emotion.train", "trainer.epohs=3"], 2),
+    "train trainer.epochs=0": (["-m", "emotion.train", "trainer.epochs=0"], 2),
+    "train -m model=cnn,cnm": (["-m", "emotion.train", "-m", "model=cnn,cnm"], 2),
+    "evaluate --help": (["-m", "emotion.evaluate", "--help"], 0),
+    "evaluate run=nosuch": (["-m", "emotion.evaluate", "run=nosuch"], 2),
+    "live --help": (["-m", "emotion.live", "--help"], 0),
+    "live run=latest sorce=0": (["-m", "emotion.live", "run=latest", "sorce=0"], 2),
+}
+_QUICK = ("train --help", "train trainer.epohs=3", "live --help")
+
+
+def seconds(arguments: list[str], folder: str, expected: int) -> float:
+    """Run one process; return how long it took.
+
+    Raises:
+        RuntimeError: It ended with another exit code than expected.
+    """
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=_environment(), capture_output=True, text=True)
+    took = time.perf_counter() - began
+    if done.returncode != expected:
+        raise RuntimeError(f"{arguments} ended with {done.returncode}, not {expected}:\n{done.stderr[-2000:]}")
+    return took
+
+
+def imported(arguments: list[str], folder: str) -> list[str]:
+    """Which of the heavy packages a process imported."""
+    line = [sys.executable, "-X", "importtime", *arguments]
+    done = subprocess.run(line, cwd=folder, env=_environment(), capture_output=True, text=True)
+    names = set(re.findall(r"^import time:.*\| *([\w.]+)$", done.stderr, flags=re.MULTILINE))
+    if "encodings" not in names:
+        raise RuntimeError(f"python -X importtime listed no imports:\n{done.stderr[-2000:]}")
+    return [heavy for heavy in ("tensorflow", "keras") if heavy in names]
+
+
+def _environment() -> dict[str, str]:
+    """The repository on the path: the processes run in an empty folder, where they cannot leave anything behind."""
+    repository = str(Path(__file__).resolve().parents[1])
+    path = os.pathsep.join(p for p in (repository, os.environ.get("PYTHONPATH")) if p)
+    return os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=7, help="processes of each kind; the median is shown")
+    parser.add_argument("--quick", action="store_true", help="few commands, once each: only to see that it works")
+    arguments = parser.parse_args()
+    repeats = 1 if arguments.quick else arguments.repeats
+    commands = {k: v for k, v in _COMMANDS.items() if k in _QUICK or not arguments.quick}
+
+    print(machine.describe())
+    with tempfile.TemporaryDirectory() as folder:
+        heavy = {name: imported(line, folder) for name, (line, _) in commands.items()}  # also fills the disk cache
+        seconds(_YARDSTICK, folder, 0)
+        yardstick: list[float] = []
+        taken: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(repeats):  # in turn, so that a busy machine is busy for all of them
+            yardstick.append(seconds(_YARDSTICK, folder, 0))
+            for name, (line, code) in commands.items():
+                taken[name].append(seconds(line, folder, code))
+
+    whole = statistics.median(yardstick)
+    print(f"Whole processes, median of {repeats}; python -c 'import tensorflow' takes {whole:.2f} s.")
+    print(f"{'python -m emotion.':<26}{'seconds':>9}{'slowest':>9}{'exit':>6}{'of import tensorflow':>22}  imported")
+    for name, (_, code) in commands.items():
+        median = statistics.median(taken[name])
+        what = ", ".join(heavy[name]) or "neither TensorFlow nor Keras"
+        print(f"{name:<26}{median:>9.2f}{max(taken[name]):>9.2f}{code:>6}{median / whole:>22.2f}  {what}")
+
+
+if __name__ == "__main__":
+    main()
