@@ -113,7 +113,8 @@ def score_split(
 
     examples = splits[split]
     store = cache.open_store(examples, run.contract(), cache=dataset.cache, cache_dir=dataset.cache_dir)
-    probabilities = predict(model, pipeline.evaluation(store, batch_size=256))
+    with cache.failing(store):
+        probabilities = predict(model, pipeline.evaluation(store, batch_size=256))
     leaked = np.zeros(len(examples), bool)
     if trained_on is not None and split == "test":
         seen = np.concatenate([trained_on.train.hashes, trained_on.validation.hashes])

@@ -22,7 +22,7 @@ def explain(error: Exception, command: str, overrides: list[str]) -> str:
 
     Call it inside the Hydra context in which composing them raised ``error``.
     """
-    return "\n".join(_problems(command, overrides)) or _plain(error)
+    return "\n".join(_problems(command, overrides)) or _in_a_file(error) or _plain(error)
 
 
 def _problems(command: str, overrides: list[str]) -> Iterator[str]:
@@ -137,6 +137,17 @@ def _wrong_value(override: Override, error: Exception) -> str:
     if "is not Optional" in str(cause):
         return "null is not allowed here"
     return f"'{value}' does not fit ({_plain(cause)})"
+
+
+def _in_a_file(error: BaseException) -> str:
+    """What a YAML file sets that the groups it meets do not have, such as an experiment for another model."""
+    file = re.match(r"In '([^']+)'", str(error))
+    key = re.search(r"full_key: (\S+)", str(error))
+    schema = re.search(r"Key '[^']+' not in '(\w+)'", str(error))
+    if not (file and key and schema):
+        return ""
+    group = key[1].partition(".")[0]
+    return f"{key[1]}: {file[1]}.yaml sets it, but the chosen {group} ({schema[1]}) has no such key. Choose another {group}"
 
 
 def _plain(error: BaseException) -> str:

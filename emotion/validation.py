@@ -162,6 +162,8 @@ def _augmentation_problems(cfg: DictConfig) -> Iterator[str]:
             yield f"{where}.{name}.probability: {given['probability']} is out of range, must be from 0 to 1"
         if "low" in given and not 0 <= given["low"] <= given["high"]:
             yield f"{where}.{name}: low {given['low']} and high {given['high']} must satisfy 0 <= low <= high"
+        if name in ("scale", "gamma") and given["low"] <= 0:
+            yield f"{where}.{name}.low: {given['low']} must be above 0"
         if name == "erase" and given["high"] >= 1:
             yield f"{where}.erase.high: {given['high']} of the picture leaves nothing to learn from, must be below 1"
 

@@ -58,6 +58,7 @@ def refused(*arguments: str, command: str = "train") -> str:
         (["model.stages=[8,8,8,8,8,8]"], ["model.stages", "2x2"]),
         (["trainer.precision=float16", "trainer.strategy=mirrored"], ["trainer.precision", "bfloat16"]),
         (["hydra.run.dirr=x"], ["hydra.run.dirr"]),
+        (["experiment=quickstart", "model=mobilenet_v2"], ["model.stages", "experiment/quickstart", "MobileNetV2"]),
     ],
 )
 def test_a_mistake_is_named_with_its_key_value_and_cure(arguments: list[str], parts: list[str]) -> None:

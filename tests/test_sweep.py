@@ -49,9 +49,7 @@ def test_a_failing_job_stops_no_other_and_is_told(sweep: tuple[Path, subprocess.
     assert "tensorboard --logdir mine" in done.stdout
 
 
-def test_a_job_equals_the_same_run_alone(
-    sweep: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_a_job_equals_the_same_run_alone(sweep: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     folder, _ = sweep
     emotion(
         "train", *TINY, "trainer.class_weight=sqrt", "seed=1", "trainer.deterministic=true", "hydra.run.dir=alone",

@@ -88,16 +88,17 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
                 label_smoothing=trainer.label_smoothing,
                 threads=trainer.threads,
             )
-            model.fit(
-                batches,
-                initial_epoch=progress.epoch,
-                epochs=phase.stop,
-                steps_per_epoch=steps,
-                validation_data=check,
-                callbacks=callbacks,
-                verbose=0,
-                shuffle=False,
-            )
+            with cache.failing(train, validation):
+                model.fit(
+                    batches,
+                    initial_epoch=progress.epoch,
+                    epochs=phase.stop,
+                    steps_per_epoch=steps,
+                    validation_data=check,
+                    callbacks=callbacks,
+                    verbose=0,
+                    shuffle=False,  # the pipeline has shuffled
+                )
             stopped = bool(model.stop_training)
     finally:
         reporter.stop()

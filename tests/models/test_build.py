@@ -59,7 +59,9 @@ def test_grey_is_repeated_for_a_backbone_with_three_channels() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("overrides", [["model=cnn", "model.residual=true"], ["model=mobilenet_v2", "model.alpha=0.35"]])
+@pytest.mark.parametrize(
+    "overrides", [["model=cnn", "model.residual=true"], ["model=mobilenet_v2", "model.alpha=0.35"]]
+)
 def test_a_checkpoint_loads_in_safe_mode_without_our_code(overrides: list[str], tmp_path: Path) -> None:
     model = made(*overrides, *(["model.weights=null"] if "mobilenet" in overrides[0] else []))
     model.save(tmp_path / "model.keras")
@@ -75,7 +77,7 @@ def test_a_checkpoint_loads_in_safe_mode_without_our_code(overrides: list[str], 
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
 
 
-_MINE = '''
+_MINE = """
 import keras
 from emotion.models.blocks import head, normalised_input
 
@@ -91,7 +93,7 @@ def logits(contract):
 def floats(contract):
     inputs = keras.Input(contract.shape)
     return keras.Model(inputs, head(keras.layers.Flatten()(inputs), contract))
-'''
+"""
 
 
 def test_a_users_own_model_needs_no_change_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,9 @@ def test_warm_up_and_cosine() -> None:
 
 
 def test_constant_after_warm_up() -> None:
-    found = rates("trainer.epochs=4", "trainer.warmup_epochs=0.5", "trainer.learning_rate=0.1", "trainer.schedule=constant")
+    found = rates(
+        "trainer.epochs=4", "trainer.warmup_epochs=0.5", "trainer.learning_rate=0.1", "trainer.schedule=constant"
+    )
     assert found[5:] == pytest.approx([0.1] * 35)
 
 
@@ -115,7 +117,9 @@ def test_phases_share_one_schedule_after_the_head() -> None:
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop"])
 def test_every_optimizer_leaves_biases_and_batch_norm_undecayed(name: str) -> None:
-    cfg = compose("train", "model.stages=[8]", f"trainer.optimizer={name}", "trainer.weight_decay=0.5", "trainer.ema=0.9")
+    cfg = compose(
+        "train", "model.stages=[8]", f"trainer.optimizer={name}", "trainer.weight_decay=0.5", "trainer.ema=0.9"
+    )
     model = build(cfg.model, contract_of(cfg.model, 0.0))
     optimizer = optimizers.build(cfg.trainer, phases.plan(cfg.model, 2, 0.1)[0], 10)
     optimizer.build(model.trainable_variables)

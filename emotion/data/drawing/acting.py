@@ -90,7 +90,8 @@ class _Actor:
 
     def _peak(self, step: int) -> facs.Expression:
         emotion = self.order[step]
-        return facs.PROTOTYPES[EMOTIONS[emotion]][0]
+        # Full strength is for a still; people in motion stay below it, and the cascade finds them more often.
+        return facs.mix(facs.Expression(), facs.PROTOTYPES[EMOTIONS[emotion]][0], 0.85)
 
 
 def _actor(rng: np.random.Generator, person: int) -> _Actor:

@@ -1,4 +1,4 @@
-"""Hair, beards, glasses and scarves of the drawn people, as polygons; see :mod:`emotion.data.drawing.portrait`."""
+"""Hair, beards, freckles, glasses and scarves of the drawn people, as polygons; see :mod:`emotion.data.drawing.portrait`."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def hair(who: Identity) -> list[Shape]:
             Shape(
                 "strand",
                 tapered([root, bend, tip], min(0.08, 0.2 * (tip[1] - root[1]))),
-                float(np.clip(128 + level, 70, 190)),
+                float(np.clip(122 + level, 66, 180)),
                 flat=True,
             )
         )
@@ -181,6 +181,15 @@ def beard(who: Identity, how: Expression) -> list[Shape]:
     ]
     full = smooth([(1.02, 0.4), *half, (0, up + 0.12), *[(-x, y) for x, y in half[::-1]], (-1.02, 0.4), *jaw])
     return [Shape("beard", full, strength), Shape("beard", bare, strength // 5)]
+
+
+@lru_cache(maxsize=64)
+def freckles(who: Identity) -> list[Shape]:
+    if not who.freckles:
+        return []
+    rng = np.random.default_rng(who.texture)
+    x, y = rng.uniform(0.1, 0.62, 18) * rng.choice((-1, 1), 18), rng.normal(0.34, 0.09, 18)
+    return [Shape("fine", ellipse(a, b, 0.016, 0.014), 84) for a, b in zip(x, y, strict=True)]
 
 
 @lru_cache(maxsize=64)

@@ -23,10 +23,10 @@ _HAIR_COLOURS = (
     (74, 48, 32),
     (110, 70, 40),
     (160, 112, 62),
-    (206, 168, 108),
+    (184, 143, 88),
     (146, 62, 32),
 )
-_GREYS = ((120, 118, 116), (176, 174, 172), (222, 220, 216))
+_GREYS = ((120, 118, 116), (168, 166, 164), (206, 204, 200))
 _EYE_COLOURS = ((58, 36, 24), (82, 54, 34), (110, 84, 48), (86, 104, 70), (84, 118, 148), (110, 130, 140))
 #: Colours of clothes and scarves, as RGB.
 CLOTHES = (
@@ -167,13 +167,13 @@ def sample(rng: np.random.Generator, tone: int | None = None) -> Identity:
         eye_size=rng.uniform(0.94, 1.08) + (0 if masculine else 0.07),
         eye_tilt=rng.normal(0.02, 0.02),
         iris=_bgr(pick(_EYE_COLOURS if tone < 4 else _EYE_COLOURS[:2])),
-        brow_height=rng.uniform(0.27, 0.33) + (0 if masculine else 0.02),
+        brow_height=rng.uniform(0.255, 0.31) + (0 if masculine else 0.01),
         brow_arch=rng.uniform(0.02, 0.08),
         brow_weight=rng.uniform(0.07, 0.10) if masculine else rng.uniform(0.045, 0.07),
         nose_width=rng.uniform(0.85, 1.1) + 0.02 * tone,
         nose_length=rng.uniform(0.58, 0.66),
         mouth_width=rng.uniform(0.92, 1.1),
-        lips=rng.uniform(0.8, 1.1) + 0.025 * tone + (0 if masculine else 0.1),
+        lips=rng.uniform(0.78, 1.02) + 0.025 * tone + (0 if masculine else 0.08),
         lip_colour=_bgr(lip),
         rest=rng.normal(0.0, 0.012),
         hair=hair,

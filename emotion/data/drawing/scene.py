@@ -147,7 +147,7 @@ def _head(picture: Image, figure: Figure, light: Light) -> None:
     if right - left < 2 or bottom - top < 2:
         return
     parts = [*adornment.hair_behind(who), *portrait.draw(who, figure.how), *adornment.beard(who, figure.how)]
-    parts += [*adornment.hair(who), *adornment.glasses(who)]
+    parts += [*adornment.freckles(who), *adornment.hair(who), *adornment.glasses(who)]
     polygons = list(zip(parts, _pixels(figure, parts, left, top), strict=True))
 
     canvas: Any = np.ascontiguousarray(picture[top:bottom, left:right])

@@ -1,0 +1,78 @@
+"""The built wheel in an environment of its own, used from another folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def binaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ``bin`` folder of a clean environment with the wheel.
+
+    What the wheel depends on is linked in from here by a ``.pth`` file, which is read without following the one that
+    makes this checkout importable: the environment has no other ``emotion`` than the wheel's.
+    """
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(REPOSITORY)],
+        check=True,
+        capture_output=True,
+    )
+    environment = folder / "venv"
+    venv.create(environment, with_pip=True)
+    python = environment / "bin" / "python"
+    wheel = next(folder.glob("emotion-*.whl"))
+    install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    inner = subprocess.run(
+        [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    (Path(inner.stdout.strip()) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return environment / "bin"
+
+
+def run(*line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return subprocess.run(line, cwd=cwd, capture_output=True, text=True, check=False, env=clean)
+
+
+def test_the_wheel_brings_its_configs_and_commands(binaries: Path, tmp_path: Path) -> None:
+    where = run(
+        str(binaries / "python"), "-c", "import emotion.config as c; print(c.__file__); print(c.CONF)", cwd=tmp_path
+    )
+    assert where.stdout.count(str(binaries.parent)) == 2, where.stdout + where.stderr
+    for module in ("train", "evaluate", "live"):
+        shown = run(str(binaries / f"emotion-{module}"), "--help", cwd=tmp_path)
+        assert shown.returncode == 0, shown.stderr
+        assert f"python -m emotion.{module}" in shown.stdout
+    composed = run(
+        str(binaries / "emotion-train"), "experiment=quickstart", "augmentation=strong", "--cfg", "job", cwd=tmp_path
+    )
+    assert composed.returncode == 0, composed.stderr
+    assert "per_emotion: 300" in composed.stdout
+    assert "erase:" in composed.stdout
+    wrong = run(str(binaries / "emotion-train"), "trainer.epohs=3", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "trainer.epochs" in wrong.stderr
+
+
+def test_the_wheel_trains(binaries: Path, tmp_path: Path) -> None:
+    from tests.conftest import TINY
+
+    done = run(str(binaries / "emotion-train"), *TINY, "trainer.epochs=1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("outputs/*/model.tflite"))) == 1
+    again = run(str(binaries / "python"), "-m", "emotion.evaluate", "run=latest", "bootstrap=0", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
