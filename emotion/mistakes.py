@@ -147,7 +147,7 @@ def _in_a_file(error: BaseException) -> str:
     if not (file and key and schema):
         return ""
     group = key[1].partition(".")[0]
-    return f"{key[1]}: {file[1]}.yaml sets it, but the chosen {group} ({schema[1]}) has no such key. Choose another {group}"
+    return f"{key[1]}: {file[1]}.yaml sets it, but the chosen {group}, {schema[1]}, has no such key; choose another"
 
 
 def _plain(error: BaseException) -> str:

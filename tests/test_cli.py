@@ -86,10 +86,12 @@ def test_a_sweep_is_checked_value_by_value() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1, max_size=12))
 def test_no_value_ends_in_a_traceback(text: str) -> None:
+    message = None
     try:
         cli.request("train", [f"trainer.optimizer={text}"])
     except UserError as error:
-        assert str(error)
+        message = str(error)
+    assert message is None or len(message) > 10
 
 
 @pytest.mark.parametrize(

@@ -189,8 +189,8 @@ def test_mobilenet_v2_trains_in_phases_from_a_weights_file(tmp_path: Path, share
 
 
 def test_nan_stops_the_run_and_names_rate_and_epoch(tmp_path: Path) -> None:
+    heavy = ", ".join(f"{emotion}: 1e38" for emotion in EMOTIONS)  # weights that overflow float32
     with pytest.raises(UserError, match=r"loss became (nan|inf) in (step|epoch|the validation).*learning rate"):
-        heavy = ", ".join(f"{emotion}: 1e38" for emotion in EMOTIONS)  # weights that overflow float32
         tiny(tmp_path, f"trainer.class_weight={{{heavy}}}")
     record = runs.read_json(tmp_path / "run" / "run.json")
     assert record["status"] == "failed"

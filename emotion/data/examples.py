@@ -66,4 +66,4 @@ class Splits:
     def __getitem__(self, split: str) -> Examples:
         if split not in SPLITS:
             raise KeyError(split)
-        return getattr(self, split)  # type: ignore[no-any-return]
+        return getattr(self, split)

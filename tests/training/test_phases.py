@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,7 +112,7 @@ def test_phases_share_one_schedule_after_the_head() -> None:
     assert found[10:20] == pytest.approx([0.1] * 10), "the head trains at the full rate"
     tuning = found[20:]
     assert max(tuning) == pytest.approx(0.01)
-    steps = [b - a for a, b in zip(tuning[11:], tuning[12:], strict=False)]
+    steps = [b - a for a, b in pairwise(tuning[11:])]
     assert all(step <= 1e-9 for step in steps), "no jump where batch norm thaws"
     assert tuning[-1] < 1e-4
 
