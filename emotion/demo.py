@@ -32,18 +32,23 @@ def demo() -> None:
 
     synthetic.video(video)
     command("emotion.live", f"run={folder}", f"source={video}", "display=none", f"save={labelled}", f"log={log}")
+    made = {
+        folder: "the run: checkpoints, model.tflite, metrics, config",
+        folder / "report.md": "its scores, with plots",
+        labelled: "the video with boxes and labels",
+        log: "one line a face a frame",
+    }
+    width = max(len(str(path)) for path in made)
+    lines = "\n".join(f"  {path!s:<{width}}  {what}" for path, what in made.items())
     print(f"""
 Made in {(time.perf_counter() - began) / 60:.1f} minutes:
-  {folder}/               the run: checkpoints, model.tflite, metrics, config
-  {folder}/report.md      its scores, with plots
-  {labelled}   the video with boxes and labels
-  {log}     one line a face a frame
+{lines}
 The faces are drawn. They show how the tool works, and nothing about real faces.
 
 Try next:
   {python()} -m emotion.train dataset=fer2013 dataset.root=<folder with fer2013.csv> experiment=fer2013_quick
   {python()} -m emotion.live run={folder.name} source=0 display=window
-  {Path(sys.executable).parent / "tensorboard"} --logdir {_OUTPUTS}""")
+  {relative(Path(sys.executable).parent / "tensorboard")} --logdir {_OUTPUTS}""")
 
 
 def step(what: str) -> None:
@@ -61,8 +66,11 @@ def command(module: str, *arguments: str) -> None:
 
 def python() -> str:
     """This interpreter as a person in this folder would call it."""
-    here, used = Path.cwd(), Path(sys.executable)
-    return str(used.relative_to(here)) if used.is_relative_to(here) else str(used)
+    return relative(Path(sys.executable))
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Hair, beards, freckles, glasses and scarves of the drawn people, as polygons; see :mod:`emotion.data.drawing.portrait`."""
+"""What people wear and grow: hair, beards, freckles, glasses, scarves, as polygons like the face's own."""
 
 from __future__ import annotations
 
