@@ -130,7 +130,7 @@ def prepare(name: str, overrides: list[str]) -> Case:
 
 
 def _settling(count: int) -> int:
-    return max(4, count // 4)
+    return max(2, count // 4)
 
 
 def _stopwatch(start: int) -> Any:

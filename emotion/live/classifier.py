@@ -14,6 +14,7 @@ from emotion import faces
 from emotion.contract import Contract
 from emotion.errors import UserError
 from emotion.faces import Box, Image
+from emotion.logs import quiet_stderr
 
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -51,13 +52,15 @@ class Classifier:
         self.contract = contract
         self._model = Path(model)
         try:
-            self._interpreter = Interpreter(model_path=str(model), num_threads=threads)
+            with quiet_stderr():  # it announces its delegate there
+                self._interpreter = Interpreter(model_path=str(model), num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, OSError) as error:
             raise UserError(f"{model}: not a LiteRT model that can be loaded ({error}); export the run again") from None
-        self._check()
-        self._count = 0
+        self._count = self._check()
 
-    def _check(self) -> None:
+    def _check(self) -> int:
+        """Hold the model against the contract; return the batch size it is allocated for."""
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             raise UserError(f"{self._model}: has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each")
@@ -73,6 +76,7 @@ class Classifier:
                     f"{self._model}: its {name} is {np.dtype(found['dtype'])} {['N', *has]}, but contract.json says "
                     f"{np.dtype(dtype)} {['N', *shape]}. They are not of the same run: export the run again"
                 )
+        return int(inputs[0]["shape"][0])
 
     def classify(self, pictures: Sequence[Image]) -> Probabilities:
         """Prepare pictures by the contract and classify them in one batch.
