@@ -40,17 +40,16 @@ class Case:
     """One model, compiled and traced, and what each feed took.
 
     Attributes:
-        feeds: By name, what trains so many steps and returns the seconds they took.
+        feeds: By name, what trains so many steps and returns the seconds and the CPU seconds they took.
         rates: By name, images a second of each round.
+        cpu: By name, CPU milliseconds an image of each round.
     """
 
     name: str
     batch_size: int
-    feeds: dict[str, Callable[[int], float]]
+    feeds: dict[str, Callable[[int], tuple[float, float]]]
     rates: dict[str, list[float]]
-
-    def rate(self, feed: str) -> float:
-        return statistics.median(self.rates[feed])
+    cpu: dict[str, list[float]]
 
     def ratios(self, feed: str) -> list[float]:
         return [a / b for a, b in zip(self.rates[feed], self.rates["fixed"], strict=True)]
@@ -95,20 +94,20 @@ def prepare(name: str, overrides: list[str]) -> Case:
     # Iterators that live as long as the model: in training, too, one serves all epochs.
     iterators = {"pipeline": iter(batches), "fixed": iter(fixed)}
 
-    def turn(feed: str) -> Callable[[int], float]:
-        def train(count: int) -> float:
+    def turn(feed: str) -> Callable[[int], tuple[float, float]]:
+        def train(count: int) -> tuple[float, float]:
             for _ in range(_settling(count)):  # until the batches that waited for this turn are used up
                 logs = model.train_function(iterators[feed])
             float(logs["loss"])  # waits for the device
-            began = time.perf_counter()
+            began = _clocks()
             for _ in range(count):
                 logs = model.train_function(iterators[feed])
             float(logs["loss"])
-            return time.perf_counter() - began
+            return _since(began)
 
         return train
 
-    def loop(count: int) -> float:
+    def loop(count: int) -> tuple[float, float]:
         watch = _stopwatch(_settling(count))
         total = _settling(count) + count
         reporter = Reporter(1, total, batch_size, cfg.trainer.monitor)
@@ -121,12 +120,22 @@ def prepare(name: str, overrides: list[str]) -> Case:
             verbose=0,
             shuffle=False,
         )
-        return float(watch.seconds)
+        taken: tuple[float, float] = watch.taken
+        return taken
 
     feeds = {"pipeline": turn("pipeline"), "fixed": turn("fixed"), "fit": loop}
     for feed in _FEEDS[:2]:
         feeds[feed](4)
-    return Case(name, batch_size, feeds, {feed: [] for feed in _FEEDS})
+    return Case(name, batch_size, feeds, {feed: [] for feed in _FEEDS}, {feed: [] for feed in _FEEDS})
+
+
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _since(began: tuple[float, float]) -> tuple[float, float]:
+    now = _clocks()
+    return now[0] - began[0], now[1] - began[1]
 
 
 def _settling(count: int) -> int:
@@ -138,29 +147,28 @@ def _stopwatch(start: int) -> Any:
     import keras
 
     class Stopwatch(keras.callbacks.Callback):
-        began, seconds = 0.0, 0.0
-
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if batch + 1 == start:
                 float(logs["loss"])
-                self.began = time.perf_counter()
-            self.logs = logs
+                self.began = _clocks()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            float(self.logs["loss"])
-            self.seconds = time.perf_counter() - self.began
+            float(logs["loss"])
+            self.taken = _since(self.began)
 
     return Stopwatch()
 
 
 def measure(cases: list[Case], rounds: int, seconds: float) -> None:
     """Let all feeds of all cases take turns, each for about so many seconds."""
-    counts = {case.name: max(2, round(seconds / (case.feeds["fixed"](4) / 4))) for case in cases}
+    counts = {case.name: max(2, round(seconds / (case.feeds["fixed"](4)[0] / 4))) for case in cases}
     for i in range(rounds):
         for case in cases:
             for feed in _FEEDS if i % 2 == 0 else _FEEDS[::-1]:
-                count = counts[case.name]
-                case.rates[feed].append(count * case.batch_size / case.feeds[feed](count))
+                taken, cpu = case.feeds[feed](counts[case.name])
+                images = counts[case.name] * case.batch_size
+                case.rates[feed].append(images / taken)
+                case.cpu[feed].append(1000 * cpu / images)
 
 
 def main() -> None:
@@ -183,21 +191,29 @@ def main() -> None:
         f"ratios to the fixed batch within a round: median (lowest to highest)."
     )
     width = max(map(len, _CASES)) + 10
-    print(f"{'images/s':<{width}}{'fixed':>9}{'pipeline':>10}{'ratio':>22}{'fit':>10}{'ratio':>22}")
+    print(f"{'':<{width}}{'images/s':>9}{'':>62}{'CPU ms an image':>19}")
+    print(f"{'':<{width}}{'fixed':>9}{'pipeline':>10}{'ratio':>22}{'fit':>8}{'ratio':>22}{'fixed':>9}{'pipeline':>10}")
     for model, overrides in _CASES.items():
-        if arguments.only in (None, model):
-            size = f"trainer.batch_size={arguments.batch_size}"
-            cases = [
-                prepare(f"{model}, {p}", [*_COMMON, *overrides, size, f"trainer.precision={p}"]) for p in precisions
-            ]
-            measure(cases, arguments.rounds, arguments.seconds)
-            for case in cases:
-                cells = [f"{case.rate(f):>10.0f}{_spread(case.ratios(f)):>22}" for f in ("pipeline", "fit")]
-                print(f"{case.name:<{width}}{case.rate('fixed'):>9.0f}{''.join(cells)}", flush=True)
-            if len(cases) == 2:
-                plain, other = cases
-                gains = [b / a for a, b in zip(plain.rates["fixed"], other.rates["fixed"], strict=True)]
-                print(f"  {other.name} is {_spread(gains)} times as fast as float32 on the fixed batch", flush=True)
+        if arguments.only not in (None, model):
+            continue
+        size = f"trainer.batch_size={arguments.batch_size}"
+        cases = [prepare(f"{model}, {p}", [*_COMMON, *overrides, size, f"trainer.precision={p}"]) for p in precisions]
+        measure(cases, arguments.rounds, arguments.seconds)
+        for case in cases:
+            print(f"{case.name:<{width}}{_row(case)}", flush=True)
+        if len(cases) == 2:
+            plain, other = cases
+            gains = [b / a for a, b in zip(plain.rates["fixed"], other.rates["fixed"], strict=True)]
+            print(f"  {other.name} is {_spread(gains)} times as fast as float32 on the fixed batch", flush=True)
+
+
+def _row(case: Case) -> str:
+    rates = {feed: statistics.median(case.rates[feed]) for feed in _FEEDS}
+    cpu = {feed: statistics.median(case.cpu[feed]) for feed in _FEEDS}
+    return (
+        f"{rates['fixed']:>9.0f}{rates['pipeline']:>10.0f}{_spread(case.ratios('pipeline')):>22}"
+        f"{rates['fit']:>8.0f}{_spread(case.ratios('fit')):>22}{cpu['fixed']:>9.2f}{cpu['pipeline']:>10.2f}"
+    )
 
 
 def _spread(values: list[float]) -> str:

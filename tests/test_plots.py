@@ -11,6 +11,7 @@ import pytest
 
 from emotion import metrics, plots
 from emotion.labels import EMOTIONS
+from emotion.plots import calibration
 
 
 def _decoded(path: Path) -> np.ndarray:
@@ -88,7 +89,7 @@ def test_reliability(kind: str, tmp_path: Path) -> None:
 
 def test_wilson_interval_is_the_published_one() -> None:
     # Newcombe (1998), table I, method 3: 81 of 263, 0 of 20, and 1 of 29.
-    low, high = plots._wilson(np.array([81 / 263, 0, 1 / 29]), np.array([263, 20, 29]))
+    low, high = calibration._wilson(np.array([81 / 263, 0, 1 / 29]), np.array([263, 20, 29]))
     np.testing.assert_allclose(low, [0.2553, 0, 0.0061], atol=5e-5)
     np.testing.assert_allclose(high, [0.3662, 0.1611, 0.1718], atol=5e-5)
 
