@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from emotion.plots.canvas import BLUE, FAINT, GREEN, INK, ORANGE, Picture, figure_of, picture_of
+from emotion.plots.canvas import BLUE, FAINT, GREEN, INK, ORANGE, Picture, figure_of, heading, picture_of
 
 # Panel title, and for each column of history.csv its label and colour.
 _PANELS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
