@@ -211,7 +211,7 @@ def facts(run: runs.Run, fingerprint: dict[str, Any]) -> dict[str, str]:
         "Training time": f"{record['training_seconds'] / 60:.1f} minutes" if "training_seconds" in record else "",
         "Seed": str(record["seed"]),
         "Code": record.get("commit") or f"emotion {record['versions'].get('emotion', '')}",
-        "Command": f"`{record['command']}`",
+        "Command": record["command"],
     }
     return {k: v for k, v in found.items() if v}
 
