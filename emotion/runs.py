@@ -49,6 +49,12 @@ class Run:
     path: Path
     id: str
 
+    @property
+    def reference(self) -> str:
+        """What to type after ``run=`` or ``resume=`` in this folder, wherever the run is."""
+        path, here = self.path.resolve(), Path.cwd()
+        return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
     def contract(self) -> Contract:
         return Contract.load(self.path / "contract.json")
 
@@ -78,7 +84,7 @@ class Run:
         status = self.record()["status"]
         advice = {
             "running": "wait for its first epoch to end",
-            "interrupted": f"go on with it: python -m emotion.train resume={self.id}",
+            "interrupted": f"go on with it: python -m emotion.train resume={self.reference}",
         }.get(status, f"see {self.path / 'train.log'}")
         raise UserError(f"run {self.id} ({status}) has no {which} checkpoint; {advice}")
 
@@ -94,7 +100,7 @@ class Run:
         self.checkpoint()
         raise UserError(
             f"run {self.id} has no model.tflite yet: it is made when training ends. "
-            f"Make it from the best checkpoint so far: python -m emotion.evaluate run={self.id} split=validation"
+            f"Make it from the best checkpoint so far: python -m emotion.evaluate run={self.reference} split=validation"
         )
 
 
@@ -191,7 +197,7 @@ def recorded(run: Run) -> Iterator[None]:
 
 def _advice(run: Run) -> str:
     if (run.path / "checkpoints" / "state.npz").is_file():
-        return f"go on with it: python -m emotion.train resume={run.id}"
+        return f"go on with it: python -m emotion.train resume={run.reference}"
     return "it stopped before its first epoch ended, so there is nothing to resume"
 
 

@@ -98,7 +98,7 @@ class Keeper(keras.callbacks.Callback):
             raise UserError(
                 f"{error.filename or self.checkpoints}: cannot write after epoch {epoch + 1} ({error.strerror}). "
                 f"The files of the epoch before are whole; make room and run: "
-                f"python -m emotion.train resume={self.run.id}"
+                f"python -m emotion.train resume={self.run.reference}"
             ) from None
         if self.trainer.patience is not None and progress.wait >= self.trainer.patience:
             self.model.stop_training = True
