@@ -113,7 +113,7 @@ def prepare(name: str, overrides: list[str]) -> Case:
     def loop(count: int) -> tuple[float, float]:
         watch = _stopwatch(_settling(count))
         total = _settling(count) + count
-        reporter = Reporter(1, total, batch_size, cfg.trainer.monitor)
+        reporter = Reporter(1, total, batch_size)
         in_epoch = {"on_epoch_begin": reporter.on_epoch_begin, "on_train_batch_end": reporter.on_train_batch_end}
         model.fit(
             batches,

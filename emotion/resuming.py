@@ -40,20 +40,27 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
         key = override.get_key_element().lstrip("+~")
         if key in ("resume", "outputs") or key.startswith("hydra"):
             continue
-        before = OmegaConf.select(cfg, key)
-        wanted = OmegaConf.select(asked, key)
+        before, wanted = OmegaConf.select(cfg, key), OmegaConf.select(asked, key)
         if key in MAY_CHANGE:
             OmegaConf.update(cfg, key, wanted)
-        elif OmegaConf.is_dict(wanted) or wanted != before:
-            shown = getattr(before, "name", None) or before
+        elif key == "experiment" or OmegaConf.is_dict(wanted):
+            raise UserError(f"{key}: leave it out; run {run.id} keeps its own. You may change: {', '.join(MAY_CHANGE)}")
+        elif wanted != before:
             raise UserError(
-                f"{key}: changing it from '{shown}' to '{override.get_value_element_as_str()}' would make run {run.id} "
-                f"another run. When resuming you may change: {', '.join(MAY_CHANGE)}. To change more, start a new run"
+                f"{key}: changing it from '{before}' to '{wanted}' would make run {run.id} another run. "
+                f"When resuming you may change: {', '.join(MAY_CHANGE)}. To change more, start a new run"
             )
+    cfg = runs.with_absolute_paths(cfg)
     validate(cfg)
     done = int(record.get("epoch") or 0)
     if record["status"] == "done" and cfg.trainer.epochs == done:
         raise UserError(f"run {run.id} is done after {done} epochs. To train longer set trainer.epochs={2 * done}")
+    patience = cfg.trainer.patience
+    if record["status"] == "done" and record.get("stopped_early") and patience == run.config().trainer.patience:
+        raise UserError(
+            f"run {run.id} stopped early, after {patience} epochs that were no better. To train longer raise "
+            f"trainer.patience, or set it to null"
+        )
     if cfg.trainer.epochs < done:
         raise UserError(f"trainer.epochs: {cfg.trainer.epochs} is less than the {done} that run {run.id} has done")
     return cfg

@@ -8,6 +8,8 @@ names is made.
 from __future__ import annotations
 
 import difflib
+import errno
+import hashlib
 import json
 import logging
 import os
@@ -25,13 +27,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from emotion.contract import Contract
 from emotion.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows: a killed run there goes on claiming that it runs
+    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +69,22 @@ class Run:
     def config(self) -> DictConfig:
         """The resolved config that the run was made with."""
         path = self.path / "config.yaml"
-        if not path.is_file():
-            raise UserError(f"{path}: missing; this run cannot be loaded")
-        return OmegaConf.load(path)  # type: ignore[return-value]
+        try:
+            cfg = OmegaConf.load(path)
+        except FileNotFoundError:
+            raise UserError(f"{path}: missing; this run cannot be loaded") from None
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]}); restore it") from None
+        if not isinstance(cfg, DictConfig) or "model" not in cfg or "dataset" not in cfg:
+            raise UserError(f"{path}: damaged, not a run's config; restore it")
+        return cfg
 
     def record(self) -> dict[str, Any]:
         """The content of ``run.json``, with ``running`` corrected where its process is gone."""
         record = read_json(self.path / "run.json")
-        if record.get("status") == "running" and _process_is_gone(record):
+        if record.get("status") not in STATUSES:
+            raise UserError(f"{self.path / 'run.json'}: damaged, it gives no status; restore it or remove the run")
+        if record["status"] == "running" and not _is_locked(self.path):
             record["status"] = "interrupted"
         return record
 
@@ -92,14 +108,17 @@ class Run:
         """Path of ``model.tflite``.
 
         Raises:
-            UserError: The run has no export yet.
+            UserError: The run has no export yet, or it is of an older checkpoint.
         """
         path = self.path / "model.tflite"
-        if path.is_file():
+        checkpoint = self.path / "checkpoints" / "best.keras"
+        made_from = (self.record().get("tflite") or {}).get("checkpoint")
+        if path.is_file() and (not checkpoint.is_file() or made_from == sha256(checkpoint)):
             return path
         self.checkpoint()
+        state = "is of an older checkpoint" if path.is_file() else "is not there yet"
         raise UserError(
-            f"run {self.id} has no model.tflite yet: it is made when training ends. "
+            f"run {self.id}: model.tflite {state}; it is made when training ends. "
             f"Make it from the best checkpoint so far: python -m emotion.evaluate run={self.reference} split=validation"
         )
 
@@ -156,8 +175,12 @@ def create(folder: Path, root: Path, cfg: DictConfig) -> Run:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         run = Run(folder, _id_of(folder, root))
-        with (folder / "run.json").open("x") as file:  # two processes never share a run
-            json.dump(_new_record(run, cfg), file, indent=2)
+        mine = folder / f".run.json.{os.getpid()}"
+        write_json(mine, _new_record(run, cfg))
+        try:
+            os.link(mine, folder / "run.json")  # whole or not at all, and two processes never share a run
+        finally:
+            mine.unlink()
         write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     except FileExistsError:
         raise UserError(f"{folder}: there is a run already; choose another folder or resume it") from None
@@ -179,20 +202,59 @@ def update(run: Run, **fields: Any) -> None:
 @contextmanager
 def recorded(run: Run) -> Iterator[None]:
     """Keep the run's status honest: done at the end, interrupted or failed (with the traceback logged) otherwise."""
-    update(run, status="running", started=now(), finished=None, error=None, **_process())
-    with sigterm_raises():
+    with _lock(run.path), sigterm_raises():
+        update(run, status="running", started=now(), finished=None, error=None, **_process())
         try:
             yield
         except (KeyboardInterrupt, Interrupted):
-            update(run, status="interrupted", finished=now())
+            _try_to_update(run, status="interrupted", finished=now())
             log.warning("run %s interrupted; %s", run.id, _advice(run))
             raise
         except BaseException as error:
             known = isinstance(error, UserError)
-            update(run, status="failed", finished=now(), error=str(error) if known else traceback.format_exc())
+            _try_to_update(run, status="failed", finished=now(), error=str(error) if known else traceback.format_exc())
             log.error("run %s failed", run.id, exc_info=True)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+                raise UserError(
+                    f"{error.filename or run.path}: cannot write ({error.strerror}). Make room; {_advice(run)}"
+                ) from None
             raise
         update(run, status="done", finished=now())
+
+
+def _try_to_update(run: Run, **fields: Any) -> None:
+    """Say how a run ended, if the disk still takes it; what ended it matters more than a failure to note it."""
+    try:
+        update(run, **fields)
+    except (OSError, UserError) as error:
+        log.error("%s", error)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Hold a run while it is worked on: the lock goes with the process, however that ends."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            _flock(file)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another process is training this run; stop it first") from None
+        yield
+
+
+def _is_locked(folder: Path) -> bool:
+    try:
+        with (folder / ".lock").open("r+") as file:
+            _flock(file)
+    except BlockingIOError:
+        return True
+    except OSError:  # no lock was ever made, or it is not ours to try
+        return False
+    return False
+
+
+def _flock(file: IO[str]) -> None:
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _advice(run: Run) -> str:
@@ -246,18 +308,6 @@ def _process() -> dict[str, Any]:
     return {"pid": os.getpid(), "host": socket.gethostname()}
 
 
-def _process_is_gone(record: dict[str, Any]) -> bool:
-    if record.get("host") != socket.gethostname() or not isinstance(record.get("pid"), int):
-        return False
-    try:
-        os.kill(record["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False
-
-
 def _versions() -> dict[str, str]:
     packages = ("emotion", "tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python", "opencv-python-headless")
     found = {"python": platform.python_version()}
@@ -280,6 +330,22 @@ def _commit() -> str | None:
     except OSError:
         return None
     return commit.stdout.strip() + ("+" if changed.stdout.strip() else "") if commit.returncode == 0 else None
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def with_absolute_paths(cfg: DictConfig) -> DictConfig:
+    """A config whose data and weights are found from any folder."""
+    cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[assignment]
+    for key, names in {"dataset.root": (), "model.weights": ("imagenet",)}.items():
+        value = OmegaConf.select(cfg, key)
+        if isinstance(value, str) and value not in names:
+            OmegaConf.update(cfg, key, str(Path(value).expanduser().absolute()))
+    return cfg
 
 
 # ---------------------------------------------------------------------------------------------------------- finding
@@ -309,7 +375,7 @@ def resolve(run: Any, outputs: str | Path) -> Run:
     if not everything:
         raise UserError(f"run: there are no runs under '{root}'. Train one first: python -m emotion.train")
     if name == "latest":
-        return max(everything, key=lambda r: (r.record().get("created", ""), r.id))
+        return max(everything, key=lambda r: (_created(r), r.id))
     if name == "best":
         return _best(everything, root)
     matches = [r for r in everything if r.id.startswith(name)]
@@ -321,6 +387,13 @@ def resolve(run: Any, outputs: str | Path) -> Run:
         raise UserError(f"run: '{name}' fits {len(matches)} runs ({some}{', ...' if len(matches) > 5 else ''})")
     near = difflib.get_close_matches(name, ids, n=3, cutoff=0.3) or ids[-3:]
     raise UserError(f"run: no run '{name}' under '{root}'. Nearest: {', '.join(near)}; also: latest, best")
+
+
+def _created(run: Run) -> str:
+    try:
+        return str(run.record().get("created", ""))
+    except UserError:  # a damaged run is not the latest
+        return ""
 
 
 def _best(runs: list[Run], root: Path) -> Run:

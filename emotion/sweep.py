@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -36,20 +36,23 @@ def run(asked: cli.Request) -> None:
         raise UserError(f"resume: '{resume}' with -m must be true (skip what is done in hydra.sweep.dir) or left out")
     given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.sweep.dir=")]
     root = Path(asked.cfg.outputs)
+    if given and "${" in given[-1]:
+        raise UserError(f"hydra.sweep.dir: give a plain folder instead of '{given[-1]}'")
     folder = Path(given[-1]) if given else runs.new_folder(root, "sweep")
     if resume and not given:
         raise UserError("resume: say which sweep to go on with: hydra.sweep.dir=<its folder>")
     if runs.listing(folder) and not resume:
         raise UserError(f"hydra.sweep.dir: there are runs in '{folder}' already; add resume=true to go on with them")
     if not given:
-        asked = asked.with_overrides(f"hydra.sweep.dir='{folder}'")
+        asked = asked.with_overrides(f"hydra.sweep.dir={cli.quoted(folder)}")
+    refused = False
     try:
         cli.launch(asked, job)
     except JobFailedError:
-        pass  # the table tells
+        refused = True  # the table tells which
     finally:
         failed = summarise(folder)
-    if failed:
+    if failed or refused:
         sys.exit(1)
 
 
@@ -61,19 +64,20 @@ def job(cfg: DictConfig) -> float | None:
     """Train one job of a sweep in a child process; return its objective."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     resume = bool(cfg.resume)
-    cfg = OmegaConf.merge(cfg, {"resume": None})  # type: ignore[assignment]
+    cfg = runs.with_absolute_paths(OmegaConf.merge(cfg, {"resume": None}))  # type: ignore[arg-type]
     number = HydraConfig.get().job.num
     overrides = ", ".join(HydraConfig.get().overrides.task) or "defaults"
     if resume and (folder / "run.json").is_file():
         run = runs.resolve(folder, cfg.outputs)
+        record = run.record()
         if _identity(run.config()) != _identity(cfg):
-            message = f"job {number}: {folder} was made with another config; choose another hydra.sweep.dir"
-            log.error(message)
-            raise JobFailedError(message)
-        if run.record()["status"] == "done":
+            _refuse(f"job {number}: {folder} was made with another config; choose another hydra.sweep.dir")
+        if record["status"] == "running":
+            _refuse(f"job {number}: process {record.get('pid')} on {record.get('host')} is training it")
+        if record["status"] == "done" and (record.get("stopped_early") or record["epoch"] >= cfg.trainer.epochs):
             log.warning("job %s (%s): done already", number, overrides)
             return _objective(run)
-        run_again(run)
+        runs.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
     else:
         run = runs.create(folder, Path(cfg.outputs), cfg)
     log.warning("job %s (%s)", number, overrides)
@@ -81,12 +85,13 @@ def job(cfg: DictConfig) -> float | None:
     return _objective(run)
 
 
-def run_again(run: runs.Run) -> None:
-    """Nothing to prepare where there is a state to resume from; otherwise the job starts anew in its folder."""
-    runs.update(run, status="running", error=None, **({} if has_state(run) else {"epoch": None}))
+def _refuse(why: str) -> NoReturn:
+    log.error(why)
+    raise JobFailedError(why)
 
 
 def has_state(run: runs.Run) -> bool:
+    """Whether a run can go on where it stopped; else it starts anew in its folder."""
     return (run.path / "checkpoints" / "state.npz").is_file()
 
 

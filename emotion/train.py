@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from emotion import cli, logs, resuming, runs, sweep
+from emotion.errors import UserError
 
 log = logging.getLogger("emotion.train")  # __name__ is "__main__" under python -m
 
@@ -32,6 +33,7 @@ def train(cfg: DictConfig, folder: Path | None = None) -> dict[str, Any]:
     Raises:
         UserError: Something in the config, the data or the machine that a person can put right.
     """
+    cfg = runs.with_absolute_paths(cfg)
     folder = folder or runs.new_folder(Path(cfg.outputs), cfg.model.get("name", "model"))
     return work(cfg, runs.create(folder, Path(cfg.outputs), cfg))
 
@@ -52,6 +54,8 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         saved = state.load(run.path / "checkpoints" / "state.npz") if resume else None
         splits = sources.load(cfg.dataset)
         resuming.check_data(run, splits.fingerprint)
+        if resume:
+            runs.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
         runs.update(run, data=splits.fingerprint, unreadable=[list(u) for u in splits.unreadable])
         for note in splits.notes:
             log.info("%s", note)
@@ -78,7 +82,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         board.write_scores(run, scores, progress.best_epoch)
         some = fit.open_store(cfg, splits, "validation", contract)
         pictures = some.read(np.arange(min(64, len(splits.validation))))
-        log.info("model.tflite equals the checkpoint within %.1e", litert.export(run, pictures))
+        log.info("model.tflite equals the checkpoint within %.1e", litert.export(run, model, pictures))
         log.info("%s", evaluate.summary(run, "test", scores["test"]))
     log.info("done: %s", run.path)
     return {"run": run.id, "objective": progress.best, "scores": scores}
@@ -104,11 +108,27 @@ def main() -> None:
         elif asked.multirun:
             sweep.run(asked)
         elif asked.cfg.resume is not None:
+            if isinstance(asked.cfg.resume, bool):
+                raise UserError("resume: say which run, such as resume=latest; true is for sweeps, with -m")
             run = runs.resolve(asked.cfg.resume, asked.cfg.outputs)
             resuming.config_of(run, asked.cfg, list(asked.overrides))
-            cli.launch(asked.with_overrides(f"hydra.run.dir='{run.path}'", "hydra.output_subdir=null"), job)
+            here = f"hydra.run.dir={cli.quoted(run.path)}"
+            cli.launch(asked.with_overrides(here, "hydra.output_subdir=null"), job)
         else:
+            _check_place(asked)
             cli.launch(asked, job)
+
+
+def _check_place(asked: cli.Request) -> None:
+    """Refuse a folder that cannot be a new run's before Hydra writes into it."""
+    assert asked.cfg is not None
+    given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.run.dir=")]
+    if given and (Path(given[-1]) / "run.json").exists():
+        raise UserError(f"hydra.run.dir: there is a run in '{given[-1]}' already; choose another folder or resume it")
+    try:
+        Path(asked.cfg.outputs).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"outputs: '{asked.cfg.outputs}' cannot be a folder for runs ({error.strerror})") from None
 
 
 if __name__ == "__main__":

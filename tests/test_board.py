@@ -72,4 +72,4 @@ def test_every_swept_key_is_a_hyperparameter_and_none_is_left_out() -> None:
     assert {"seed", "trainer.learning_rate", "augmentation.mixup", "dataset.per_emotion", "model.dropout"} <= set(flat)
     assert None not in flat.values()
     assert all(isinstance(v, bool | int | float | str) for v in flat.values())
-    assert not [k for k in flat if k.startswith(("dataset.cache", "outputs", "resume"))]
+    assert not [k for k in flat if k.startswith(("dataset.cache_dir", "outputs", "resume"))]

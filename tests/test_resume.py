@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -78,6 +77,7 @@ def test_more_epochs_go_on_from_the_last(uninterrupted: Path, tmp_path: Path) ->
     history = read_history(run / "history.csv")
     assert [row["epoch"] for row in history] == list(range(1, 9))
     assert history[:6] == read_history(uninterrupted / "history.csv")
+    assert runs.resolve(run, "outputs").config().trainer.epochs == 8, "the config says what was trained"
     assert (run / ".hydra" / "overrides.yaml").read_text() == (uninterrupted / ".hydra" / "overrides.yaml").read_text()
 
 
@@ -85,7 +85,8 @@ def test_more_epochs_go_on_from_the_last(uninterrupted: Path, tmp_path: Path) ->
     ("change", "said"),
     [
         ("model.dropout=0.1", "model.dropout: changing it from '0.3' to '0.1' would make run"),
-        ("model=mobilenet_v2", "model: changing it from 'cnn' to 'mobilenet_v2'"),
+        ("model=mobilenet_v2", "model: leave it out"),
+        ("experiment=quickstart", "experiment: leave it out"),
         ("seed=4", "seed: changing it from '0' to '4'"),
         ("trainer.epochs=3", "is less than the 6"),
         ("trainer.epochs=6", "is done after 6 epochs"),
@@ -101,8 +102,8 @@ def test_what_would_make_it_another_run_is_refused(change: str, said: str, unint
 def test_a_run_that_is_running_is_left_alone(uninterrupted: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(uninterrupted, run)
-    runs.update(runs.resolve(run, "outputs"), status="running", pid=os.getpid())
-    done = emotion("train", f"resume={run}", "trainer.epochs=9", cwd=tmp_path, check=False)
+    with runs.recorded(runs.resolve(run, "outputs")):
+        done = emotion("train", f"resume={run}", "trainer.epochs=9", cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert "is running" in done.stderr
 
@@ -115,6 +116,77 @@ def test_a_damaged_state_is_said(uninterrupted: Path, tmp_path: Path) -> None:
     done = emotion("train", f"resume={run}", "trainer.epochs=9", cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert "state.npz: damaged" in done.stderr
+
+
+def test_phases_and_averages_resume_exactly(tmp_path: Path) -> None:
+    """A head on a frozen backbone, then the whole: stopped at the boundary, and in the last phase."""
+    options = [
+        *[o for o in TINY if not o.startswith("model.")], "model=mobilenet_v2", "model.weights=null",
+        "model.alpha=0.35", "model.input_size=32", "model.frozen_epochs=1", "model.batch_norm_frozen_epochs=2", "trainer.epochs=3",
+        "trainer.ema=0.9", "trainer.deterministic=true", "dataset.per_emotion=20",
+    ]  # fmt: skip
+    emotion("train", *options, "hydra.run.dir=straight", cwd=tmp_path)
+    for epochs in (1, 2):
+        folder = tmp_path / f"stopped-{epochs}"
+        folder.mkdir()
+        line = [sys.executable, "-c", _STOP_AFTER.format(epochs), *options, "hydra.run.dir=run"]
+        subprocess.run(line, cwd=folder, check=False, capture_output=True)
+        assert state.load(folder / "run" / "checkpoints" / "state.npz").progress.epoch == epochs
+        emotion("train", "resume=run", cwd=folder)
+        for key in ("loss", "val_loss"):
+            went_on, straight = (
+                [row[key] for row in read_history(path / "history.csv")]
+                for path in (folder / "run", tmp_path / "straight")
+            )
+            assert went_on == straight
+
+
+# Kills its own process with SIGKILL right after an epoch's state is on disk.
+_STOP_AFTER = """
+import os, signal
+from emotion import runs
+real = runs.update
+def update(run, **fields):
+    real(run, **fields)
+    if fields.get("epoch") == {}:
+        os.kill(os.getpid(), signal.SIGKILL)
+runs.update = update
+from emotion.train import main
+main()
+"""
+
+
+def test_early_stopping_is_not_undone(tmp_path: Path) -> None:
+    emotion(
+        "train",
+        *TINY,
+        "trainer.epochs=8",
+        "trainer.patience=1",
+        "trainer.min_delta=0.9",
+        "hydra.run.dir=run",
+        cwd=tmp_path,
+    )
+    done = emotion("train", "resume=run", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "stopped early" in done.stderr
+    emotion("train", "resume=run", "trainer.patience=2", cwd=tmp_path)
+    assert len(read_history(tmp_path / "run" / "history.csv")) == 3
+
+
+def test_a_checkpoint_that_waited_when_the_process_was_killed_is_kept(uninterrupted: Path, tmp_path: Path) -> None:
+    from emotion.training.callbacks import Keeper
+
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    found = runs.resolve(run, "outputs")
+    saved = state.load(run / "checkpoints" / "state.npz").progress
+    (run / "checkpoints" / f".best-{saved.best_epoch}.keras").write_bytes(b"the best")
+    (run / "checkpoints" / ".best-99.keras").write_bytes(b"of an epoch that the state does not know")
+    (run / "history.csv").write_text("")
+    Keeper(found, found.config().trainer, saved, None, None)
+    assert (run / "checkpoints" / "best.keras").read_bytes() == b"the best"
+    assert not list((run / "checkpoints").glob(".best-*"))
+    assert len(read_history(run / "history.csv")) == 6
 
 
 def test_a_state_round_trips(tmp_path: Path) -> None:

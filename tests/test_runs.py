@@ -28,7 +28,7 @@ def make(root: Path, name: str, **fields: object) -> runs.Run:
 def test_a_new_run_has_its_record_and_config(tmp_path: Path) -> None:
     run = make(tmp_path, "a")
     record = run.record()
-    assert record["status"] == "running"
+    assert record["status"] == "interrupted", "nobody works on it yet"
     assert record["id"] == "a"
     assert record["pid"] == os.getpid()
     assert {"python", "keras", "numpy"} <= set(record["versions"])
@@ -90,12 +90,23 @@ def test_best_needs_a_finished_run(tmp_path: Path) -> None:
 
 def test_a_killed_process_leaves_no_run_that_claims_to_run(tmp_path: Path) -> None:
     run = make(tmp_path, "a")
-    child = subprocess.Popen([sys.executable, "-c", "pass"])
-    child.wait()
-    runs.update(run, pid=child.pid)
-    assert run.record()["status"] == "interrupted"
-    runs.update(run, pid=os.getpid())
+    script = (
+        "import sys, time; from pathlib import Path; from emotion import runs\n"
+        "with runs.recorded(runs.Run(Path(sys.argv[1]), 'a')):\n"
+        "    print('working', flush=True); time.sleep(60)\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script, str(run.path)], stdout=subprocess.PIPE)
+    assert child.stdout
+    child.stdout.readline()
     assert run.record()["status"] == "running"
+    with pytest.raises(UserError, match="another process is training this run"), runs.recorded(run):
+        pass
+    assert run.record()["status"] == "running"
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    assert runs.read_json(run.path / "run.json")["status"] == "running", "it had no time to say otherwise"
+    assert run.record()["status"] == "interrupted"
 
 
 @pytest.mark.parametrize(
@@ -129,6 +140,43 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
         runs.write_json(path, {"a": float("nan")})
     assert runs.read_json(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+@pytest.mark.parametrize("content", ["{}", '{"status": "asleep"}', "", "[]", '{"status": "do'])
+def test_a_damaged_record_is_said_and_is_not_the_latest(tmp_path: Path, content: str) -> None:
+    whole = make(tmp_path, "a", status="done")
+    broken = make(tmp_path, "b")
+    (broken.path / "run.json").write_text(content)
+    with pytest.raises(UserError, match=r"run\.json"):
+        broken.record()
+    assert runs.resolve("latest", tmp_path).id == whole.id
+
+
+@pytest.mark.parametrize("content", ["", "a: [", "- 1", "other: 1"])
+def test_a_damaged_config_is_said(tmp_path: Path, content: str) -> None:
+    run = make(tmp_path, "a")
+    (run.path / "config.yaml").write_text(content)
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        run.config()
+
+
+def test_a_stale_export_is_refused(tmp_path: Path) -> None:
+    run = make(tmp_path, "a", status="done")
+    (run.path / "checkpoints").mkdir()
+    (run.path / "checkpoints" / "best.keras").write_bytes(b"one")
+    (run.path / "model.tflite").write_bytes(b"export of one")
+    runs.update(run, tflite={"checkpoint": runs.sha256(run.path / "checkpoints" / "best.keras")})
+    assert run.tflite().name == "model.tflite"
+    (run.path / "checkpoints" / "best.keras").write_bytes(b"two")
+    with pytest.raises(UserError, match=r"older checkpoint.*emotion\.evaluate"):
+        run.tflite()
+
+
+def test_a_full_disk_is_told_without_a_traceback(tmp_path: Path) -> None:
+    run = make(tmp_path, "a")
+    with pytest.raises(UserError, match=r"metrics\.json: cannot write \(No space left"), runs.recorded(run):
+        raise OSError(28, "No space left on device", "metrics.json")
+    assert run.record()["status"] == "failed"
 
 
 def test_an_unwritable_folder_is_said(tmp_path: Path) -> None:

@@ -116,11 +116,13 @@ def training(
         weight_of = tf.constant(np.asarray(class_weights, np.float32))
     classes = len(class_weights)
 
+    @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes time
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
         order = permutation(len(labels), seed, epoch)
         rows = tf.reshape(order[: steps * batch_size], [steps, batch_size])
         return tf.data.Dataset.from_tensor_slices((tf.fill([steps], epoch), tf.range(steps, dtype=tf.int64), rows))
 
+    @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes time
     def batch(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         targets = tf.one_hot(tf.gather(labels, rows), classes)
         mixes = epoch < epochs - augmentation.unmixed_epochs
@@ -159,6 +161,7 @@ def evaluation(
     with tf.device("CPU:0"):
         labels = tf.constant(labels, tf.int32)
 
+    @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes time
     def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         targets = tf.one_hot(tf.gather(labels, rows), classes)
         return store.fetch(rows), targets, tf.ones_like(rows, tf.float32)

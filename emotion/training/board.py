@@ -15,7 +15,7 @@ from emotion.data import cache, pipeline
 from emotion.data.examples import Examples
 
 #: Keys that say where things are, not what is trained.
-_NOT_HYPERPARAMETERS = ("outputs", "resume", "dataset.root", "dataset.cache_dir", "dataset.cache")
+_NOT_HYPERPARAMETERS = ("outputs", "resume", "dataset.cache_dir")
 
 
 def write_start(

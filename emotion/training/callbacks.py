@@ -37,6 +37,11 @@ class AveragedWeights(keras.callbacks.Callback):
         for variable, value in zip(self.model.trainable_variables, self.raw, strict=True):
             variable.assign(value)
 
+    def on_train_end(self, logs: Any = None) -> None:
+        # `fit` ends by putting the averages in place; the next phase goes on from the weights themselves.
+        for variable, value in zip(self.model.trainable_variables, self.raw, strict=True):
+            variable.assign(value)
+
     def values(self, model: keras.Model) -> list[Any]:
         """The model's weights as validated: averages where there are any, else (batch norm statistics) as they are."""
         averaged = {id(v): value for v, value in zip(model.trainable_variables, self.averaged, strict=True)}
@@ -66,6 +71,7 @@ class Keeper(keras.callbacks.Callback):
         self.run, self.trainer, self.progress, self.twin, self.averaged = run, trainer, progress, twin, averaged
         self.checkpoints = run.path / "checkpoints"
         self.checkpoints.mkdir(exist_ok=True)
+        self._tidy()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.began = time.perf_counter()
@@ -86,12 +92,14 @@ class Keeper(keras.callbacks.Callback):
         progress.epoch = epoch + 1
         progress.seconds += seconds
         try:
-            self._save_checkpoints(better := self._is_better(row[self.trainer.monitor]))
-            if better:
+            if better := self._is_better(row[self.trainer.monitor]):
                 progress.best, progress.best_epoch, progress.wait = row[self.trainer.monitor], epoch + 1, 0
             else:
                 progress.wait += 1
+            self._save_twin(better)
             state.save(self.checkpoints / "state.npz", progress, self.model)
+            if better:
+                self._pending.replace(self.checkpoints / "best.keras")
             write_history(self.run.path / "history.csv", progress.history)
             runs.update(self.run, epoch=progress.epoch, best_epoch=progress.best_epoch, best=progress.best)
         except OSError as error:
@@ -103,15 +111,28 @@ class Keeper(keras.callbacks.Callback):
         if self.trainer.patience is not None and progress.wait >= self.trainer.patience:
             self.model.stop_training = True
 
-    def _save_checkpoints(self, better: bool) -> None:
+    @property
+    def _pending(self) -> Path:
+        """A better checkpoint waits here until the state that knows of it is on disk."""
+        return self.checkpoints / f".best-{self.progress.best_epoch}.keras"
+
+    def _save_twin(self, better: bool) -> None:
         values = self.averaged.values(self.model) if self.averaged else self.model.get_weights()
         self.twin.set_weights(values)
         last = self.checkpoints / "last.keras"
         with state.replacing(last) as temporary:
             self.twin.save(temporary)
         if better:
-            with state.replacing(self.checkpoints / "best.keras") as temporary:
-                shutil.copyfile(last, temporary)
+            shutil.copyfile(last, self._pending)
+
+    def _tidy(self) -> None:
+        """Finish what a killed process left: a checkpoint that its state knows of, files that were half written."""
+        if self._pending.is_file():
+            self._pending.replace(self.checkpoints / "best.keras")
+        for leftover in (*self.checkpoints.glob(".best-*"), *self.checkpoints.glob(".new-*")):
+            leftover.unlink()
+        if self.progress.history:
+            write_history(self.run.path / "history.csv", self.progress.history)
 
     def _is_better(self, value: float) -> bool:
         best = self.progress.best

@@ -20,11 +20,10 @@ _LINE_EVERY = 60.0
 class Reporter(keras.callbacks.Callback):
     """One line an epoch; within an epoch a bar, or a line a minute."""
 
-    def __init__(self, epochs: int, steps: int, batch_size: int, monitor: str) -> None:
+    def __init__(self, epochs: int, steps: int, batch_size: int) -> None:
         super().__init__()
-        self.epochs, self.steps, self.batch_size, self.monitor = epochs, steps, batch_size, monitor
+        self.epochs, self.steps, self.batch_size = epochs, steps, batch_size
         self.bar: Progress | None = None
-        self.best: float | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch, self.began = epoch, time.perf_counter()

@@ -16,6 +16,7 @@ from emotion.models.build import build
 from emotion.training import board, environment, optimizers, phases, state
 from emotion.training.callbacks import AveragedWeights, Keeper
 from emotion.training.console import Reporter
+from emotion.training.macro_f1 import MacroF1
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +61,10 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
     progress = saved.progress if saved else state.Progress()
     averaged = AveragedWeights() if trainer.ema is not None else None
     keeper = Keeper(run, trainer, progress, twin, averaged)
-    reporter = Reporter(trainer.epochs, steps, trainer.batch_size, trainer.monitor)
+    reporter = Reporter(trainer.epochs, steps, trainer.batch_size)
     check = pipeline.evaluation(validation, splits.validation.labels, batch_size=max(128, trainer.batch_size))
 
-    stopped = False
+    stopped = trainer.patience is not None and progress.wait >= trainer.patience
     try:
         for phase in phases.plan(cfg.model, trainer.epochs, trainer.learning_rate):
             if progress.epoch >= phase.stop or stopped:
@@ -115,15 +116,18 @@ def open_store(cfg: DictConfig, splits: Splits, split: str, contract: Contract) 
 def _compile(model: keras.Model, trainer: DictConfig, phase: phases.Phase, steps: int) -> None:
     phases.apply(phase, model)
     optimizer = optimizers.build(trainer, phase, steps)
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.CategoricalCrossentropy(),
-        metrics=[
-            keras.metrics.CategoricalAccuracy(name="accuracy"),
-            keras.metrics.F1Score(average="macro", name="macro_f1"),
-        ],
-        jit_compile=False,  # XLA trains these models about ten times slower on a CPU
-    )
+    if model.compiled:
+        # A new optimizer and other trainable layers change the training step alone: compiling would trace validation
+        # again too.
+        model.optimizer = optimizer
+        model.train_function = None
+    else:
+        model.compile(
+            optimizer=optimizer,
+            loss=keras.losses.CategoricalCrossentropy(),
+            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy"), MacroF1(name="macro_f1")],
+            jit_compile=False,  # XLA trains these models about ten times slower on a CPU
+        )
     model.optimizer.build(model.trainable_variables)
     if phase.frozen:
         log.info("epochs %d to %d: the backbone is frozen", phase.start + 1, phase.stop)
@@ -136,8 +140,9 @@ def _float32_twin(model: DictConfig, contract: Contract) -> keras.Model:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        random_weights = {**model, "weights": None} if "weights" in model else model  # they are set before each save
-        return build(DictConfig(random_weights), contract)
+        # Its weights are set before each save, so ours need not be read from a file twice.
+        ours = model["_target_"] == "emotion.models.mobilenet_v2.build"
+        return build(DictConfig({**model, "weights": None}) if ours else model, contract)
     finally:
         keras.config.set_dtype_policy(policy)
 

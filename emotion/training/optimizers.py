@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import keras
 from omegaconf import DictConfig
 
@@ -9,7 +12,7 @@ from emotion.training.phases import Phase
 
 
 def build(trainer: DictConfig, phase: Phase, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Make the optimizer of a phase, its step counter set to where the phase begins on its schedule."""
+    """Make the optimizer of a phase; its step counter begins at 0, so that averages and moments begin well."""
     options = {
         "learning_rate": _schedule(trainer, phase, steps_per_epoch),
         "weight_decay": trainer.weight_decay or None,
@@ -31,23 +34,50 @@ def build(trainer: DictConfig, phase: Phase, steps_per_epoch: int) -> keras.opti
             optimizer = keras.optimizers.RMSprop(momentum=trainer.momentum, **options)
     if trainer.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    optimizer.iterations.assign((phase.start - phase.schedule_start) * steps_per_epoch)
+    if trainer.precision == "float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
     return optimizer
 
 
-def _schedule(
-    trainer: DictConfig, phase: Phase, steps_per_epoch: int
-) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Linear warm-up, then a cosine to zero (Loshchilov and Hutter 2017) or a constant rate."""
+def _schedule(trainer: DictConfig, phase: Phase, steps_per_epoch: int) -> WarmupCosine:
     epochs = phase.schedule_stop - phase.schedule_start
     warmup = round(min(trainer.warmup_epochs, epochs) * steps_per_epoch)
-    rest = max(1, epochs * steps_per_epoch - warmup)
-    # The frozen phase trains a fresh head for a few epochs: it has no time to anneal.
-    constant = trainer.schedule == "constant" or phase.frozen
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else phase.learning_rate,
-        warmup_target=phase.learning_rate if warmup else None,
+    return WarmupCosine(
+        peak=phase.learning_rate,
         warmup_steps=warmup,
-        decay_steps=rest,
-        alpha=1.0 if constant else 0.0,
+        decay_steps=max(1, epochs * steps_per_epoch - warmup),
+        # The frozen phase trains a fresh head for a few epochs: it has no time to anneal.
+        constant=trainer.schedule == "constant" or phase.frozen,
+        offset=(phase.start - phase.schedule_start) * steps_per_epoch,
     )
+
+
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up, then a cosine to zero (Loshchilov and Hutter 2017) or a constant rate.
+
+    Keras's ``CosineDecay`` has a branch in its graph, and an optimizer asks for the rate once for each variable that
+    decays: tracing 50 branches takes seconds.
+
+    Args:
+        peak: Learning rate after the warm-up.
+        warmup_steps: Steps from zero to the peak.
+        decay_steps: Steps from the peak to zero.
+        constant: Stay at the peak instead.
+        offset: Steps of this schedule that an earlier phase has done.
+    """
+
+    def __init__(self, peak: float, warmup_steps: int, decay_steps: int, constant: bool, offset: int = 0) -> None:
+        self.peak, self.warmup_steps, self.decay_steps = peak, warmup_steps, decay_steps
+        self.constant, self.offset = constant, offset
+
+    def __call__(self, step: Any) -> Any:
+        step = keras.ops.cast(step, "float32") + self.offset
+        rate = keras.ops.minimum(step / self.warmup_steps, 1.0) if self.warmup_steps else 1.0
+        if not self.constant:
+            done = keras.ops.clip((step - self.warmup_steps) / self.decay_steps, 0.0, 1.0)
+            rate = rate * (0.5 + 0.5 * keras.ops.cos(math.pi * done))
+        return keras.ops.multiply(self.peak, rate)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("peak", "warmup_steps", "decay_steps", "constant", "offset")
+        return {name: getattr(self, name) for name in names}

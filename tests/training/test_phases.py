@@ -80,9 +80,9 @@ def rates(*overrides: str, steps: int = 10) -> list[float]:
     found = []
     for phase in phases.plan(cfg.model, cfg.trainer.epochs, cfg.trainer.learning_rate):
         optimizer = optimizers.build(cfg.trainer, phase, steps)
-        first = int(optimizer.iterations)
+        assert int(optimizer.iterations) == 0, "averages and moments begin at step 0"
         for i in range((phase.stop - phase.start) * steps):
-            optimizer.iterations.assign(first + i)
+            optimizer.iterations.assign(i)
             found.append(float(optimizer.learning_rate))
     return found
 
@@ -128,3 +128,37 @@ def test_every_optimizer_leaves_biases_and_batch_norm_undecayed(name: str) -> No
     decayed = {v.path.rpartition("/")[2] for v in model.trainable_variables if optimizer._use_weight_decay(v)}
     assert decayed == {"kernel"}
     assert optimizer.use_ema
+
+
+def test_macro_f1_is_that_of_the_report() -> None:
+    import numpy as np
+
+    from emotion import metrics
+    from emotion.training.macro_f1 import MacroF1
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 6, 200)  # the seventh class does not occur
+    probabilities = rng.dirichlet(np.ones(7), 200).astype(np.float32)
+    metric = MacroF1()
+    for part in (slice(0, 120), slice(120, 200)):
+        metric.update_state(np.eye(7, dtype=np.float32)[labels[part]], probabilities[part])
+    expected = metrics.score(probabilities, labels, bootstrap=0)["macro_f1"]["value"]
+    assert float(metric.result()) == pytest.approx(expected, abs=1e-6)
+
+
+def test_averaged_weights_begin_as_the_weights_in_every_phase() -> None:
+    import numpy as np
+
+    cfg = compose(
+        "train", "model=mobilenet_v2", "model.frozen_epochs=1", "model.batch_norm_frozen_epochs=2", "trainer.epochs=3",
+        "trainer.ema=0.999",
+    )  # fmt: skip
+    last = phases.plan(cfg.model, 3, 1e-3)[-1]
+    assert last.start > last.schedule_start
+    weight = keras.Variable(np.full(3, 5.0, np.float32), name="kernel")
+    optimizer = optimizers.build(cfg.trainer, last, 10)
+    optimizer.build([weight])
+    for _ in range(5):
+        optimizer.apply([np.full(3, 0.1, np.float32)], [weight])
+    optimizer.finalize_variable_values([weight])
+    assert keras.ops.convert_to_numpy(weight) == pytest.approx(5.0, abs=0.05)
