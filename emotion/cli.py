@@ -14,12 +14,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, zip_longest
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
 from hydra import compose, initialize_config_dir
-from hydra._internal.utils import get_args_parser
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -28,11 +31,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from emotion import config, mistakes
 from emotion.errors import UserError
-from emotion.validation import validate
+from emotion.validation import validate, validate_paths
 
 INTERRUPTED, TERMINATED, WRONG = 130, 143, 2
 
 Task = Callable[[DictConfig], Any]
+
+#: Keys whose value is a run's name, though ``1e5`` or ``20261122`` reads as a number.
+_NAMES = ("run", "resume")
+
+#: The group of each command that may be null; Hydra knows null there as a default only, not as an override.
+_OPTIONAL = {"train": "experiment", "evaluate": "dataset"}
 
 #: At most this many of a sweep's values are composed and validated before it starts.
 _CHECKED_VALUES = 16
@@ -103,33 +112,67 @@ def request(command: str, arguments: list[str] | None = None) -> Request:
         parsed = parser.parse_args(arguments)
     except SystemExit as stopped:  # argparse has printed what it did not understand
         sys.exit(WRONG if stopped.code else 0)
-    overrides = tuple(parsed.overrides)
-    taken = set(overrides)
+    taken = set(parsed.overrides)
     flags = tuple(a for a in arguments if a not in taken)
+    overrides = tuple(_readable(command, parsed.overrides))
+    if parsed.config_dir and not Path(parsed.config_dir).is_dir():
+        raise UserError(f"--config-dir: no such folder '{parsed.config_dir}'")
     asked = Request(command, overrides, flags, None, bool(parsed.multirun))
     if parsed.help or parsed.hydra_help or parsed.shell_completion:
         return asked
     return replace(asked, cfg=_check(asked, parsed))
 
 
+def _readable(command: str, overrides: list[str]) -> Iterator[str]:
+    """Overrides that Hydra reads as a person means them: runs' names as text, and no group set to null."""
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except HydraException:  # explained when the config is composed
+            yield text
+            continue
+        key, value = override.get_key_element(), override.value()
+        if key in _NAMES and isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{key}='{text.partition('=')[2].strip()}'"
+        elif not (key == _OPTIONAL.get(command) and value is None):
+            yield text
+
+
+@contextmanager
+def _composing(directory: str, extra: str | None) -> Iterator[None]:
+    """Hydra's context for ``compose``, with ``--config-dir`` where Hydra itself puts it: before all else."""
+    with initialize_config_dir(directory, version_base="1.3"):
+        if extra:
+            search = create_config_search_path(directory)
+            search.prepend("command-line", f"file://{os.path.abspath(extra)}")  # noqa: PTH100
+            GlobalHydra.instance().clear()
+            Hydra.create_main_hydra2("app", search)
+        yield
+
+
 def _check(asked: Request, parsed: argparse.Namespace) -> DictConfig:
     """Compose the config, or for a sweep its first job's and each other swept value once."""
     directory = os.path.abspath(parsed.config_path) if parsed.config_path else str(config.CONF)  # noqa: PTH100
-    extra = [f"hydra.searchpath=[file://{os.path.abspath(parsed.config_dir)}]"] if parsed.config_dir else []  # noqa: PTH100
-    with initialize_config_dir(directory, version_base="1.3"):
+    with _composing(directory, parsed.config_dir):
         try:
             variants = list(islice(_variants(list(asked.overrides), asked.multirun), _CHECKED_VALUES))
-            composed = [compose(asked.command, [*extra, *variant]) for variant in variants]
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(mistakes.explain(error, asked.command, [*extra, *asked.overrides])) from None
+            composed = [compose(asked.command, variant) for variant in variants]
+        except mistakes.COMPOSING as error:
+            raise UserError(mistakes.explain(error, asked.command, list(asked.overrides))) from None
     passive = parsed.cfg or parsed.info
     for cfg in composed if not passive else []:
-        validate(cfg)
+        try:
+            validate(cfg)
+            if cfg.get("resume") in (None, False):  # a run that is resumed knows its data
+                validate_paths(cfg)
+        except OmegaConfBaseException as error:  # an interpolation without a value
+            raise UserError(mistakes.plain(error)) from None
     return composed[0]
 
 
 def _variants(overrides: list[str], multirun: bool) -> Iterator[list[str]]:
-    """The first value of each swept override together, then every other value alone."""
+    """The first value of each swept override together, then every other value alone, the keys taking turns."""
     parsed = OverridesParser.create().parse_overrides(overrides)
     if not multirun:
         for override in parsed:
@@ -141,9 +184,10 @@ def _variants(overrides: list[str], multirun: bool) -> Iterator[list[str]]:
     choices = [_values(override) for override in parsed]
     first = [values[0] for values in choices]
     yield first
-    for i, values in enumerate(choices):
-        for value in values[1:]:
-            yield [*first[:i], value, *first[i + 1 :]]
+    for turn in zip_longest(*(values[1:] for values in choices)):
+        for i, value in enumerate(turn):
+            if value is not None:
+                yield [*first[:i], value, *first[i + 1 :]]
 
 
 def _values(override: Override) -> list[str]:
@@ -162,26 +206,38 @@ def launch(asked: Request, task: Task) -> Any:
             outcome["value"] = task(cfg)
         except BaseException as error:  # Hydra would print its own story and exit
             outcome["error"] = error
+            if asked.multirun:  # a sweep ends with its first error
+                raise
         return outcome.get("value")
 
     sys.argv = [sys.argv[0], *asked.flags, *asked.overrides]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through
-    runner = task if asked.multirun else job
-    entry = hydra.main(config_path=str(config.CONF), config_name=asked.command, version_base="1.3")(runner)
-    if asked.cfg is None:
-        _print_help(entry)
-    else:
-        entry()
+    entry = hydra.main(config_path=str(config.CONF), config_name=asked.command, version_base="1.3")(job)
+    try:
+        if asked.cfg is None:
+            _print_help(entry)
+        else:
+            entry()
+    except (HydraException, OmegaConfBaseException) as error:
+        if "error" in outcome:  # the task's own
+            raise
+        raise UserError(mistakes.plain(error)) from None
     if "error" in outcome:
         raise outcome["error"]
     return outcome.get("value")
 
 
 def _print_help(entry: Callable[[], Any]) -> None:
-    """Hydra's help without the schemas, which are in its groups but are nobody's choice."""
+    """Hydra's help or completions without the schemas, which are in its groups but are nobody's choice."""
     text = io.StringIO()
     try:
         with redirect_stdout(text):
             entry()
     finally:
-        print(re.sub(r"\bbase_\w+, ", "", text.getvalue()), end="")
+        print(re.sub(r"(\S+=)?\bbase_\w+(,\s|\s|$)", "", text.getvalue()), end="")
+
+
+def quoted(path: Path) -> str:
+    """A path as a value in Hydra's override grammar."""
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -107,6 +107,10 @@ class Cnn(Model):
     dropout: float = 0.0
 
 
+#: Widths of MobileNetV2 that Keras publishes ImageNet weights for.
+ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+
+
 @dataclass
 class MobileNetV2(Model):
     alpha: float = 1.0

@@ -7,6 +7,8 @@ differently from how it was trained.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -68,17 +70,45 @@ class Contract:
         """Read ``contract.json``.
 
         Raises:
-            UserError: The file is missing, is not JSON, or holds other keys than a contract's.
+            UserError: The file is missing, is not JSON, or holds other keys or values than a contract's.
         """
         try:
             raw: dict[str, Any] = json.loads(path.read_text())
         except FileNotFoundError:
             raise UserError(f"{path}: no contract there; is this a run folder?") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise UserError(f"{path}: not valid JSON ({error}); restore it from a backup or train again") from None
         known = {f.name for f in fields(cls)}
         if not isinstance(raw, dict) or set(raw) - known or not {"height", "width"} <= set(raw):
             raise UserError(f"{path}: not a contract; expected the keys {', '.join(sorted(known))}")
+        for key, value in raw.items():
+            expected, fits = _TYPES[key]
+            if not fits(value):
+                raise UserError(
+                    f"{path}: {key} is {json.dumps(value)}, must be {expected}; restore it from a backup or train again"
+                )
         if "labels" in raw:
             raw["labels"] = tuple(raw["labels"])
-        return cls(**raw)
+        try:
+            return cls(**raw)
+        except UserError as error:
+            raise UserError(f"{path}: {error}; restore it from a backup or train again") from None
+
+
+def _integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+# What each key of contract.json holds, in words and as a test; the values themselves are checked by the class.
+_TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "height": ("an integer", _integer),
+    "width": ("an integer", _integer),
+    "colour": ("text", _text),
+    "crop_margin": ("a finite number", lambda v: _integer(v) or (isinstance(v, float) and math.isfinite(v))),
+    "interpolation": ("text", _text),
+    "labels": ("a list of texts", lambda v: isinstance(v, list) and all(map(_text, v))),
+}

@@ -151,11 +151,11 @@ def score_with_leak_free(
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Score all examples, and again those that the model has not seen in training.
+    """Score all examples, and again those that the model was neither trained on nor chosen by.
 
     Args:
         probabilities, labels, names, bootstrap, seed: As in :func:`score`.
-        leaked: bool ``[N]``, whether an example is pixel-identical to a training example.
+        leaked: bool ``[N]``, whether an example is pixel-identical to a training or validation example.
 
     Returns:
         The official score, with the key ``leak_free``: the score of the other examples, with the number of those left

@@ -13,8 +13,12 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from emotion.errors import did_you_mean
+
+#: What Hydra raises when a config does not compose; ValueError is its word for ``model=null``.
+COMPOSING = (HydraException, OmegaConfBaseException, ValueError, YAMLError)
 
 
 def explain(error: Exception, command: str, overrides: list[str]) -> str:
@@ -22,7 +26,7 @@ def explain(error: Exception, command: str, overrides: list[str]) -> str:
 
     Call it inside the Hydra context in which composing them raised ``error``.
     """
-    return "\n".join(_problems(command, overrides)) or _in_a_file(error) or _plain(error)
+    return "\n".join(_problems(command, overrides)) or _in_a_file(error) or plain(error)
 
 
 def _problems(command: str, overrides: list[str]) -> Iterator[str]:
@@ -56,7 +60,7 @@ def _problems(command: str, overrides: list[str]) -> Iterator[str]:
             continue
         try:
             compose(command, [*usable, override.input_line or ""])
-        except (HydraException, OmegaConfBaseException) as error:
+        except COMPOSING as error:
             yield f"{key}: {_wrong_value(override, error)}"
 
 
@@ -79,7 +83,9 @@ def _group_problems(override: Override) -> Iterator[str]:
     options = _options(group)
     values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
     for value in values:
-        if value is not None and str(value) not in options:
+        if value is None and not override.is_delete():
+            yield f"{group}: null is no option. Allowed: {', '.join(options)}"
+        elif value is not None and str(value) not in options:
             yield f"{group}: no option '{value}'.{did_you_mean(str(value), options)} Allowed: {', '.join(options)}"
 
 
@@ -102,7 +108,7 @@ def _unknown_key(key: str, keys: set[str], groups: set[str]) -> str:
 def _compose(command: str, overrides: list[str]) -> DictConfig | None:
     try:
         return compose(command, overrides)
-    except (HydraException, OmegaConfBaseException):
+    except COMPOSING:
         return None
 
 
@@ -136,7 +142,7 @@ def _wrong_value(override: Override, error: Exception) -> str:
         return f"'{value}' must be true or false"
     if "is not Optional" in str(cause):
         return "null is not allowed here"
-    return f"'{value}' does not fit ({_plain(cause)})"
+    return f"'{value}' does not fit ({plain(cause)})"
 
 
 def _in_a_file(error: BaseException) -> str:
@@ -150,8 +156,10 @@ def _in_a_file(error: BaseException) -> str:
     return f"{key[1]}: {file[1]}.yaml sets it, but the chosen {group}, {schema[1]}, has no such key; choose another"
 
 
-def _plain(error: BaseException) -> str:
+def plain(error: BaseException) -> str:
     """The first line of an exception and of what caused it."""
+    if isinstance(error, YAMLError):
+        return " ".join(str(error).split())  # the place is in its last line
     lines = [str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__]
     cause = error.__cause__
     if cause is not None and str(cause).strip():

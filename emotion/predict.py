@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import keras
@@ -23,11 +24,17 @@ def predict(model: keras.Model, pictures: np.ndarray[Any, Any] | Iterable[Any], 
     Returns:
         float32 ``[N, labels]``.
     """
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
-    run = tf.function(lambda batch: model(batch, training=False), input_signature=signature)
+    run = traced(model)
     batches = _cut(pictures, batch_size) if isinstance(pictures, np.ndarray) else pictures
     found = [run(tf.convert_to_tensor(batch)).numpy() for batch in batches]
     return np.concatenate(found) if found else np.empty((0, model.output_shape[-1]), np.float32)
+
+
+@lru_cache(maxsize=1)
+def traced(model: keras.Model) -> Any:
+    """The model in inference mode as one ``tf.function`` of ``image``; traced once for all who ask in turn."""
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="image")]
+    return tf.function(lambda image: model(image, training=False), input_signature=signature, autograph=False)
 
 
 def _cut(pictures: np.ndarray[Any, Any], size: int) -> Iterable[np.ndarray[Any, Any]]:

@@ -40,7 +40,7 @@ def write(
         facts: What was trained on what and how: data, fingerprint, model, parameters, time, seed. Plain text. A fact
             called ``command`` (in any case) is set apart, ready to be copied.
         scores: Split to what :func:`emotion.metrics.score` or ``score_with_leak_free`` returned. ``test`` makes the
-            headline, or the last split where there is no ``test``.
+            headline, or the last split where there is no ``test``. A ``test`` without ``leak_free`` was not checked.
         history_png: Plot of the training history, relative to the report's folder.
         pictures: Caption to plot, relative to the report's folder.
 
@@ -94,18 +94,18 @@ def percent(metric: Mapping[str, float | None]) -> str:
 
 def _headline(split: str, score: Mapping[str, Any]) -> str:
     kind = ", official" if "leak_free" in score else ""
+    seen = "pixel-identical to a training or validation picture"
     lines = [f"**{_plain(split).capitalize()} split{kind}: {_both(score)}** on {score['n']:,} pictures."]
     if "leak_free" in score:
         clean = score["leak_free"]
         if clean is None:
-            lines.append("Every one of them is pixel-identical to a training picture, so this measures memory.")
+            lines.append(f"Every one of them is {seen}, so this measures memory.")
         elif not clean["excluded"]:
-            lines.append("None of them is pixel-identical to a training picture, so leaving those out changes nothing.")
+            lines.append(f"None of them is {seen}, so leaving those out changes nothing.")
         else:
-            lines.append(
-                f"**Without the {clean['excluded']:,} that are pixel-identical to a training picture: {_both(clean)}** "
-                f"on {clean['n']:,}."
-            )
+            lines.append(f"**Without the {clean['excluded']:,} that are {seen}: {_both(clean)}** on {clean['n']:,}.")
+    elif split == HEADLINE_SPLIT:
+        lines.append(f"Whether some are {seen} was not checked: the training data is no longer there.")
     return "  \n".join(lines)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import os
 from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from emotion.config import CLASS_WEIGHTS, OPS
+from emotion.config import ALPHAS, CLASS_WEIGHTS, OPS, Train
 from emotion.contract import COLOURS, INTERPOLATIONS
 from emotion.errors import UserError, did_you_mean
 from emotion.labels import EMOTIONS, NUMBERINGS
@@ -28,6 +30,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "checkpoint": ("best", "last"),
     "display": ("auto", "window", "none"),
 }
+
+_GROUPS = ("dataset", "augmentation", "model", "trainer")
+_MOBILENET_V2 = "emotion.models.mobilenet_v2.build"
 
 # Closed intervals [low, high]; None is open-ended.
 _RANGES: dict[str, tuple[float | None, float | None]] = {
@@ -87,6 +92,30 @@ def validate(cfg: DictConfig) -> None:
         raise UserError("\n".join(problems))
 
 
+def validate_paths(cfg: DictConfig) -> None:
+    """Check that the data and weights which a validated config names are there.
+
+    This is apart from :func:`validate` because a config may be shown, or a run resumed, where its data is not.
+
+    Raises:
+        UserError: Names each key whose file or folder does not exist.
+    """
+    problems = list(_path_problems(cfg))
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def _path_problems(cfg: DictConfig) -> Iterator[str]:
+    root, name = _value(cfg, "dataset.root"), _value(cfg, "dataset.name")
+    if name in ("fer2013", "folder") and not os.path.exists(os.path.expanduser(root)):  # noqa: PTH110, PTH111
+        yield f"dataset.root: no such file or folder '{root}'. Set dataset.root=<where the {name} data is>"
+    weights = _value(cfg, "model.weights")
+    if _value(cfg, "model._target_") != _MOBILENET_V2 or weights in (None, "imagenet"):
+        return
+    if not os.path.isfile(os.path.expanduser(weights)):  # noqa: PTH113, PTH111
+        yield f"model.weights: no such file '{weights}'. Give imagenet, null, or the path of a weights file"
+
+
 def _problems(cfg: DictConfig) -> Iterator[str]:
     for key in sorted(OmegaConf.missing_keys(cfg)):
         yield f"{key}: no value given. Set it with {key}=..."
@@ -103,14 +132,17 @@ def _problems(cfg: DictConfig) -> Iterator[str]:
             yield f"{key}: '{value}' is not a number"
         elif (low is not None and value < low) or (high is not None and value > high):
             yield f"{key}: {value} is out of range, must be {_interval(low, high)}"
-    if "augmentation" in cfg:
-        yield from _augmentation_problems(cfg.augmentation)
-    if "trainer" in cfg:
+    if OmegaConf.get_type(cfg) is Train:
+        for key in _GROUPS:
+            if not OmegaConf.is_missing(cfg, key) and not OmegaConf.is_dict(cfg[key]):
+                yield f"{key}: '{cfg[key]}' is no {key}; choose one with {key}=<option>"
+    given = {key: _value(cfg, key) for key in _GROUPS}
+    checks = (_dataset_problems, _augmentation_problems, _model_problems)
+    for key, check in zip(_GROUPS, checks, strict=False):
+        if OmegaConf.is_dict(given[key]):
+            yield from check(given[key])
+    if OmegaConf.is_dict(given["trainer"]):
         yield from _trainer_problems(cfg)
-    if _value(cfg, "model._target_") == "emotion.models.cnn.build":
-        yield from _cnn_problems(cfg.model)
-    if "dataset" in cfg and cfg.dataset is not None:
-        yield from _dataset_problems(cfg.dataset)
 
 
 def _value(cfg: DictConfig, key: str) -> Any:
@@ -141,7 +173,11 @@ def _unknown_keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
 
 
 def _augmentation_problems(cfg: DictConfig) -> Iterator[str]:
-    for i, op in enumerate(cfg.ops):
+    ops = _value(cfg, "ops")
+    if not OmegaConf.is_list(ops):
+        yield f"augmentation.ops: '{ops}' must be a list of operations, such as [{{flip: {{probability: 0.5}}}}]"
+        return
+    for i, op in enumerate(ops):
         where = f"augmentation.ops[{i}]"
         if not OmegaConf.is_dict(op) or len(op) != 1:
             yield f"{where}: '{op}' must be one operation with its parameters, such as {{flip: {{probability: 0.5}}}}"
@@ -150,11 +186,18 @@ def _augmentation_problems(cfg: DictConfig) -> Iterator[str]:
         if name not in OPS:
             yield f"{where}: no operation '{name}'.{did_you_mean(str(name), OPS)} Allowed: {', '.join(OPS)}"
             continue
+        if parameters is not None and not OmegaConf.is_dict(parameters):
+            first, default = next(iter(OPS[name].items()))
+            yield (
+                f"{where}.{name}: '{parameters}' must be its parameters by name, such as "
+                f"{{{name}: {{{first}: {default}}}}}. Allowed: {', '.join(OPS[name])}"
+            )
+            continue
         given = dict(OPS[name])
         for parameter, value in (parameters or {}).items():
             if parameter not in given:
                 yield f"{where}.{name}: no parameter '{parameter}'. Allowed: {', '.join(given)}"
-            elif not isinstance(value, int | float) or isinstance(value, bool):
+            elif not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
                 yield f"{where}.{name}.{parameter}: '{value}' is not a number"
             else:
                 given[parameter] = value
@@ -170,7 +213,7 @@ def _augmentation_problems(cfg: DictConfig) -> Iterator[str]:
 
 def _trainer_problems(cfg: DictConfig) -> Iterator[str]:
     trainer = cfg.trainer
-    weights = _value(cfg, "trainer.class_weight")
+    weights = trainer.get("class_weight", "none")
     if OmegaConf.is_dict(weights):
         for name, weight in weights.items():
             if name not in EMOTIONS:
@@ -192,8 +235,37 @@ def _trainer_problems(cfg: DictConfig) -> Iterator[str]:
         value = _value(cfg, key)
         if isinstance(value, int | float) and value > epochs:
             yield f"{key}: {value} is more than trainer.epochs={epochs}"
-    if trainer.precision == "float16" and trainer.strategy == "mirrored":
+    if trainer.get("precision") == "float16" and trainer.get("strategy") == "mirrored":
         yield "trainer.precision: float16 with trainer.strategy=mirrored is not supported; use bfloat16"
+
+
+def _model_problems(model: DictConfig) -> Iterator[str]:
+    needed = {"_target_": "<module>.<function>", "input_size": "<pixels a side>"}
+    for key, meaning in needed.items():
+        if not OmegaConf.is_missing(model, key) and _value(model, key) is None:
+            yield f"model.{key}: no value given, and every model needs one. Write '{key}: {meaning}' into its YAML file"
+    target, size = _value(model, "_target_"), _value(model, "input_size")
+    if target is not None and not isinstance(target, str):
+        yield f"model._target_: '{target}' must be {needed['_target_']}"
+    if isinstance(size, float):
+        yield f"model.input_size: {size} must be a whole number"
+    if not isinstance(size, int):
+        return
+    if target == "emotion.models.cnn.build" and "stages" in model:
+        yield from _cnn_problems(model)
+    if target == _MOBILENET_V2:
+        yield from _mobilenet_v2_problems(model)
+
+
+def _mobilenet_v2_problems(model: DictConfig) -> Iterator[str]:
+    if model.input_size < 32:
+        yield f"model.input_size: {model.input_size} is too small for MobileNetV2, must be at least 32"
+    alpha = model.get("alpha", 1.0)
+    if model.get("weights", "imagenet") == "imagenet" and alpha not in ALPHAS:
+        yield (
+            f"model.alpha: there are ImageNet weights for {', '.join(map(str, ALPHAS))}, not for {alpha}. "
+            f"Choose one of these, or set model.weights=null"
+        )
 
 
 def _cnn_problems(model: DictConfig) -> Iterator[str]:

@@ -9,7 +9,8 @@ import pytest
 
 from emotion import config
 from emotion.data import augment  # noqa: F401 - the table below must not drift from what is implemented
-from emotion.validation import validate
+from emotion.errors import UserError
+from emotion.validation import validate, validate_paths
 from tests.conftest import compose
 
 _OPTIONS = {
@@ -21,6 +22,18 @@ _OPTIONS = {
 @pytest.mark.parametrize(("group", "option"), [(g, o) for g, options in _OPTIONS.items() for o in options])
 def test_each_option_composes_and_validates(group: str, option: str) -> None:
     validate(compose("train", f"{group}={option}", "dataset.root=somewhere"))
+
+
+def test_paths_are_checked_apart_from_values(tmp_path: Path) -> None:
+    weights = tmp_path / "some.weights.h5"
+    cfg = compose("train", "dataset=folder", "dataset.root=nope", "model=mobilenet_v2", f"model.weights={weights}")
+    validate(cfg)
+    with pytest.raises(UserError) as caught:
+        validate_paths(cfg)
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == ["dataset.root", "model.weights"]
+    weights.touch()
+    cfg.dataset.root = str(tmp_path)
+    validate_paths(cfg)
 
 
 @pytest.mark.parametrize("path", sorted(config.CONF.glob("*/*.yaml")) + sorted(config.CONF.glob("*.yaml")), ids=str)

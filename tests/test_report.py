@@ -56,7 +56,7 @@ def test_headline_has_the_official_and_the_leak_free_figure(tmp_path: Path) -> N
     assert f"accuracy {_shown(test['accuracy'])}, macro-F1 {_shown(test['macro_f1'])}" in official
     assert "400 pictures" in official
     assert f"accuracy {_shown(clean['accuracy'])}, macro-F1 {_shown(clean['macro_f1'])}" in without
-    assert "Without the 40 that" in without
+    assert "Without the 40 that are pixel-identical to a training or validation picture" in without
     assert "on 360" in without
 
 
@@ -111,15 +111,26 @@ def test_no_confusions_no_intervals_and_absent_classes(tmp_path: Path) -> None:
     assert "every picture was labelled right" in text
     assert "accuracy 100.0 %, macro-F1 100.0 %" in text
     assert "No intervals were computed" in text
-    assert "Every one of them is pixel-identical to a training picture" in text
+    assert "Every one of them is pixel-identical to a training or validation picture" in text
     assert ["sad", "0", "–", "–", "–"] in _tables(text)[1]
 
 
 def test_nothing_leaked_says_so_and_adds_no_column(tmp_path: Path) -> None:
     p, y = _predictions()
     text = _write(tmp_path, {"test": metrics.score_with_leak_free(p, y, np.zeros(400, bool), bootstrap=20)})
-    assert "None of them is pixel-identical to a training picture" in text
+    assert "None of them is pixel-identical to a training or validation picture" in text
     assert _tables(text)[0][0] == ["", "test"]
+
+
+def test_nothing_is_claimed_of_identical_pictures_where_none_were_looked_for(tmp_path: Path) -> None:
+    score = metrics.score(*_predictions(), bootstrap=20)
+    text = _write(tmp_path, {"validation": score, "test": score})
+    assert "not checked: the training data is no longer there" in text
+    assert "None of them" not in text
+    for split in ("train", "validation"):
+        text = _write(tmp_path, {split: score})
+        assert "pixel-identical" not in text
+        assert "not checked" not in text
 
 
 def test_headline_without_a_test_split_is_the_last_one(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import keras
 
+from emotion.config import ALPHAS
 from emotion.contract import Contract
 from emotion.errors import UserError
 from emotion.models import blocks
 
-#: Widths and input sizes that Keras publishes ImageNet weights for.
-ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+#: Input sizes that Keras publishes ImageNet weights for.
 SIZES = (96, 128, 160, 192, 224)
 
 
@@ -50,14 +50,14 @@ def build(
 
 
 def _imagenet(alpha: float, size: int) -> Path:
-    """The published weights for the nearest size, from Keras's own cache or the network."""
+    """The published weights for this size, else those for 224, from Keras's own cache or the network."""
     if alpha not in ALPHAS:
         raise UserError(
             f"model.alpha: there are ImageNet weights for {', '.join(map(str, ALPHAS))}, not for {alpha}. "
             f"Choose one of these, or set model.weights=null"
         )
-    nearest = min(SIZES, key=lambda s: abs(s - size)) if size in SIZES else 224
-    name = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{nearest}_no_top.h5"
+    trained_at = size if size in SIZES else 224
+    name = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{trained_at}_no_top.h5"
     cached = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / name
     if cached.is_file():
         return cached

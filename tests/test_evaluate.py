@@ -1,0 +1,186 @@
+"""Evaluation tells whose figures it writes, claims only what it checked, and survives damaged run folders."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from emotion import evaluate, runs
+from emotion.data import synthetic
+from emotion.data.examples import Splits
+from emotion.errors import UserError
+from emotion.labels import EMOTIONS
+from tests.conftest import TINY, compose, emotion
+
+pytestmark = pytest.mark.slow
+
+SAME = ("dataset=synthetic", *(t for t in TINY if t.startswith("dataset.")))
+OTHER = ("dataset=synthetic", "dataset.per_emotion=30", "dataset.image_size=48", "dataset.split_seed=9")
+
+
+@pytest.fixture
+def run(trained: runs.Run, tmp_path: Path) -> runs.Run:
+    """A copy of the trained run, to be changed."""
+    shutil.copytree(trained.path, tmp_path / "run")
+    return runs.Run(tmp_path / "run", "run")
+
+
+def _evaluate(run: runs.Run, *options: str) -> dict[str, Any]:
+    return evaluate.evaluate(compose("evaluate", f"run={run.path}", "bootstrap=0", *options))
+
+
+def _evaluation(run: runs.Run) -> Path:
+    (folder,) = (run.path / "evaluations").iterdir()
+    return folder
+
+
+def test_the_last_checkpoint_is_recorded_as_itself(run: runs.Run) -> None:
+    from emotion import litert
+
+    model = evaluate.load(run.checkpoint())
+    model.set_weights([weight * 1.5 for weight in model.get_weights()])
+    model.save(run.checkpoint("last"))
+    before = runs.read_json(run.path / "metrics.json")
+    _evaluate(run, "checkpoint=last")
+    folder = _evaluation(run)
+    assert folder.name == f"synthetic-{run.record()['data']['pixels'][:8]}-test-last"
+    written = runs.read_json(folder / "metrics.json")
+    assert written["checkpoint"] == litert.sha256(run.checkpoint("last")) != before["checkpoint"]
+    assert written["test"]["negative_log_likelihood"] != before["test"]["negative_log_likelihood"]
+    assert runs.read_json(run.path / "metrics.json") == before
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_only_the_test_split_is_compared_with_the_training_data(run: runs.Run, split: str) -> None:
+    score = _evaluate(run, f"split={split}", *OTHER)
+    assert "leak_free" not in score
+    report = (_evaluation(run) / "report.md").read_text()
+    assert "pixel-identical" not in report
+    assert "not checked" not in report
+
+
+def test_the_test_split_of_other_data_is_compared_with_the_training_data(run: runs.Run) -> None:
+    assert _evaluate(run, *OTHER)["leak_free"]["excluded"] == 0
+    assert "None of them is pixel-identical" in (_evaluation(run) / "report.md").read_text()
+    with np.load(_evaluation(run) / "predictions.npz") as data:
+        assert not data["test_leaked"].any()
+
+
+def test_nothing_is_claimed_where_the_training_data_is_gone(
+    run: runs.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = run.config()
+    cfg.dataset = compose("train", "dataset=folder", f"dataset.root={tmp_path / 'gone'}").dataset
+    OmegaConf.save(cfg, run.path / "config.yaml")
+    assert "leak_free" not in _evaluate(run, *OTHER)
+    report = (_evaluation(run) / "report.md").read_text()
+    assert "not checked: the training data is no longer there" in report
+    assert "None of them" not in report
+    assert "the training data is no longer there" in capsys.readouterr().out
+    with np.load(_evaluation(run) / "predictions.npz") as data:
+        assert "test_leaked" not in data
+
+
+def test_training_data_is_found_below_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(10 * len(EMOTIONS)):
+        path = tmp_path / "faces" / EMOTIONS[number % len(EMOTIONS)] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(path), synthetic.picture(0, number, 48, 0.3))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    dataset = compose("train", "dataset=folder", "dataset.root='~/faces'").dataset
+    found = evaluate._training_data(dataset, None)
+    assert isinstance(found, Splits)
+    assert evaluate._training_data(dataset, found.fingerprint["pixels"]) is not None
+    assert evaluate._training_data(dataset, "another fingerprint") is None, "other pictures are there by now"
+    for path in (tmp_path / "faces").rglob("*.png"):
+        path.write_bytes(b"")
+    assert evaluate._training_data(dataset, None) is None, "its pictures cannot be read"
+    dataset.root = "~/nowhere"
+    assert evaluate._training_data(dataset, None) is None
+
+
+def test_the_same_pictures_by_another_name_are_the_runs_own(run: runs.Run) -> None:
+    before = runs.read_json(run.path / "metrics.json")
+    cfg = run.config()
+    cfg.dataset = compose("train", "dataset=folder", "dataset.root=moved-away").dataset
+    OmegaConf.save(cfg, run.path / "config.yaml")
+    score = _evaluate(run, *SAME)
+    assert score["leak_free"]["excluded"] == 0
+    assert not (run.path / "evaluations").exists()
+    after = runs.read_json(run.path / "metrics.json")
+    assert after["test"]["accuracy"]["value"] == before["test"]["accuracy"]["value"]
+    assert after["test"]["bootstrap"] == 0
+
+
+def test_two_sets_of_other_data_do_not_share_a_folder(run: runs.Run) -> None:
+    _evaluate(run, *OTHER)
+    _evaluate(run, *OTHER, "dataset.per_emotion=20")
+    assert len(list((run.path / "evaluations").iterdir())) == 2
+
+
+def test_batch_size_is_used(run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from emotion.data import pipeline
+
+    sizes, real = [], pipeline.evaluation
+
+    def watched(store: Any, batch_size: int) -> Any:
+        sizes.append(batch_size)
+        return real(store, batch_size=batch_size)
+
+    monkeypatch.setattr(pipeline, "evaluation", watched)
+    _evaluate(run, "batch_size=7")
+    assert sizes == [7]
+
+
+@pytest.mark.parametrize("keep", [0, 100, -1000], ids=["empty", "head", "cut"])
+def test_a_damaged_checkpoint_is_named(run: runs.Run, keep: int) -> None:
+    path = run.checkpoint()
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(UserError, match=r"best\.keras: damaged.*train again or restore it"):
+        _evaluate(run)
+
+
+def test_a_checkpoint_with_damaged_content_ends_without_a_traceback(run: runs.Run, tmp_path: Path) -> None:
+    path = run.checkpoint()
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(64)
+    path.write_bytes(content)
+    done = emotion("evaluate", f"run={run.path}", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "best.keras: " in done.stderr
+    assert "train again or restore it" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and then nothing", b"not a zip"])
+def test_damaged_predictions_count_as_absent(run: runs.Run, content: bytes) -> None:
+    (run.path / "predictions.npz").write_bytes(content)
+    _evaluate(run, "split=validation")
+    with np.load(run.path / "predictions.npz") as data:
+        assert {name.partition("_")[0] for name in data} == {"validation"}
+
+
+@pytest.mark.parametrize("content", ["epoch,loss\n1,abc\n", "epoch,loss\n1,2,3\n", "", "\0\0"])
+def test_a_damaged_history_costs_the_drawing_alone(run: runs.Run, content: str) -> None:
+    (run.path / "history.csv").write_text(content)
+    (run.path / "history.png").unlink()
+    _evaluate(run)
+    assert "history.png" not in (run.path / "report.md").read_text()
+    assert "confusion_matrix.png" in (run.path / "report.md").read_text()
+
+
+def test_a_deleted_picture_is_left_out_of_the_report(run: runs.Run) -> None:
+    (run.path / "confusion_matrix.png").unlink()
+    _evaluate(run, "split=validation")
+    report = (run.path / "report.md").read_text()
+    assert "confusion_matrix.png" not in report
+    assert "reliability.png" in report
+    _evaluate(run)
+    assert "confusion_matrix.png" in (run.path / "report.md").read_text()

@@ -1,0 +1,71 @@
+"""What live video says of a picture is what evaluation says of it: the same preparation, the same model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from emotion import faces, runs
+from emotion.data import sources, synthetic
+from emotion.faces import Image
+from emotion.labels import EMOTIONS
+from emotion.live.classifier import Classifier
+from tests.conftest import TINY, emotion
+
+pytestmark = pytest.mark.slow
+
+TOLERANCE = 1e-4
+
+
+def _live(run: runs.Run, pictures: list[Image]) -> np.ndarray:
+    return Classifier(run.tflite(), run.contract()).classify(pictures)
+
+
+def _evaluated(run: runs.Run) -> np.ndarray:
+    with np.load(run.path / "predictions.npz", allow_pickle=False) as data:
+        return data["test_probabilities"]
+
+
+def _test_pictures(run: runs.Run) -> list[Image]:
+    images = sources.load(run.config().dataset).test.images
+    assert images is not None
+    return list(images)
+
+
+def test_grey(trained: runs.Run) -> None:
+    live = _live(trained, _test_pictures(trained))
+    assert live.shape == (42, 7)
+    np.testing.assert_allclose(live, _evaluated(trained), atol=TOLERANCE, rtol=0)
+
+
+def test_rgb(tmp_path: Path) -> None:
+    emotion("train", *TINY, "model.colour=rgb", f"outputs={tmp_path}", cwd=tmp_path)
+    run = runs.resolve("latest", tmp_path)
+    assert run.contract().channels == 3
+    np.testing.assert_allclose(_live(run, _test_pictures(run)), _evaluated(run), atol=TOLERANCE, rtol=0)
+
+
+def test_coloured_files_of_another_size(tmp_path: Path) -> None:
+    """JPEG and PNG files that must be decoded, resized and have their channels put in order."""
+    root = tmp_path / "faces"
+    for number in range(40 * len(EMOTIONS)):
+        tinted = (synthetic.picture(0, number, 64, 0.3)[:, :60] * np.array([0.5, 0.8, 1.0])).astype(np.uint8)  # BGR
+        path = root / EMOTIONS[number % len(EMOTIONS)] / f"{number}.{'jpg' if number % 2 else 'png'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(path), tinted)
+    options = [t for t in TINY if not t.startswith("dataset.")]
+    emotion(
+        "train", "dataset=folder", f"dataset.root={root}", *options, "model.colour=rgb",
+        f"outputs={tmp_path / 'outputs'}", cwd=tmp_path,
+    )  # fmt: skip
+    run = runs.resolve("latest", tmp_path / "outputs")
+    paths = sources.load(run.config().dataset).test.paths
+    assert paths is not None
+    assert {Path(path).suffix for path in paths} == {".jpg", ".png"}
+    pictures = [faces.read(path) for path in paths]
+    np.testing.assert_allclose(_live(run, pictures), _evaluated(run), atol=TOLERANCE, rtol=0)
+    swapped = _live(run, [picture[..., ::-1] for picture in pictures])
+    assert np.abs(swapped - _evaluated(run)).max() > 10 * TOLERANCE, "these pictures cannot tell BGR from RGB"
