@@ -122,8 +122,8 @@ def test_phases_and_averages_resume_exactly(tmp_path: Path) -> None:
     """A head on a frozen backbone, then the whole: stopped at the boundary, and in the last phase."""
     options = [
         *[o for o in TINY if not o.startswith("model.")], "model=mobilenet_v2", "model.weights=null",
-        "model.alpha=0.35", "model.input_size=32", "model.frozen_epochs=1",
-        "model.batch_norm_frozen_epochs=2", "trainer.epochs=3", "trainer.ema=0.9", "trainer.deterministic=true", "dataset.per_emotion=20",
+        "model.alpha=0.35", "model.input_size=32", "model.frozen_epochs=1", "model.batch_norm_frozen_epochs=2",
+        "trainer.epochs=3", "trainer.ema=0.9", "trainer.deterministic=true", "dataset.per_emotion=20",
     ]  # fmt: skip
     emotion("train", *options, "hydra.run.dir=straight", cwd=tmp_path)
     for epochs in (1, 2):
