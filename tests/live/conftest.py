@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from emotion import runs
 from emotion.contract import Contract
 from emotion.data import synthetic
 
@@ -52,9 +53,13 @@ def models(outputs: Path) -> dict[str, Model]:
         tflite = folder / "model.tflite"
         tflite.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
         contract.save(folder / "contract.json")
-        (folder / "run.json").write_text(
-            json.dumps({"id": name, "status": "done", "created": f"2026-01-0{number + 1}"})
-        )
+        record = {
+            "id": name,
+            "status": "done",
+            "created": f"2026-01-0{number + 1}",
+            "tflite": {"checkpoint": runs.sha256(folder / "checkpoints" / "best.keras")},
+        }
+        (folder / "run.json").write_text(json.dumps(record))
         made[name] = Model(model, tflite, contract)
     return made
 
