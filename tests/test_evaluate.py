@@ -41,7 +41,6 @@ def _evaluation(run: runs.Run) -> Path:
 
 
 def test_the_last_checkpoint_is_recorded_as_itself(run: runs.Run) -> None:
-    from emotion import litert
 
     model = evaluate.load(run.checkpoint())
     model.set_weights([weight * 1.5 for weight in model.get_weights()])
@@ -51,7 +50,7 @@ def test_the_last_checkpoint_is_recorded_as_itself(run: runs.Run) -> None:
     folder = _evaluation(run)
     assert folder.name == f"synthetic-{run.record()['data']['pixels'][:8]}-test-last"
     written = runs.read_json(folder / "metrics.json")
-    assert written["checkpoint"] == litert.sha256(run.checkpoint("last")) != before["checkpoint"]
+    assert written["checkpoint"] == runs.sha256(run.checkpoint("last")) != before["checkpoint"]
     assert written["test"]["negative_log_likelihood"] != before["test"]["negative_log_likelihood"]
     assert runs.read_json(run.path / "metrics.json") == before
 
