@@ -1,96 +1,68 @@
-"""Where frames come from: a camera, a video file or stream, or one picture.
+"""Where frames come from: a camera, a video file, a live stream, or pictures.
 
-OpenCV's traps are handled here once: it opens text files as video, announces frame counts that are nonsense, waits 30
-seconds for a silent server, and tells the end of a file and damage apart in no way.
+>>> with opened("rtsp://127.0.0.1:8554/door") as stream:
+...     for frame in stream.frames:
+...         print(frame.index, frame.time, frame.image.shape)
 """
 
 from __future__ import annotations
 
-import logging
+import itertools
 import math
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import cv2
 
-from emotion import faces
-from emotion.errors import UserError
-from emotion.faces import Image
+from emotion.errors import UserError, did_you_mean
+from emotion.live import capture, network, reconnect, stills, video
+from emotion.live.frame import Frame, Stream
 
-log = logging.getLogger(__name__)
+__all__ = ["Frame", "Stream", "frames", "opened"]
 
-#: Milliseconds that opening a stream, or waiting for its next frame, may take.
-TIMEOUT_MSEC = 5000
-#: Frames a second where the source does not say.
-FALLBACK_RATE = 25.0
-#: Files that begin like a picture and go on like a video.
-MOVING = (".gif", ".mjpeg", ".mjpg")
+Stopped = Callable[[], bool]
 
-
-@dataclass(frozen=True)
-class Frame:
-    """One picture of a source.
-
-    Attributes:
-        index: Position in the source, from 0.
-        time: Seconds since the source's first frame: the video's own timestamps, or the clock for a camera.
-        image: uint8 ``[H, W, 3]``, BGR.
-    """
-
-    index: int
-    time: float
-    image: Image
+_POSSIBLE = (
+    "Give a camera's number (0), a video, a picture, a folder or glob of pictures ('faces/*.png'), or an address "
+    "(rtsp://..., http://...)"
+)
 
 
-@dataclass(frozen=True)
-class Stream:
-    """An open source.
-
-    Attributes:
-        name: What it is, for messages.
-        kind: ``camera``, ``video`` or ``picture``.
-        rate: Frames a second, as the source says, or :data:`FALLBACK_RATE`; 1 for a picture.
-        frames: The frames; can be gone through once.
-    """
-
-    name: str
-    kind: str
-    rate: float
-    frames: Iterator[Frame]
+def _never() -> bool:
+    return False
 
 
 @contextmanager
-def opened(source: int | str | Path, max_frames: int | None = None) -> Iterator[Stream]:
+def opened(
+    source: int | str | Path,
+    max_frames: int | None = None,
+    stride: int = 1,
+    loop: bool = False,
+    stopped: Stopped = _never,
+) -> Iterator[Stream]:
     """Open a source and close it again.
 
     Args:
-        source: A camera's number, the path of a video or picture file, or the URL of a video.
-        max_frames: End after this many frames; None reads to the end.
+        source: A camera's number, a video, a picture, a folder or glob of pictures, or an address.
+        max_frames: End after this many frames were yielded; None reads to the end.
+        stride: Only every frame whose index it divides is yielded.
+        loop: A video file starts again at its end; index and time go on rising.
+        stopped: Asked while waiting, about ten times a second; True ends the frames. A live source that is being
+            opened then has none.
 
     Raises:
-        UserError: No such file or camera, or nothing that OpenCV can decode; here or at the first frame.
+        UserError: No such source, or nothing that OpenCV can decode; here or at the first frame.
     """
-    camera = _camera_number(source)
-    name = f"camera {camera}" if camera is not None else str(source)
-    if camera is None and "://" not in name:
-        path = Path(name).expanduser()
-        _check_file(path)
-        if path.suffix.lower() not in MOVING and cv2.haveImageReader(str(path)):
-            yield Stream(name, "picture", 1.0, iter([Frame(0, 0.0, _picture(path))]))
-            return
-        name = str(path)
-    capture = _open(name, camera)
-    try:
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        rate = rate if 0 < rate <= 1000 else FALLBACK_RATE  # also false for NaN
-        kind = "video" if camera is None else "camera"
-        yield Stream(name, kind, rate, _read(capture, name, kind, rate, max_frames))
-    finally:
-        capture.release()
+    if stride < 1:
+        raise UserError(f"stride: must be 1 (every frame) or more, not {stride}")
+    with capture.quiet(), _choose(source, stride, loop, stopped) as stream:
+        total = _total(stream, max_frames, loop)
+        limited = itertools.islice(stream.frames, max_frames)
+        yield Stream(stream.name, stream.kind, stream.rate, limited, total)
 
 
 def frames(source: int | str | Path, max_frames: int | None = None) -> Iterator[Frame]:
@@ -99,79 +71,126 @@ def frames(source: int | str | Path, max_frames: int | None = None) -> Iterator[
         yield from stream.frames
 
 
-def _camera_number(source: int | str | Path) -> int | None:
-    """The camera that ``0`` or ``"0"`` means, unless there is a file of that name."""
+def _total(stream: Stream, max_frames: int | None, loop: bool) -> int | None:
+    if stream.live or loop:
+        return max_frames
+    return stream.total if max_frames is None or stream.total is None else min(stream.total, max_frames)
+
+
+def _choose(source: int | str | Path, stride: int, loop: bool, stopped: Stopped) -> AbstractContextManager[Stream]:
+    """By what kind of source this is."""
     text = str(source)
-    return int(text) if text.isascii() and text.isdigit() and not Path(text).exists() else None
+    number = _camera_number(text)
+    if number is not None:
+        _refuse_loop(loop, f"camera {number}")
+        return _camera(number, stride, stopped)
+    if "://" in text and not text.lower().startswith("file://"):
+        return _address(text, stride, loop, stopped)
+    path = Path(re.sub("^file://", "", text, flags=re.IGNORECASE)).expanduser()
+    there = _exists(path)
+    if there and path.is_file() and os.access(path, os.R_OK) and not stills.is_picture(path):
+        return _video(path, stride, loop, stopped)
+    if there or stills.is_glob(text):
+        _refuse_loop(loop, text)
+    if there and path.is_dir():
+        return nullcontext(stills.folder(path, stride))
+    if not there and stills.is_glob(text):
+        return nullcontext(stills.glob(text, stride))
+    _check_file(path)
+    return nullcontext(stills.single(path))
+
+
+def _camera_number(text: str) -> int | None:
+    """The camera that ``0``, ``"0"`` or ``/dev/video0`` means, unless there is a file of that name."""
+    found = re.fullmatch(r"(?:/dev/video)?([0-9]{1,4})", text)
+    return int(found[1]) if found and not Path(text).is_file() else None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise UserError(f"source: '{path}' is a folder; give one video or picture file, or a camera's number")
-    if not path.exists():
+    if not _exists(path):
+        near = [p.name for p in path.parent.iterdir()] if _exists(path.parent) and path.parent.is_dir() else []
         raise UserError(
-            f"source: no such file '{path}' (seen from {Path.cwd()}). Give a video or picture, or a camera's number"
+            f"source: no such file '{path}' (seen from {Path.cwd()}).{did_you_mean(path.name, near)} {_POSSIBLE}"
         )
     if not path.is_file():
-        raise UserError(f"source: '{path}' is not a regular file; for a camera give its number: source=0")
+        raise UserError(f"source: '{path}' is neither a file nor a folder. {_POSSIBLE}")
     if not os.access(path, os.R_OK):
         raise UserError(f"source: '{path}' may not be read; check its permissions")
 
 
-def _picture(path: Path) -> Image:
-    try:
-        return faces.read(path)
-    except faces.UnreadableImageError as error:
-        raise UserError(f"source: '{path}' cannot be decoded: {error}. Give another file") from None
+def _refuse_loop(loop: bool, name: str) -> None:
+    if loop:
+        raise UserError(f"loop: only for video files, and '{name}' is none. Leave loop out")
 
 
-def _open(name: str, camera: int | None) -> cv2.VideoCapture:
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")  # one clear message instead of ffmpeg's chatter
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+@contextmanager
+def _video(path: Path, stride: int, loop: bool, stopped: Stopped) -> Iterator[Stream]:
+    opening = partial(capture.file, path)
+    yield from _finite(opening(), opening, str(path), stride, loop, stopped)
+
+
+def _finite(
+    file: cv2.VideoCapture, reopen: Callable[[], cv2.VideoCapture], name: str, stride: int, loop: bool, stopped: Stopped
+) -> Iterator[Stream]:
+    found = video.repeat(file, reopen, name, stopped, stride) if loop else video.read(file, name, stopped, stride)
+    announced = capture.announced(file)
     try:
-        if camera is not None:
-            capture = cv2.VideoCapture(camera)
-        else:
-            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MSEC]
-            capture = cv2.VideoCapture(name, cv2.CAP_ANY, limits if "://" in name else [])
+        yield Stream(name, "video", capture.rate(file), found, announced and math.ceil(announced / stride))
     finally:
-        cv2.utils.logging.setLogLevel(level)
-    if camera is not None and not capture.isOpened():
-        raise UserError(
-            f"source: no {name} here, or another program has it. Close that program, try another number "
-            f"(source=1), or give a file: source=clip.mp4"
-        )
-    # FFmpeg renders any .txt file as a video of its text.
-    is_text = int(capture.get(cv2.CAP_PROP_FOURCC)) == int.from_bytes(b"ansi", "little")
-    if not capture.isOpened() or is_text:
-        capture.release()
-        if "://" in name:
-            raise UserError(f"source: '{name}' gave no video within {TIMEOUT_MSEC / 1000:g} seconds; check the address")
-        raise UserError(f"source: '{name}' is not a video or picture that OpenCV can open, or it is damaged")
-    return capture
+        found.close()
+        file.release()
 
 
-def _read(capture: cv2.VideoCapture, name: str, kind: str, rate: float, max_frames: int | None) -> Iterator[Frame]:
-    announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    index, previous, started = 0, -1 / rate, 0.0
-    while max_frames is None or index < max_frames:
-        ok, image = capture.read()
-        if not ok or image is None or image.size == 0:
-            break
-        if kind == "camera":
-            started = started if index else time.monotonic()
-            now = time.monotonic() - started
-        else:
-            now = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if not math.isfinite(now) or now <= previous:  # some containers have no timestamps
-                now = previous + 1 / rate
-        if image.ndim == 2:
-            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-        yield Frame(index, now, image)  # type: ignore[arg-type]
-        index, previous = index + 1, now
-    if index == 0:
-        raise UserError(f"source: no frame of {name} could be decoded; it is damaged, or its codec is not there")
-    ended = max_frames is None or index < max_frames
-    if ended and kind == "video" and index < 0.9 * announced < 1e9:
-        log.warning("%s ended after %d frames, though it announces %d: it may be damaged", name, index, announced)
+@contextmanager
+def _camera(number: int, stride: int, stopped: Stopped) -> Iterator[Stream]:
+    # Opened here and not by the worker: macOS asks for permission in the main thread only.
+    camera = capture.camera(number)
+    name, worker = f"camera {number}", reconnect.Worker(stopped)
+    yield from _endless(camera, partial(capture.try_camera, number), name, "camera", worker, stride, stopped)
+
+
+@contextmanager
+def _address(text: str, stride: int, loop: bool, stopped: Stopped) -> Iterator[Stream]:
+    name, worker = network.shown(text), reconnect.Worker(stopped)
+    try:
+        opening = worker.do(partial(capture.url, text))
+    except BaseException:
+        worker.close()
+        raise
+    if opening is None:  # somebody asked to stop
+        worker.close()
+        yield Stream(name, "stream", capture.FALLBACK_RATE, iter(()))
+    elif re.match("https?:", text, re.IGNORECASE) and capture.announced(opening) is not None:
+        worker.close()
+        yield from _finite(opening, partial(capture.url, text), name, stride, loop, stopped)
+    else:
+        try:
+            _refuse_loop(loop, name)
+        except UserError:
+            worker.close(opening)
+            raise
+        yield from _endless(opening, partial(capture.try_url, text), name, "stream", worker, stride, stopped)
+
+
+def _endless(
+    live: cv2.VideoCapture,
+    reopen: Callable[[], cv2.VideoCapture | None],
+    name: str,
+    kind: str,
+    worker: reconnect.Worker,
+    stride: int,
+    stopped: Stopped,
+) -> Iterator[Stream]:
+    found = reconnect.read(live, reopen, name, worker, stopped, stride, reconnect.RECONNECT_SECONDS)
+    try:
+        yield Stream(name, kind, capture.rate(live), found)
+    finally:
+        found.close()
+        worker.close(live)  # where not one frame was asked for

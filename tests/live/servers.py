@@ -1,0 +1,139 @@
+"""A real MJPEG server on loopback, in this process or, so that it can be killed, in one of its own.
+
+python -m tests.live.servers <port>      prints its port; 0 takes a free one
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from emotion.data import synthetic
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SIZE = (320, 240)
+COUNT = 7
+#: Seconds between two frames.
+PAUSE = 0.04
+
+
+@lru_cache
+def drawn() -> list[np.ndarray]:
+    """One drawn face of each emotion, uint8 BGR."""
+    return [synthetic.frame(3, emotion, SIZE)[0] for emotion in range(COUNT)]
+
+
+@lru_cache
+def _jpegs() -> list[bytes]:
+    return [cv2.imencode(".jpg", image)[1].tobytes() for image in drawn()]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path == "/missing":
+            self.send_error(404)
+        elif path == "/private" and self.headers["Authorization"] != "Basic bWU6c2VjcmV0":  # me:secret
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif path == "/page":
+            self._send("text/html", b"<html><body>The camera is at /video</body></html>" * 40)
+        elif path == "/empty":
+            self._send("multipart/x-mixed-replace", b"")
+        elif path in ("/clip", "/whole") and self.server.clip:
+            self._send("video/mp4", self.server.clip.read_bytes(), ranges=path == "/clip")
+        else:
+            self._stream(stall_after=5 if path == "/stall" else None)
+
+    def _send(self, kind: str, body: bytes, ranges: bool = False) -> None:
+        """A whole body, or the end of it that the client asks for: enough for FFmpeg to find an MP4's index."""
+        asked = re.match(r"bytes=(\d+)-", self.headers["Range"] or "")
+        self.send_response(206 if ranges and asked else 200)
+        if ranges and asked:
+            start = int(asked[1])
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            body = body[start:]
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with suppress(OSError):  # who only looked has hung up
+            self.wfile.write(body)
+
+    def _stream(self, stall_after: int | None) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        count = 0
+        while not self.server.ended.wait(PAUSE):
+            if stall_after is not None and count >= stall_after:
+                continue  # the connection stays, and nothing comes
+            data = _jpegs()[count % COUNT]
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+            try:
+                self.wfile.write(head + data + b"\r\n")
+            except OSError:
+                return
+            count += 1
+
+
+class Server(ThreadingHTTPServer):
+    """Serves ``/video``, ``/stall``, ``/private``, ``/page``, ``/empty``, ``/missing`` a file as ``/clip``, and as
+    ``/whole`` without byte ranges."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int = 0, clip: Path | None = None) -> None:
+        _jpegs()
+        self.clip, self.ended = clip, threading.Event()
+        super().__init__(("127.0.0.1", port), _Handler)
+
+
+@contextmanager
+def mjpeg(clip: Path | None = None) -> Iterator[str]:
+    """A server in this process; gives its address without the path."""
+    with Server(clip=clip) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.ended.set()
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """The port of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def process(port: int = 0) -> subprocess.Popen[str]:
+    """The server in a process of its own, which prints its port."""
+    line = [sys.executable, "-m", "tests.live.servers", str(port)]
+    return subprocess.Popen(line, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+
+
+if __name__ == "__main__":
+    with Server(int(sys.argv[1])) as serving:
+        print(serving.server_port, flush=True)
+        serving.serve_forever()
