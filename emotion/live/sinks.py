@@ -1,16 +1,14 @@
-"""Where labelled frames go: a video file, a JSON Lines file, a window. Nothing is stored unless it is asked for."""
+"""Where annotated pictures go: the protocol of all sinks, a video file, a folder of pictures.
+
+Nothing is stored unless it is asked for. See :mod:`emotion.live.records` for logs.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import platform
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from io import FileIO
+import shutil
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -19,11 +17,18 @@ import cv2
 
 from emotion.errors import UserError
 from emotion.faces import Image
-from emotion.live.classifier import Face
-from emotion.live.source import Frame
+from emotion.live.face import Face
+from emotion.live.frame import Frame, Stream
 
-#: Codecs that OpenCV's wheels can write (they cannot write H.264).
+#: Codecs that OpenCV's wheels can write (they cannot write H.264). A process that is killed with SIGKILL leaves an
+#: ``.avi`` that plays up to its last second, and an ``.mp4`` that doesn't play: its table of contents comes last.
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+#: Endings of pictures that can be written.
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+#: A recording of a live source shows at most this many seconds of nothing new, such as while it was away.
+LONGEST_PAUSE = 2.0
+#: A video ends, whole, when no more than this many bytes are left on its disk.
+LEAST_FREE = 16 << 20
 
 
 class Sink(Protocol):
@@ -46,7 +51,12 @@ class Sink(Protocol):
         ...
 
 
-def _check_target(key: str, path: Path) -> None:
+def check_target(key: str, path: Path) -> None:
+    """Refuse a file that cannot be written, before any work is done for it.
+
+    Raises:
+        UserError: A folder, in no folder, or without the right to write; the message begins with ``key``.
+    """
     if path.is_dir():
         raise UserError(f"{key}: '{path}' is a folder; give the name of a file in it")
     if not path.parent.is_dir():
@@ -55,12 +65,56 @@ def _check_target(key: str, path: Path) -> None:
         raise UserError(f"{key}: '{path}' may not be written; check its permissions or choose another place")
 
 
+def save_sink(path: str | Path, stream: Stream, stride: int = 1) -> Sink:
+    """What ``save=`` asks for: a video (``x.mp4``, ``x.avi``), or for pictures also a folder or one picture.
+
+    Args:
+        path: As the user gave it; a slash at its end means a folder.
+        stream: The source.
+        stride: Of the source; a file of which every third frame is read is saved at a third of its rate.
+
+    Raises:
+        UserError: An ending that doesn't suit the source, the source's own place, or a place that cannot be written.
+    """
+    target = Path(path).expanduser()
+    suffix = target.suffix.lower()
+    folder = str(path).endswith(("/", os.sep)) or target.is_dir()
+    if not stream.independent or (suffix in CODECS and not folder):
+        return Video(path, stream.rate if stream.live else stream.rate / stride, steady=stream.live)
+    source = Path(stream.name).expanduser()
+    if suffix in PICTURES and not folder:
+        if stream.total != 1 or not source.is_file():
+            raise UserError(f"save: '{path}' is one picture, but the source has several; give a folder: save=labelled/")
+        check_target("save", target)
+        if target.exists() and target.samefile(source):
+            raise UserError(f"save: '{path}' is the source itself; choose another name")
+        return Pictures(target.parent, target.name)
+    if suffix and not folder:
+        allowed = ", ".join((*PICTURES, *CODECS))
+        raise UserError(f"save: '{path}' must be a folder (save=labelled/) or end in one of {allowed}")
+    home = _home(source)
+    if target.exists() and home.exists() and target.samefile(home):
+        raise UserError(f"save: '{path}' holds the source, which would be overwritten; choose another folder")
+    return Pictures(target, source.name)
+
+
+def _home(source: Path) -> Path:
+    """The folder that the names of a source's pictures are seen from."""
+    if source.is_dir():
+        return source
+    if source.is_file():
+        return source.parent
+    plain = next((i for i, part in enumerate(source.parts) if any(c in part for c in "*?[")), len(source.parts))
+    return Path(*source.parts[:plain])
+
+
 class Video:
     """Writes the annotated frames to a ``.mp4`` or ``.avi`` file of the first frame's size.
 
-    Frames of another size are fitted into that of the first, with black bars. A file gets each frame once. A camera
-    may deliver fewer frames a second than it announces, or more than the machine can label: with ``steady`` frames are
-    repeated or left out by their times, so that the recording runs at real speed.
+    Frames of another size are fitted into that of the first, with black bars; of an odd size, OpenCV's encoders drop
+    the last row or column. A file gets each frame once. A camera may deliver fewer frames a second than it announces,
+    or more than the machine can label: with ``steady`` frames are repeated or left out by their times, so that the
+    recording runs at real speed.
 
     Args:
         path: An existing file is replaced.
@@ -77,11 +131,12 @@ class Video:
         self.path = Path(path).expanduser()
         if self.path.suffix.lower() not in CODECS:
             raise UserError(f"save: '{path}' must end in {' or '.join(CODECS)}: OpenCV's builds can write those")
-        _check_target("save", self.path)
+        check_target("save", self.path)
         self._rate, self._steady = rate, steady
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._written = 0
+        self._clock = self._previous = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -93,19 +148,28 @@ class Video:
             return
         self._writer.release()
         # OpenCV swallows write errors, such as a full disk.
-        if kind is None and self._written and not _readable(self.path):
+        if kind is None and self._written and not _whole(self.path, self._written):
             raise UserError(f"save: '{self.path}' could not be written whole; is the disk full?")
 
     def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
         if self._writer is None:
             self._size = (annotated.shape[1], annotated.shape[0])
+            self._previous = frame.time
             self._writer = self._create()
-        copies = max(0, int(frame.time * self._rate) + 1 - self._written) if self._steady else 1
+        if shutil.disk_usage(self.path.parent).free < LEAST_FREE:
+            raise UserError(f"save: the disk that holds '{self.path}' is nearly full; the video is whole up to here")
+        copies = self._due(frame.time) if self._steady else 1
         picture = _fit(annotated, self._size)
         for _ in range(copies):
             self._writer.write(picture)
         self._written += copies
         return True
+
+    def _due(self, time: float) -> int:
+        """How many frames are missing at this time; a clock that jumps doesn't take the recording with it."""
+        self._clock += min(max(0.0, time - self._previous), LONGEST_PAUSE)
+        self._previous = time
+        return max(0, int(self._clock * self._rate + 1e-6) + 1 - self._written)
 
     def _create(self) -> cv2.VideoWriter:
         if min(self._size) < 16:  # the encoder aborts the process on some tiny sizes
@@ -118,10 +182,72 @@ class Video:
         return writer
 
 
-def _readable(path: Path) -> bool:
+class Pictures:
+    """Writes each annotated picture to a file of its own, named like the source's, as PNG where that cannot be written.
+
+    Args:
+        folder: Made where it is missing; files of the same name are replaced, each at once.
+        name: For a picture without a name.
+
+    Raises:
+        UserError: The folder cannot be made, or a file cannot be written.
+    """
+
+    draws = True
+
+    def __init__(self, folder: str | Path, name: str) -> None:
+        self.folder, self._name = Path(folder).expanduser(), name
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(f"save: '{self.folder}' is a file; give a folder for the pictures: save=labelled/")
+        there = next(p for p in (self.folder, *self.folder.absolute().parents) if p.exists())
+        if not os.access(there, os.W_OK):
+            raise UserError(f"save: '{self.folder}' may not be written; check its permissions or choose another place")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
+        # A glob's `..` may not lead out of the folder.
+        name = "/".join("_" if part == ".." else part for part in Path(frame.name or self._name).parts)
+        path = self.folder / (name if name.lower().endswith(PICTURES) else name + ".png")
+        done, data = cv2.imencode(path.suffix.lower(), annotated)
+        if not done:
+            raise UserError(f"save: cannot write '{path}' as {path.suffix}: {annotated.shape} is more than it takes")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, data.tobytes())
+        except OSError as error:
+            raise UserError(f"save: cannot write '{path}': {error.strerror}") from None
+        return True
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that readers see the old content or the new, never a part; a link is replaced, not followed.
+
+    Raises:
+        OSError: Nothing is left behind then.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _whole(path: Path, frames: int) -> bool:
     capture = cv2.VideoCapture(str(path))
     try:
-        return capture.isOpened() and capture.read()[0]
+        announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        return capture.isOpened() and abs(announced - frames) <= 1 and capture.read()[0]
     finally:
         capture.release()
 
@@ -137,133 +263,3 @@ def _fit(image: Image, size: tuple[int, int]) -> Image:
     left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
     right, bottom = width - inner[0] - left, height - inner[1] - top
     return cv2.copyMakeBorder(small, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))  # type: ignore[return-value]
-
-
-class Lines:
-    """Writes one JSON object a face a frame, each on a line of its own (JSON Lines).
-
-    Keys: ``frame``, ``time`` (seconds), ``box`` (``[x, y, width, height]`` in pixels), ``label``, ``confidence`` and
-    ``probabilities`` (by label).
-
-    Args:
-        path: An existing file is replaced.
-        labels: The contract's.
-
-    Raises:
-        UserError: No such folder, or a file that cannot be written.
-    """
-
-    draws = False
-
-    def __init__(self, path: str | Path, labels: Sequence[str]) -> None:
-        self.path = Path(path).expanduser()
-        _check_target("log", self.path)
-        self._labels = tuple(labels)
-        self._file: FileIO | None = None
-        self._whole = 0  # bytes of whole lines
-
-    def __enter__(self) -> Self:
-        try:
-            self._file = self.path.open("wb", buffering=0)  # a reader, or a crash, finds each frame at once
-        except OSError as error:
-            raise UserError(f"log: cannot write '{self.path}': {error.strerror}") from None
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
-        assert self._file is not None, "used outside `with`"
-        text = "".join(json.dumps(self._record(frame, face), allow_nan=False) + "\n" for face in faces).encode()
-        left = text
-        try:
-            while left:
-                left = left[self._file.write(left) :]
-        except OSError as error:
-            with suppress(OSError):
-                self._file.truncate(self._whole)
-            raise UserError(f"log: cannot write '{self.path}': {error.strerror}") from None
-        self._whole += len(text)
-        return True
-
-    def _record(self, frame: Frame, face: Face) -> dict[str, object]:
-        box = face.box
-        return {
-            "frame": frame.index,
-            "time": round(frame.time, 6),
-            "box": [box.x, box.y, box.width, box.height],
-            "label": face.label,
-            "confidence": round(face.confidence, 6),
-            "probabilities": {k: round(p, 6) for k, p in zip(self._labels, face.probabilities, strict=True)},
-        }
-
-
-class Window:
-    """Shows the annotated frames; q, Esc or closing the window ends the loop.
-
-    Args:
-        pace: Wait until each frame's time, so that a file plays at its own speed; leave it off for a camera.
-        hold: Keep each frame until a key is pressed, for a picture.
-        stopped: Ends the holding early when it returns True.
-
-    Raises:
-        UserError: No window can be opened here.
-    """
-
-    draws = True
-    _NAME = "emotion"
-
-    def __init__(self, pace: bool = False, hold: bool = False, stopped: Callable[[], bool] = lambda: False) -> None:
-        obstacle = no_window()
-        if obstacle:
-            raise UserError(f"display: {obstacle}. Use display=none save=labelled.mp4, and watch the file elsewhere")
-        self._pace, self._hold, self._stopped = pace, hold, stopped
-        self._started: float | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._started is not None:
-            cv2.destroyAllWindows()
-
-    def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
-        if self._started is None:
-            self._started = time.monotonic() - frame.time
-            cv2.namedWindow(self._NAME, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-            scale = min(1.0, 1280 / max(annotated.shape[:2]))
-            cv2.resizeWindow(self._NAME, round(annotated.shape[1] * scale), round(annotated.shape[0] * scale))
-        cv2.imshow(self._NAME, annotated)
-        early = self._started + frame.time - time.monotonic() if self._pace else 0.0
-        go_on = self._poll(max(1, round(early * 1000)))
-        while go_on and self._hold and not self._stopped():
-            go_on = self._poll(50)
-        return go_on
-
-    def _poll(self, milliseconds: int) -> bool:
-        key = cv2.waitKey(milliseconds) & 0xFF
-        return key not in (ord("q"), 27) and cv2.getWindowProperty(self._NAME, cv2.WND_PROP_VISIBLE) >= 1
-
-
-def no_window() -> str | None:
-    """Why no window can be opened here, or None if one can.
-
-    OpenCV aborts the process (SIGABRT) where there is no display, so this looks first: for a build with windows, for a
-    display, and last, as a display may be named but not answer, whether a child process survives opening a window.
-    """
-    gui = [line.split(":", 1)[1].strip() for line in cv2.getBuildInformation().splitlines() if " GUI:" in line]
-    if not gui or gui[0] in ("", "NONE", "NO"):
-        return "this OpenCV was built without windows (opencv-python-headless)"
-    if platform.system() == "Linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
-    probe = "import cv2; cv2.namedWindow('emotion'); cv2.destroyAllWindows()"
-    try:
-        done = subprocess.run([sys.executable, "-c", probe], capture_output=True, timeout=20)
-    except subprocess.TimeoutExpired:
-        return "the display does not answer"
-    return None if done.returncode == 0 else "the display cannot be opened"

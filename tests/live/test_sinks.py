@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.errors import UserError
-from emotion.faces import Box
-from emotion.labels import EMOTIONS
 from emotion.live import sinks
-from emotion.live.classifier import Face
-from emotion.live.sinks import Lines, Video
-from emotion.live.source import Frame, frames
-
-FACE = Face(Box(3, 4, 20, 21), "happy", 0.4, (0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1))
+from emotion.live.frame import Frame, Stream
+from emotion.live.sinks import Pictures, Video, save_sink
+from emotion.live.source import frames, opened
 
 
 def _picture(height: int = 48, width: int = 64, value: int = 200) -> np.ndarray:
@@ -72,6 +69,22 @@ def test_a_recording_of_a_fast_camera_keeps_its_time(tmp_path: Path) -> None:
     assert len(list(frames(tmp_path / "out.mp4"))) == 10
 
 
+def test_a_source_that_was_away_or_whose_clock_jumps_does_not_stretch_its_recording(tmp_path: Path) -> None:
+    with Video(tmp_path / "out.avi", 10, steady=True) as sink:
+        for i, time in enumerate([0.0, 0.1, 3600.1, 3600.2, 0.0, 0.1, 0.2]):
+            sink.write(Frame(i, time, _picture()), [], _picture())
+    # 0.1 s, a pause that is cut to two seconds, 0.1 s, a step back that counts for nothing, and 0.2 s.
+    assert len(list(frames(tmp_path / "out.avi"))) == 1 + 1 + 20 + 1 + 2
+
+
+def test_odd_sizes_lose_one_line_and_no_more(tmp_path: Path) -> None:
+    for ending in sinks.CODECS:
+        with Video(tmp_path / f"out{ending}", 10) as sink:
+            for i in range(3):
+                sink.write(Frame(i, i / 10, _picture()), [], _picture(101, 67))
+        assert next(frames(tmp_path / f"out{ending}")).image.shape == (100, 66, 3)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -99,134 +112,181 @@ def test_tiny_frames_are_refused_before_the_encoder_aborts(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["mp4", "avi"])
+def test_a_disk_that_takes_no_more_is_noticed(tmp_path: Path, ending: str) -> None:
     """A process that may write 20 kB to a file stands for a full disk: OpenCV swallows both."""
     code = (
         "import resource, sys; import numpy as np\n"
-        "from emotion.errors import UserError; from emotion.faces import Box\n"
-        "from emotion.live.classifier import Face\n"
-        "from emotion.live.sinks import Lines, Video; from emotion.live.source import Frame\n"
+        "from emotion.errors import UserError\n"
+        "from emotion.live.sinks import Video; from emotion.live.frame import Frame\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)\n"
-        "face = Face(Box(1, 2, 3, 4), 'happy', 0.5, (0.5, 0.5))\n"
-        "for sink in (Video(sys.argv[1], 25), Lines(sys.argv[2], ('happy', 'sad'))):\n"
-        "    try:\n"
-        "        with sink:\n"
-        "            for i in range(300): sink.write(Frame(i, i / 25, noise), [face], noise)\n"
-        "    except UserError as error: print(error)\n"
+        "try:\n"
+        "    with Video(sys.argv[1], 25) as sink:\n"
+        "        for i in range(300): sink.write(Frame(i, i / 25, noise), [], noise)\n"
+        "except UserError as error: print(error)\n"
     )
-    video, log = tmp_path / "out.mp4", tmp_path / "faces.jsonl"
-    done = subprocess.run([sys.executable, "-c", code, str(video), str(log)], capture_output=True, text=True)
+    video = tmp_path / f"out.{ending}"
+    done = subprocess.run([sys.executable, "-c", code, str(video)], capture_output=True, text=True)
     assert f"save: '{video}' could not be written whole" in done.stdout, done.stderr
-    assert f"log: cannot write '{log}'" in done.stdout, done.stderr
-    lines = log.read_text().splitlines(keepends=True)
-    assert [json.loads(line)["frame"] for line in lines] == list(range(len(lines)))
-    assert lines[-1].endswith("\n")
 
 
-def test_lines_are_one_json_object_a_face_a_frame(tmp_path: Path) -> None:
-    path = tmp_path / "faces.jsonl"
-    with Lines(path, EMOTIONS) as sink:
-        for i, count in enumerate([1, 0, 2]):
-            sink.write(Frame(i, i / 8, _picture()), [FACE] * count, _picture())
-            text = path.read_text()  # flushed, whole lines only
-            assert text.endswith("\n")
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [r["frame"] for r in records] == [0, 2, 2]
-    assert records[1] == {
-        "frame": 2,
-        "time": 0.25,
-        "box": [3, 4, 20, 21],
-        "label": "happy",
-        "confidence": 0.4,
-        "probabilities": dict(zip(EMOTIONS, FACE.probabilities, strict=True)),
-    }
-
-
-@pytest.mark.parametrize(("name", "message"), [("no/faces.jsonl", "no such folder"), (".", "is a folder")])
-def test_a_log_that_cannot_be_is_refused(tmp_path: Path, name: str, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        Lines(tmp_path / name, EMOTIONS)
-
-
-def test_a_log_on_a_full_disk_is_an_error_not_a_traceback() -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full on this system")
-    with pytest.raises(UserError, match="No space left"), Lines("/dev/full", EMOTIONS) as sink:
-        sink.write(Frame(0, 0.0, _picture()), [FACE], _picture())
-
-
-def test_a_machine_without_a_display_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    if sys.platform != "linux":
-        pytest.skip("only Linux says by its environment whether there is a display")
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(UserError, match=r"display: .*(no display|without windows).*display=none save="):
-        sinks.Window()
-
-
-def test_a_build_without_windows_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "\n  GUI:                           NONE\n")
-    assert "without windows" in str(sinks.no_window())
+def test_a_video_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Video(tmp_path / "out.mp4", 25) as sink:
+        for i in range(5):
+            sink.write(Frame(i, i / 25, _picture()), [], _picture())
+        monkeypatch.setattr(sinks, "LEAST_FREE", 1 << 62)
+        with pytest.raises(UserError, match="nearly full; the video is whole"):
+            sink.write(Frame(5, 0.2, _picture()), [], _picture())
+    assert len(list(frames(tmp_path / "out.mp4"))) == 5
 
 
 @pytest.mark.slow
-def test_a_display_that_does_not_answer_is_no_abort(monkeypatch: pytest.MonkeyPatch) -> None:
-    if sys.platform != "linux":
-        pytest.skip("X11")
-    monkeypatch.setenv("DISPLAY", ":7357")
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    assert sinks.no_window() is not None
+def test_an_avi_outlives_a_killed_process(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; import numpy as np\n"
+        "from emotion.live.sinks import Video; from emotion.live.frame import Frame\n"
+        "noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)\n"
+        "with Video(sys.argv[1], 25) as sink:\n"
+        "    for i in range(300): sink.write(Frame(i, i / 25, noise), [], noise)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    video = tmp_path / "out.avi"
+    done = subprocess.run([sys.executable, "-c", code, str(video)], capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    capture = cv2.VideoCapture(str(video))
+    assert sum(1 for _ in iter(lambda: capture.read()[0], False)) > 250
 
 
-class _Screen:
-    """What a window sink sees of OpenCV: keys that come, and whether the window is still there."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, keys: list[int], visible: float = 1.0) -> None:
-        self.keys, self.shown, self.waits = keys, 0, []
-        monkeypatch.setattr(sinks, "no_window", lambda: None)
-        for name in ("namedWindow", "resizeWindow", "destroyAllWindows"):
-            monkeypatch.setattr(cv2, name, lambda *_: None)
-        monkeypatch.setattr(cv2, "imshow", self._show)
-        monkeypatch.setattr(cv2, "waitKey", self._wait)
-        monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: visible)
-
-    def _show(self, name: str, image: np.ndarray) -> None:
-        self.shown += 1
-
-    def _wait(self, milliseconds: int) -> int:
-        self.waits.append(milliseconds)
-        return self.keys.pop(0) if self.keys else -1
+# ---------------------------------------------------------------------------------------------------------- pictures
 
 
-@pytest.mark.parametrize(("key", "goes_on"), [(-1, True), (ord("x"), True), (ord("q"), False), (27, False)])
-def test_q_and_escape_end_the_loop(monkeypatch: pytest.MonkeyPatch, key: int, goes_on: bool) -> None:
-    _Screen(monkeypatch, [key])
-    with sinks.Window() as window:
-        assert window.write(Frame(0, 0.0, _picture()), [], _picture()) is goes_on
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder of pictures of different kinds, one of them in a folder below."""
+    folder = tmp_path / "album"
+    (folder / "sub").mkdir(parents=True)
+    for number, name in enumerate(["a.png", "b.jpg", "ü c.bmp", "d.pgm", "sub/a.png"]):
+        image = _picture(40 + number, 50)
+        cv2.imencode(Path(name).suffix, image[..., 0] if name.endswith("pgm") else image)[1].tofile(folder / name)
+    return folder
 
 
-def test_closing_the_window_ends_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    _Screen(monkeypatch, [], visible=0.0)
-    with sinks.Window() as window:
-        assert window.write(Frame(0, 0.0, _picture()), [], _picture()) is False
+def _save(source: Path | str, target: str) -> None:
+    with opened(source) as stream, save_sink(target, stream) as sink:
+        for frame in stream.frames:
+            assert sink.write(frame, [], 255 - frame.image)
 
 
-def test_a_picture_stays_until_a_key_or_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = _Screen(monkeypatch, [-1, -1, -1, ord("q")])
-    with sinks.Window(hold=True) as window:
-        assert window.write(Frame(0, 0.0, _picture()), [], _picture()) is False
-    assert len(screen.waits) == 4
-    screen.waits.clear()
-    with sinks.Window(hold=True, stopped=lambda: len(screen.waits) >= 2) as window:
-        window.write(Frame(0, 0.0, _picture()), [], _picture())
-    assert len(screen.waits) == 2
+def _content(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_a_file_plays_at_its_own_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = _Screen(monkeypatch, [])
-    with sinks.Window(pace=True) as window:
-        window.write(Frame(0, 0.0, _picture()), [], _picture())
-        window.write(Frame(1, 30.0, _picture()), [], _picture())
-    assert screen.waits[0] == 1
-    assert 1000 < screen.waits[1] <= 30_000  # it is early by nearly all of the 30 seconds
+def test_a_folder_of_pictures_becomes_a_folder_of_the_same_names(album: Path, tmp_path: Path) -> None:
+    before = _content(album)
+    _save(album, f"{tmp_path}/out/labelled/")
+    made = _content(tmp_path / "out" / "labelled")
+    assert set(made) == {"a.png", "b.jpg", "ü c.bmp", "d.pgm.png"}
+    for name, data in made.items():
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        assert (
+            image.shape
+            == cv2.imdecode(
+                np.frombuffer(before[name.removesuffix(".png") if "pgm" in name else name], np.uint8), cv2.IMREAD_COLOR
+            ).shape
+        )
+        assert abs(image.mean() - 55) < 2
+    _save(album, f"{tmp_path}/out/labelled")  # once more, without the slash, over what is there
+    assert _content(tmp_path / "out" / "labelled") == made
+    assert _content(album) == before
+
+
+def test_pictures_of_a_glob_keep_their_folders(album: Path, tmp_path: Path) -> None:
+    _save(f"{album}/**/a.png", str(tmp_path / "out"))
+    assert set(_content(tmp_path / "out")) == {"a.png", "sub/a.png"}
+
+
+def test_a_globs_way_up_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+    with Pictures(tmp_path / "out", "x") as sink:
+        sink.write(Frame(0, 0.0, _picture(), "../../evil.png"), [], _picture())
+    assert set(_content(tmp_path)) == {"out/_/_/evil.png"}
+
+
+@pytest.mark.parametrize("name", ["out.png", "OUT.JPG", "new.webp"])
+def test_one_picture_becomes_one_picture(album: Path, tmp_path: Path, name: str) -> None:
+    _save(album / "b.jpg", str(tmp_path / name))
+    assert set(_content(tmp_path)) - {f"album/{n}" for n in _content(album)} == {name}
+    image = cv2.imread(str(tmp_path / name))
+    assert image is not None
+    assert abs(image.mean() - 55) < 2
+
+
+def test_one_picture_may_also_go_into_a_folder(album: Path, tmp_path: Path) -> None:
+    _save(album / "b.jpg", str(tmp_path / "out"))
+    assert set(_content(tmp_path / "out")) == {"b.jpg"}
+
+
+def test_pictures_may_become_a_video_too(album: Path, tmp_path: Path) -> None:
+    _save(album, str(tmp_path / "out.avi"))
+    assert len(list(frames(tmp_path / "out.avi"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ("album", "album", "holds the source"),
+        ("album/", "album/../album/", "holds the source"),
+        ("album/*.png", "album", "holds the source"),
+        ("album/**/a.png", "album", "holds the source"),
+        ("album/a.png", "album", "holds the source"),
+        ("album/a.png", "album/a.png", "is the source itself"),
+        ("album", "out.png", r"has several; give a folder: save=labelled/"),
+        ("album", "out.gif", r"must be a folder .* or end in one of"),
+        ("album", "album/a.png/", "is a file"),
+        ("album/a.png", "missing/out.png", "no such folder"),
+    ],
+)
+def test_pictures_that_cannot_be_saved_there_are_refused(
+    album: Path, monkeypatch: pytest.MonkeyPatch, source: str, target: str, message: str
+) -> None:
+    monkeypatch.chdir(album.parent)
+    before = _content(album)
+    with pytest.raises(UserError, match=message):
+        _save(source, target)
+    assert _content(album) == before
+
+
+def test_a_link_to_the_source_is_replaced_not_followed(album: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").symlink_to(album / "a.png")
+    before = _content(album)
+    _save(album, str(tmp_path / "out"))
+    assert _content(album) == before
+    assert not (tmp_path / "out" / "a.png").is_symlink()
+
+
+def test_a_folder_without_the_right_to_write_is_refused(album: Path, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(UserError, match="may not be written"):
+        _save(album, str(tmp_path / "locked" / "out"))
+
+
+@pytest.mark.parametrize("target", ["out", "out/", "out.png"])
+def test_a_video_is_not_saved_as_pictures(tmp_path: Path, target: str) -> None:
+    stream = Stream("clip.mp4", "video", 25.0, iter(()))
+    with pytest.raises(UserError, match=r"must end in \.mp4 or \.avi"):
+        save_sink(f"{tmp_path}/{target}", stream)
+
+
+@pytest.mark.parametrize(("kind", "count"), [("video", 4), ("camera", 10)])
+def test_stride_keeps_the_speed(tmp_path: Path, kind: str, count: int) -> None:
+    """Every third of ten frames: a file is saved at a third of its rate, a camera at its own."""
+    with save_sink(tmp_path / "out.avi", Stream("x", kind, 12.0, iter(())), stride=3) as sink:
+        for i in range(0, 10, 3):
+            sink.write(Frame(i, i / 12, _picture()), [], _picture())
+    assert len(list(frames(tmp_path / "out.avi"))) == count
+    rate = 4.0 if kind == "video" else 12.0
+    assert cv2.VideoCapture(str(tmp_path / "out.avi")).get(cv2.CAP_PROP_FPS) == pytest.approx(rate)
