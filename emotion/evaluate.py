@@ -16,7 +16,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from emotion import cli, logs, runs
-from emotion.data.examples import SPLITS, Examples, Splits
+from emotion.data.examples import SPLITS, Splits
 from emotion.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     write(run, folder, {cfg.split: score}, {cfg.split: prediction}, splits.fingerprint, checkpoint)
     print(summary(run, cfg.split, score))
     print(f"written to {folder}")
-    _refresh_export(run, splits[cfg.split], dataset)
+    _refresh_export(run)
     return score
 
 
@@ -87,11 +87,11 @@ def load(checkpoint: Path) -> keras.Model:
     Raises:
         UserError: The file is damaged, or Keras refuses it.
     """
-    import keras
-
     advice = "train again or restore it"
     if not zipfile.is_zipfile(checkpoint):  # Keras would say that there is no such file
         raise UserError(f"{checkpoint}: damaged, not a whole Keras checkpoint; {advice}")
+    import keras
+
     try:
         return keras.saving.load_model(checkpoint, compile=False, safe_mode=True)
     except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -297,14 +297,15 @@ def _figure(value: dict[str, float | None], key: str) -> str:
     return f"{text}  ({scale * value['low']:.{digits}f} to {scale * value['high']:.{digits}f})"
 
 
-def _refresh_export(run: runs.Run, examples: Examples, dataset: DictConfig) -> None:
+def _refresh_export(run: runs.Run) -> None:
     from emotion import litert
-    from emotion.data import cache
 
-    if litert.is_stale(run):
-        rows = np.arange(min(64, len(examples)))
-        store = cache.open_store(examples.take(rows), run.contract(), cache="memory", cache_dir=dataset.cache_dir)
-        difference = litert.export(run, load(run.checkpoint()), store.read(rows))
+    try:
+        difference = litert.refresh(run)
+    except litert.NoExportError as error:  # the scores stand without it
+        log.warning("%s", error)
+        return
+    if difference is not None:
         log.info("model.tflite made, equal to the checkpoint within %.1e", difference)
 
 

@@ -1,65 +1,204 @@
-"""The LiteRT export of a run's best checkpoint, and the proof that it equals the checkpoint."""
+"""The LiteRT export of a run's best checkpoint, and the proof that it equals the checkpoint.
+
+``python -m emotion.litert <run folder> [<file>]`` makes ``model.tflite`` where it is missing or stale, or writes the
+export to another file. Live video starts this as a process of its own, to stay free of TensorFlow.
+"""
 
 from __future__ import annotations
 
-import logging
+import shutil
+import sys
 import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import keras
 import numpy as np
-import tensorflow as tf
+from omegaconf.errors import OmegaConfBaseException
 
-from emotion import runs
+from emotion import faces, logs, runs
 from emotion.errors import UserError
-from emotion.live.classifier import Classifier
-from emotion.logs import quiet_stderr
-from emotion.predict import predict, traced
-from emotion.training import state
+from emotion.live.classifier import Classifier, UnreadableModelError
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import keras
+
+Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
 #: Largest difference between a probability of the export and the checkpoint's: float32 rounding, no more.
 TOLERANCE = 1e-4
+#: How many pictures the two are compared on.
+COMPARED = 64
+#: The process's exit code where the checkpoint cannot be exported, though it may be a good one.
+NO_EXPORT = 3
+
+
+class NoExportError(UserError):
+    """The checkpoint has no LiteRT export that equals it, or there is no room for one."""
 
 
 def is_stale(run: runs.Run) -> bool:
-    """Whether ``model.tflite`` is missing or was made of another checkpoint than ``best.keras``."""
-    recorded = run.record().get("tflite") or {}
-    return not (run.path / "model.tflite").is_file() or recorded.get("checkpoint") != runs.sha256(run.checkpoint())
+    """Whether ``model.tflite`` is missing, damaged, or was made of another checkpoint than ``best.keras``."""
+    if run.tflite_fault() is not None:
+        return True
+    try:
+        Classifier(run.path / "model.tflite", run.contract())
+    except UnreadableModelError:  # exports that are older than the record of their hash
+        return True
+    return False
 
 
-def export(run: runs.Run, model: keras.Model, pictures: np.ndarray) -> float:
-    """Write ``model.tflite`` from ``best.keras`` and compare the two.
+def refresh(run: runs.Run, destination: Path | None = None) -> float | None:
+    """Make ``model.tflite`` from the best checkpoint where it is stale, and compare the two.
+
+    They are compared on pictures of the run's validation split, or on drawn faces where its data is gone. Processes
+    that do this at the same time wait for each other, and a checkpoint that is replaced meanwhile does no harm.
 
     Args:
         run: The run.
+        destination: Write the export there instead, and nothing into the run's folder.
+
+    Returns:
+        The largest absolute difference between two probabilities; None where ``model.tflite`` was fresh.
+
+    Raises:
+        NoExportError: See :func:`export`.
+        UserError: The run has no checkpoint, it is damaged, or it disagrees with the contract.
+    """
+    from emotion import evaluate
+
+    original = run.checkpoint()
+    with tempfile.TemporaryDirectory(prefix="emotion-") as folder, runs.alone(original.parent):
+        if destination is None and not is_stale(run):
+            return None
+        copy = Path(folder) / original.name  # a run that still trains may replace the original while it is read
+        shutil.copyfile(original, copy)
+        try:
+            model = evaluate.load(copy)
+        except UserError as error:
+            raise UserError(str(error).replace(str(copy), str(original))) from None
+        pictures, compared_on = _pictures(run)
+        return _export(run, model, pictures, runs.sha256(copy), compared_on, destination)
+
+
+def export(run: runs.Run, model: keras.Model, pictures: Pictures, compared_on: str = "pictures of its data") -> float:
+    """Write ``model.tflite`` from ``best.keras`` and compare the two.
+
+    Args:
+        run: The run; no other process is training it.
         model: Its best checkpoint, loaded.
-        pictures: uint8 ``[N, H, W, C]`` to compare on.
+        pictures: uint8 ``[N, H, W, C]``, prepared by the contract, to compare on.
+        compared_on: What they are, for the record.
 
     Returns:
         The largest absolute difference between two probabilities.
 
     Raises:
-        UserError: The difference is above :data:`TOLERANCE`; the file is not written.
+        NoExportError: The model cannot be converted, the difference is above :data:`TOLERANCE`, or the file cannot be
+            written; what was there stays.
+        UserError: The model disagrees with the contract, or its outputs are not numbers.
     """
     checkpoint = run.checkpoint()
-    contract = run.contract()
-    with state.replacing(run.path / "model.tflite") as temporary:
-        temporary.write_bytes(_convert(model))
-        # Prepared already, so this compares the two models alone; the classifier expects OpenCV's channel order.
-        with quiet_stderr():
-            exported = Classifier(temporary, contract).classify(list(pictures[..., ::-1]))
-        difference = float(np.abs(exported - predict(model, pictures)).max())
-        if not difference <= TOLERANCE:
-            raise UserError(f"run {run.id}: the LiteRT export differs from its checkpoint by {difference:.2g}")
-    runs.update(run, tflite={"checkpoint": runs.sha256(checkpoint), "max_difference": difference})
+    with runs.alone(checkpoint.parent):
+        return _export(run, model, pictures, runs.sha256(checkpoint), compared_on, None)
+
+
+def _export(
+    run: runs.Run, model: keras.Model, pictures: Pictures, digest: str, compared_on: str, destination: Path | None
+) -> float:
+    from emotion.predict import predict
+    from emotion.training import state
+
+    path = destination or run.path / "model.tflite"
+    content = _convert(run, model)
+    try:
+        with state.replacing(path) as temporary:
+            temporary.write_bytes(content)
+            try:
+                exported = Classifier(temporary, run.contract()).probabilities(pictures)
+            except UnreadableModelError as error:
+                raise NoExportError(f"run {run.id}: LiteRT cannot load its export ({error.reason})") from None
+            except UserError as error:
+                raise UserError(str(error).replace(str(temporary), str(run.checkpoint()))) from None
+            difference = float(np.abs(exported - predict(model, pictures)).max())
+            if not difference <= TOLERANCE:
+                raise NoExportError(
+                    f"run {run.id}: its LiteRT export differs from the checkpoint by {difference:.2g} in a "
+                    f"probability, more than rounding explains ({TOLERANCE:g})"
+                )
+            made = {
+                "checkpoint": digest,
+                "sha256": runs.sha256(temporary),
+                "max_difference": difference,
+                "compared_on": compared_on,
+            }
+        if destination is None:
+            runs.update(run, tflite=made)
+    except OSError as error:
+        raise NoExportError(f"{path}: cannot be written ({error.strerror}); make room for it") from None
     return difference
 
 
-def _convert(model: keras.Model) -> bytes:
+def _convert(run: runs.Run, model: keras.Model) -> bytes:
     """Convert by way of a SavedModel that holds one traced function and its variables, nothing else of Keras."""
+    import tensorflow as tf
+
+    from emotion.predict import traced
+
     module = tf.Module()
     module.held = [variable.value for variable in model.variables]
-    with tempfile.TemporaryDirectory() as folder, quiet_stderr():
-        tf.saved_model.save(module, folder, signatures=traced(model))
-        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    try:
+        with tempfile.TemporaryDirectory(prefix="emotion-") as folder, logs.quiet_stderr():
+            tf.saved_model.save(module, folder, signatures=traced(model))
+            content: bytes = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    except Exception as error:  # the converter has no type of its own for what it cannot do
+        raise NoExportError(f"run {run.id}: LiteRT cannot run its model ({_reason(error)})") from None
+    return content
+
+
+def _reason(error: Exception) -> str:
+    """The converter's own words: the operation that it lacks, or else its first line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return next((line for line in lines if line.startswith(("Custom ops:", "Flex ops:"))), lines[0])[:200]
+
+
+def _pictures(run: runs.Run) -> tuple[Pictures, str]:
+    """Pictures to compare on, prepared by the contract, and what they are."""
+    from emotion.data import cache, sources, synthetic
+
+    contract, rows = run.contract(), np.arange(COMPARED)
+    try:
+        dataset = run.config().dataset
+        validation = sources.load(dataset).validation
+        rows = rows[: len(validation)]
+        store = cache.open_store(validation.take(rows), contract, cache="none", cache_dir=dataset.cache_dir)
+        if len(rows):
+            return store.read(rows), "validation split"
+    except (UserError, OSError, OmegaConfBaseException):  # its data is gone: any pictures of faces will do
+        pass
+    side = max(contract.height, contract.width)
+    drawn = [faces.prepare(synthetic.picture(0, number, side, 1.0), contract) for number in range(COMPARED)]
+    return np.stack(drawn), "drawn faces"
+
+
+def main() -> NoReturn:
+    """Make a run's export; exit with :data:`NO_EXPORT` where there can be none."""
+    from emotion import cli
+
+    with cli.exit_codes(), runs.sigterm_raises():
+        if len(sys.argv) not in (2, 3):
+            raise UserError("python -m emotion.litert <run folder> [<file>]")
+        folder = Path(sys.argv[1])
+        run = runs.Run(folder, str(runs.read_json(folder / "run.json").get("id", folder.name)))
+        try:
+            logs.import_tensorflow()
+            refresh(run, Path(sys.argv[2]) if len(sys.argv) == 3 else None)
+        except ImportError as error:
+            raise UserError(f"exporting a run needs TensorFlow, which cannot be imported here ({error})") from None
+        except NoExportError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(NO_EXPORT)
+    raise AssertionError("exit_codes always exits")
+
+
+if __name__ == "__main__":
+    main()

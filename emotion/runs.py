@@ -22,7 +22,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -108,19 +108,29 @@ class Run:
         """Path of ``model.tflite``.
 
         Raises:
-            UserError: The run has no export yet, or it is of an older checkpoint.
+            UserError: The run has no export of its best checkpoint.
         """
-        path = self.path / "model.tflite"
-        checkpoint = self.path / "checkpoints" / "best.keras"
-        made_from = (self.record().get("tflite") or {}).get("checkpoint")
-        if path.is_file() and (not checkpoint.is_file() or made_from == sha256(checkpoint)):
-            return path
+        fault = self.tflite_fault()
+        if fault is None:
+            return self.path / "model.tflite"
         self.checkpoint()
-        state = "is of an older checkpoint" if path.is_file() else "is not there yet"
         raise UserError(
-            f"run {self.id}: model.tflite {state}; it is made when training ends. "
-            f"Make it from the best checkpoint so far: python -m emotion.evaluate run={self.reference} split=validation"
+            f"run {self.id}: model.tflite {fault}. "
+            f"Make it from the best checkpoint: python -m emotion.evaluate run={self.reference} split=validation"
         )
+
+    def tflite_fault(self) -> str | None:
+        """Why ``model.tflite`` is not the best checkpoint's export; None where it is, by the hashes of both."""
+        path, checkpoint = self.path / "model.tflite", self.path / "checkpoints" / "best.keras"
+        if not path.is_file():
+            return "is not there yet"
+        recorded = self.record().get("tflite")
+        recorded = recorded if isinstance(recorded, dict) else {}
+        if checkpoint.is_file() and recorded.get("checkpoint") != sha256(checkpoint):
+            return "is of an older checkpoint"
+        if "sha256" in recorded and recorded["sha256"] != sha256(path):
+            return "is damaged, not the file that was exported"
+        return None
 
 
 # ------------------------------------------------------------------------------------------------------ JSON on disk
@@ -195,8 +205,27 @@ def new_folder(root: Path, name: str) -> Path:
 
 
 def update(run: Run, **fields: Any) -> None:
-    """Change some of ``run.json``'s fields, atomically."""
-    write_json(run.path / "run.json", read_json(run.path / "run.json") | fields)
+    """Change some of ``run.json``'s fields, atomically: two processes that change different fields both succeed."""
+    with alone(run.path):
+        write_json(run.path / "run.json", read_json(run.path / "run.json") | fields)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process is inside this for the same folder, and keep others waiting; not reentrant.
+
+    Where folders cannot be locked (Windows, some network file systems) nobody waits.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -367,10 +396,14 @@ def resolve(run: Any, outputs: str | Path) -> Run:
         UserError: No run, or several, answer to that name; names the nearest ids.
     """
     name, root = str(run), Path(outputs)
-    if (Path(name) / "run.json").is_file():
-        return Run(Path(name), _id_of(Path(name), root))
+    path = Path(name).expanduser()
+    if (path / "run.json").is_file():
+        return Run(path, _id_of(path, root))
     if (root / name / "run.json").is_file():
         return Run(root / name, name)
+    around = next((p for p in path.absolute().parents if (p / "run.json").is_file()), None)
+    if around is not None and path.exists():
+        raise UserError(f"run: '{name}' is inside a run; name the run's own folder: run={around}")
     everything = listing(root)
     if not everything:
         raise UserError(f"run: there are no runs under '{root}'. Train one first: python -m emotion.train")
@@ -384,7 +417,14 @@ def resolve(run: Any, outputs: str | Path) -> Run:
     ids = [r.id for r in everything]
     if matches:
         some = ", ".join(r.id for r in matches[:5])
-        raise UserError(f"run: '{name}' fits {len(matches)} runs ({some}{', ...' if len(matches) > 5 else ''})")
+        more = ", ..." if len(matches) > 5 else ""
+        raise UserError(f"run: '{name}' fits {len(matches)} runs ({some}{more}); write more of the one you mean")
+    if path.is_dir():
+        within = ", ".join(str(r.path) for r in listing(path)[-3:])
+        raise UserError(
+            f"run: '{name}' is a folder but no run's, without run.json; "
+            + (f"below it are {within}" if within else "name the folder that emotion.train made")
+        )
     near = difflib.get_close_matches(name, ids, n=3, cutoff=0.3) or ids[-3:]
     raise UserError(f"run: no run '{name}' under '{root}'. Nearest: {', '.join(near)}; also: latest, best")
 

@@ -12,7 +12,7 @@ from emotion.contract import Contract
 from emotion.data import synthetic
 from emotion.errors import UserError
 from emotion.faces import Box
-from emotion.live.classifier import Classifier
+from emotion.live.classifier import Classifier, UnreadableModelError
 
 TOLERANCE = 1e-4
 
@@ -92,10 +92,35 @@ def test_faces_are_cut_by_the_contracts_margin_also_at_the_border(models, colour
         assert face.confidence == max(face.probabilities)
 
 
+@pytest.mark.parametrize("colour", ["gray", "rgb"])
+def test_a_face_is_cut_and_classified_in_two_steps_that_label_joins(models, colour: str) -> None:
+    classifier = Classifier(models[colour].tflite, models[colour].contract)
+    classifier.warm_up()
+    image, box = synthetic.frame(3, 3)
+    batch = classifier.prepare(image, [box, Box(-20, 430, 90, 90)])
+    assert (batch.shape, batch.dtype) == ((2, *classifier.contract.shape), np.uint8)
+    (first, second), rows = classifier.label(image, [box, Box(-20, 430, 90, 90)]), classifier.probabilities(batch)
+    np.testing.assert_array_equal([first.probabilities, second.probabilities], rows)
+    assert (first.raw, first.track) == (first.probabilities, None)
+    assert classifier.engine == "litert"
+
+
+def test_a_crowd_is_labelled_as_one_by_one(models) -> None:
+    image, _ = synthetic.frame(3, 3)
+    classifier = Classifier(models["gray"].tflite, models["gray"].contract)
+    boxes = [Box(11 * n, 7 * n, 60 + n, 60 + n) for n in range(50)]
+    alone = [classifier.label(image, [box])[0].probabilities for box in boxes]
+    assert np.ptp(alone, axis=0).max() > 0.01
+    crowd = classifier.label(image, boxes)
+    assert [face.box for face in crowd] == boxes
+    np.testing.assert_allclose([face.probabilities for face in crowd], alone, rtol=0, atol=TOLERANCE)
+
+
 def test_no_faces_is_no_work(models) -> None:
     classifier = Classifier(models["gray"].tflite, models["gray"].contract)
     assert classifier.label(np.zeros((50, 50, 3), np.uint8), []) == []
     assert classifier.classify([]).shape == (0, 7)
+    assert classifier.prepare(np.zeros((50, 50, 3), np.uint8), []).shape == (0, 48, 48, 1)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +148,15 @@ def test_a_model_of_another_type_is_refused(models, tmp_path: Path) -> None:
     path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
     with pytest.raises(UserError, match="input is float32"):
         Classifier(path, contract)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.9, 0.9999])
+def test_a_truncated_model_is_refused(models, tmp_path: Path, share: float) -> None:
+    path = tmp_path / "model.tflite"
+    whole = models["gray"].tflite.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(UnreadableModelError, match=r"not a LiteRT model.*delete it to have it exported again"):
+        Classifier(path, models["gray"].contract)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model at all" * 100])
