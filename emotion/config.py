@@ -177,22 +177,38 @@ class Evaluate:
 
 @dataclass
 class Detector:
+    """How faces are searched for in video; ``conf/live.yaml`` says what the values mean."""
+
+    mode: str = "fast"
     scale_factor: float = 1.1
     min_neighbors: int = 5
     min_size: float = 0.1
+    working_size: int = 1280
+    spread: int = 3
+    hold: int = 15
 
 
 @dataclass
 class Live:
     run: Any = MISSING
     source: Any = 0
-    display: str = "none"
+    outputs: str = "outputs"
+    display: str = "auto"
     save: str | None = None
     log: str | None = None
-    detector: Detector = field(default_factory=Detector)
-    threads: int = 2
+    timeline: str | None = None
+    snapshots: str = "."
+    bars: bool = True
+    blur: bool = False
+    stride: int = 1
     max_frames: int | None = None
-    outputs: str = "outputs"
+    loop: bool = False
+    engine: str = "auto"
+    threads: int = 1
+    smoothing: float = 0.25
+    min_confidence: float = 0.4
+    max_gap: float = 0.5
+    detector: Detector = field(default_factory=Detector)
 
 
 def register() -> None:

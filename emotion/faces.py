@@ -145,9 +145,12 @@ def crop(image: Image, box: Box, margin: float) -> Image:
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
     if x0 == left and y0 == top and x1 == left + side and y1 == top + side:
         return image[y0:y1, x0:x1]
-    rows = np.clip(np.arange(top, top + side), 0, height - 1)
-    columns = np.clip(np.arange(left, left + side), 0, width - 1)
-    return image[np.ix_(rows, columns)]
+    if x0 >= x1 or y0 >= y1:  # wholly outside: its nearest border pixels
+        rows = np.clip(np.arange(top, top + side), 0, height - 1)
+        columns = np.clip(np.arange(left, left + side), 0, width - 1)
+        return image[np.ix_(rows, columns)]
+    rims = y0 - top, top + side - y1, x0 - left, left + side - x1
+    return cv2.copyMakeBorder(image[y0:y1, x0:x1], *rims, cv2.BORDER_REPLICATE)  # type: ignore[return-value]
 
 
 # ---------------------------------------------------------------------------------------------------------- finding

@@ -29,6 +29,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "split": ("train", "validation", "test"),
     "checkpoint": ("best", "last"),
     "display": ("auto", "window", "none"),
+    "engine": ("auto", "litert", "keras"),
+    "detector.mode": ("fast", "exact"),
 }
 
 _GROUPS = ("dataset", "augmentation", "model", "trainer")
@@ -78,6 +80,13 @@ _RANGES: dict[str, tuple[float | None, float | None]] = {
     "detector.scale_factor": (1.01, 2),
     "detector.min_neighbors": (1, 50),
     "detector.min_size": (0.01, 1),
+    "detector.working_size": (64, 16_384),
+    "detector.spread": (1, 100),
+    "detector.hold": (0, 10_000),
+    "stride": (1, None),
+    "smoothing": (0, 60),
+    "min_confidence": (0, 1),
+    "max_gap": (0, 60),
 }
 
 

@@ -1,8 +1,8 @@
-"""Live video: find faces, label them, show or store the result. Nothing here imports TensorFlow.
+"""Live video: find faces, label them, show or store the result. TensorFlow is not needed.
 
 >>> from emotion.live import label_frames
 >>> for frame, faces in label_frames("latest", "clip.mp4"):
-...     print(frame.time, [(face.label, face.box) for face in faces])
+...     print(frame.time, [(face.track, face.label, face.box) for face in faces])
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emotion.live.classifier import Face
-    from emotion.live.source import Frame
+    from emotion.config import Detector as DetectorConfig
+    from emotion.live.face import Face
+    from emotion.live.frame import Frame
 
 
 def label_frames(
@@ -22,35 +23,55 @@ def label_frames(
     *,
     outputs: str | Path = "outputs",
     max_frames: int | None = None,
-    threads: int = 2,
-    **detector: float,
+    stride: int = 1,
+    engine: str = "auto",
+    threads: int = 1,
+    smoothing: float = 0.25,
+    min_confidence: float = 0.4,
+    max_gap: float = 0.5,
+    detector: DetectorConfig | None = None,
 ) -> Iterator[tuple[Frame, list[Face]]]:
-    """Label a source's frames, one after the other. The source is closed when the generator is.
+    """Label a source's frames as ``python -m emotion.live`` does, in threads of their own.
+
+    The source is closed and the threads end when the generator does: at the source's end, after an error, or by its
+    ``close()``, which leaving a ``for`` loop brings about.
 
     Args:
         run: Id, unique prefix, path, ``latest`` or ``best``.
-        source: A camera's number, the path of a video or picture file, or the URL of a video.
+        source: A camera's number, a video, picture, folder or glob of pictures, or an address.
         outputs: Folder that holds the runs.
         max_frames: End after this many frames; None reads to the end.
+        stride: Take every n-th frame of a video file.
+        engine: ``auto``, ``litert`` or ``keras``.
         threads: CPU threads for the model.
-        **detector: Other values than ``conf/live.yaml``'s for :func:`emotion.faces.detect`: ``scale_factor``,
-            ``min_neighbors``, ``min_size``.
+        smoothing: Seconds over which a track's probabilities are averaged; 0 takes each frame by itself.
+        min_confidence: Less probable labels become "uncertain".
+        max_gap: Seconds that a face may be out of sight and keep its track.
+        detector: How faces are searched for; None means as ``conf/live.yaml`` says.
 
     Yields:
-        Each frame with its faces, largest first.
+        Each frame with its faces, largest first. Where the source does not wait (a camera, a stream), frames that
+        come while the last one is worked on are left out, all but the newest.
 
     Raises:
         UserError: No such run or source, or a model that disagrees with its contract; at the first frame.
     """
-    from dataclasses import asdict
+    from emotion import runs
+    from emotion.live import engines
+    from emotion.live.detector import Detector
+    from emotion.live.labelling import Labeller
+    from emotion.live.source import opened
 
-    from emotion import config, faces, runs
-    from emotion.live.classifier import Classifier
-    from emotion.live.source import frames
-
-    chosen = runs.resolve(str(run), outputs)
-    classifier = Classifier(chosen.tflite(), chosen.contract(), threads)
-    cascade = faces.load_cascade()
-    settings = asdict(config.Detector()) | detector
-    for frame in frames(source, max_frames):
-        yield frame, classifier.label(frame.image, faces.detect(cascade, frame.image, **settings))
+    classifier = engines.load(runs.resolve(str(run), outputs), engine, threads)
+    with opened(source, max_frames, stride) as stream:
+        labeller = Labeller(
+            Detector(detector),
+            classifier,
+            smoothing=smoothing,
+            min_confidence=min_confidence,
+            max_gap=max_gap,
+            independent=stream.independent,
+        )
+        with labeller.labelled(stream) as labelled:
+            for item in labelled:
+                yield item.frame, item.faces

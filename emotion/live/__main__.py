@@ -1,68 +1,114 @@
 """Label the faces of a video: ``python -m emotion.live run=latest source=clip.mp4 save=labelled.mp4 log=faces.jsonl``.
 
-Nothing is stored unless ``save`` or ``log`` asks for it, and nothing is left in the working directory.
+Nothing is stored unless ``save``, ``log`` or ``timeline`` asks for it, and nothing is left in the working directory.
 """
 
 from __future__ import annotations
 
+import logging
 import signal
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig
 
 from emotion import cli
 from emotion.errors import UserError
 
+if TYPE_CHECKING:
+    from emotion.contract import Contract
+    from emotion.live.frame import Stream
+    from emotion.live.loop import Interruption
+    from emotion.live.sinks import Sink
+
+log = logging.getLogger(__name__)
+
 
 def run(cfg: DictConfig) -> dict[str, Any]:
     """Label a source's frames, print a summary and return it.
 
     Returns:
-        :class:`emotion.live.loop.Summary`'s fields, ``run`` (its id), and ``signal``: the number of the signal that
+        :class:`emotion.live.summary.Summary`'s fields, ``run`` (its id), and ``signal``: the number of the signal that
         ended it, or None.
 
     Raises:
         UserError: No such run, source, folder or display, or a model that disagrees with its contract.
     """
-    from emotion import faces, runs
-    from emotion.live import loop, sinks, source
-    from emotion.live.classifier import Classifier
+    from emotion import config, runs
+    from emotion.live import annotate, engines, loop, source
+    from emotion.live.detector import Detector
+    from emotion.live.labelling import Labeller
+    from emotion.live.summary import report
 
     _check_paths(cfg)
     with loop.interruption() as stopped:
         chosen = runs.resolve(cfg.run, cfg.outputs)
-        classifier = Classifier(chosen.tflite(), chosen.contract(), cfg.threads)
-        detector = partial(faces.detect, faces.load_cascade(), **cfg.detector)
-        with source.opened(cfg.source, cfg.max_frames) as stream:
-            outputs: list[sinks.Sink] = []
-            if cfg.save is not None:
-                outputs.append(sinks.Video(cfg.save, stream.rate, steady=stream.kind == "camera"))
-            if cfg.log is not None:
-                outputs.append(sinks.Lines(cfg.log, classifier.contract.labels))
-            if cfg.display == "window" or (cfg.display == "auto" and sinks.no_window() is None):
-                outputs.append(sinks.Window(stream.kind == "video", stream.kind == "picture", stopped))
+        classifier = engines.load(chosen, cfg.engine, cfg.threads)
+        classifier.warm_up()
+        labels = classifier.contract.labels
+        with source.opened(cfg.source, cfg.max_frames, cfg.stride, cfg.loop, stopped) as stream:
+            sinks = _sinks(cfg, stream, classifier.contract, stopped)
+            labeller = Labeller(
+                Detector(config.Detector(**cfg.detector)),
+                classifier,
+                smoothing=cfg.smoothing,
+                min_confidence=cfg.min_confidence,
+                max_gap=cfg.max_gap,
+                independent=stream.independent,
+            )
+            overlay = annotate.compose(labels, bars=cfg.bars, rate=not stream.independent, blur=cfg.blur)
             print(f"run {chosen.id} on {stream.name}", flush=True)
-            summary = loop.run(stream.frames, detector, classifier, outputs, stopped)
+            summary = loop.run(stream, labeller, labels, sinks, overlay, stopped)
     if stopped():
         print("interrupted; files are whole up to here")
-    print(loop.report(summary))
-    for key in ("save", "log"):
+    print(report(summary))
+    for key in ("save", "log", "timeline"):
         if cfg[key] is not None:
             print(f"  {key}: {cfg[key]}")
     return asdict(summary) | {"run": chosen.id, "signal": stopped.signal}
 
 
+def _sinks(cfg: DictConfig, stream: Stream, contract: Contract, stopped: Interruption) -> list[Sink]:
+    from emotion.live.sinks import save_sink
+
+    sinks: list[Sink] = []
+    if cfg.save is not None:
+        sinks.append(save_sink(cfg.save, stream, cfg.stride))
+    if cfg.log is not None:
+        from emotion.live.records import log_sink
+
+        sinks.append(log_sink(cfg.log, contract.labels))
+    if cfg.timeline is not None:
+        from emotion.live.timeline import Timeline
+
+        if stream.independent:
+            raise UserError(f"timeline: {stream.name} has no time to draw; leave timeline out, or give a video")
+
+        sinks.append(Timeline(cfg.timeline, contract.labels))
+    if cfg.display != "none":
+        from emotion.live.window import Window, no_window
+
+        obstacle = no_window() if cfg.display == "auto" else None
+        if obstacle:
+            log.info("display: no window, as %s", obstacle)
+        else:
+            sinks.append(Window(not stream.live, stream.independent, stopped, cfg.snapshots))
+    return sinks
+
+
 def _check_paths(cfg: DictConfig) -> None:
     """Refuse to write over what is read, or twice to one file."""
     paths = {
-        key: Path(str(cfg[key])).expanduser().resolve() for key in ("source", "save", "log") if cfg[key] is not None
+        key: Path(str(cfg[key])).expanduser().resolve()
+        for key in ("source", "save", "log", "timeline")
+        if cfg[key] is not None and "://" not in str(cfg[key])
     }
-    for key, other in (("save", "source"), ("log", "source"), ("log", "save")):
-        if key in paths and paths[key] == paths.get(other):
-            raise UserError(f"{key}: '{cfg[key]}' is also {other}=; choose another file")
+    taken: dict[Path, str] = {}
+    for key, path in paths.items():
+        if path in taken:
+            raise UserError(f"{key}: '{cfg[key]}' is also {taken[path]}=; choose another file")
+        taken[path] = key
 
 
 def _task(cfg: DictConfig) -> None:

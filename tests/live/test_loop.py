@@ -1,16 +1,27 @@
+"""The loop with a real classifier and real threads; sinks that remember."""
+
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from emotion.faces import Box
-from emotion.live import loop
+from emotion.config import Detector as Settings
+from emotion.faces import Image
+from emotion.live import annotate, label_frames, loop, source
 from emotion.live.classifier import Classifier
-from emotion.live.source import Frame
+from emotion.live.detector import Detector
+from emotion.live.face import UNCERTAIN, Face
+from emotion.live.frame import Frame, Stream
+from emotion.live.labelling import Labeller
+from emotion.live.summary import STAGES, Summary, Tally, report
+from emotion.runs import Run
 
 
 class Recorder:
@@ -19,7 +30,7 @@ class Recorder:
     def __init__(self, draws: bool = False, ends_at: int | None = None, fails_at: int | None = None) -> None:
         self.draws, self.ends_at, self.fails_at = draws, ends_at, fails_at
         self.seen: list[int] = []
-        self.faces: list[int] = []
+        self.faces: list[list[Face]] = []
         self.drawn: list[bool] = []
         self.closed = False
 
@@ -29,22 +40,13 @@ class Recorder:
     def __exit__(self, *error: object) -> None:
         self.closed = True
 
-    def write(self, frame, faces, annotated) -> bool:
+    def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
         if frame.index == self.fails_at:
             raise RuntimeError("the sink is broken")
         self.seen.append(frame.index)
-        self.faces.append(len(faces))
+        self.faces.append(list(faces))
         self.drawn.append(bool((frame.image != annotated).any()))
         return frame.index != self.ends_at
-
-
-def _frames(count: int, sizes: tuple[tuple[int, int], ...] = ((120, 160),)) -> Iterator[Frame]:
-    for i in range(count):
-        yield Frame(i, i / 10, np.full((*sizes[i % len(sizes)], 3), 90, np.uint8))
-
-
-def _two(image: np.ndarray) -> list[Box]:
-    return [Box(10, 20, 50, 50), Box(90, 40, 40, 40)]
 
 
 @pytest.fixture
@@ -52,74 +54,185 @@ def classifier(models) -> Classifier:
     return Classifier(models["gray"].tflite, models["gray"].contract)
 
 
-def test_every_sink_gets_every_frame_and_the_summary_counts(classifier: Classifier) -> None:
+@pytest.fixture(scope="module")
+def pictures(drawn) -> list[Image]:
+    return [frame.image for frame in source.frames(drawn[0])]
+
+
+def _stream(pictures: Sequence[Image], kind: str = "video") -> Stream:
+    return Stream("a test", kind, 12.0, (Frame(i, i / 12, p) for i, p in enumerate(pictures)), len(pictures))
+
+
+def _run(
+    stream: Stream,
+    classifier: Classifier,
+    sinks: Sequence[Recorder] = (),
+    stopped: Callable[[], bool] = lambda: False,
+    min_confidence: float = 0.0,
+    mode: str = "fast",
+) -> Summary:
+    labels = classifier.contract.labels
+    labeller = Labeller(
+        Detector(Settings(mode=mode)),
+        classifier,
+        smoothing=0.25,
+        min_confidence=min_confidence,
+        max_gap=0.5,
+        independent=stream.independent,
+    )
+    return loop.run(stream, labeller, labels, sinks, annotate.compose(labels), stopped)
+
+
+def test_every_sink_gets_every_frame_and_the_summary_counts(classifier: Classifier, pictures: list[Image]) -> None:
     drawing, plain = Recorder(draws=True), Recorder()
-    summary = loop.run(_frames(6), _two, classifier, [drawing, plain])
-    assert drawing.seen == plain.seen == list(range(6))
-    assert drawing.faces == [2] * 6
+    summary = _run(_stream(pictures), classifier, [drawing, plain])
+    assert drawing.seen == plain.seen == list(range(len(pictures)))
+    assert drawing.faces == plain.faces
     assert all(drawing.drawn)
     assert drawing.closed
     assert plain.closed
-    assert (summary.frames, summary.faces) == (6, 12)
-    assert tuple(summary.stages) == loop.STAGES
+    faces = [face for found in plain.faces for face in found]
+    assert (summary.read, summary.processed, summary.dropped) == (len(pictures), len(pictures), 0)
+    assert summary.faces == len(faces) > len(pictures)
+    assert summary.tracks == max(face.track or 0 for face in faces)
+    assert tuple(summary.stages) == STAGES
     assert all(0 <= p50 <= p95 for p50, p95 in summary.stages.values())
+    assert summary.stages["detect"][0] > 0
+    assert summary.shares == {
+        label: pytest.approx(sum(face.label == label for face in faces) / len(faces)) for label in summary.shares
+    }
     assert sum(summary.shares.values()) == pytest.approx(1)
-    assert tuple(summary.shares) == classifier.contract.labels
 
 
-def test_nothing_is_drawn_that_nobody_sees(classifier: Classifier) -> None:
+def test_threads_change_nothing(classifier: Classifier, pictures: list[Image]) -> None:
+    """The loop gives what one thread gives that does one step after the other."""
+    sink = Recorder()
+    _run(_stream(pictures), classifier, [sink])
+    detector = Detector()
+    for picture, faces in zip(pictures, sink.faces, strict=True):
+        alone = classifier.label(picture, detector(picture))
+        assert [face.box for face in faces] == [face.box for face in alone]
+        assert [face.raw for face in faces] == [face.probabilities for face in alone]
+
+
+def test_nothing_is_drawn_that_nobody_sees(classifier: Classifier, pictures: list[Image]) -> None:
     sink = Recorder(draws=False)
-    loop.run(_frames(2), _two, classifier, [sink])
+    _run(_stream(pictures[:2]), classifier, [sink])
     assert not any(sink.drawn)
 
 
+def test_weak_answers_are_uncertain(classifier: Classifier, pictures: list[Image]) -> None:
+    summary = _run(_stream(pictures[:3]), classifier, min_confidence=1.0)
+    assert set(summary.shares) == {UNCERTAIN}
+
+
 def test_frames_without_faces(classifier: Classifier) -> None:
-    sink = Recorder(draws=True)
-    summary = loop.run(_frames(3), lambda image: [], classifier, [sink])
-    assert sink.faces == [0, 0, 0]
-    assert (summary.frames, summary.faces, summary.shares) == (3, 0, {})
-    assert "frames 3, faces 0" in loop.report(summary)
+    summary = _run(_stream([np.full((120, 160, 3), 90, np.uint8)] * 3), classifier, [Recorder(draws=True)])
+    assert (summary.processed, summary.faces, summary.tracks, summary.shares) == (3, 0, 0, {})
+    assert "faces:  0, in 0 tracks" in report(summary)
 
 
 def test_no_frames_at_all(classifier: Classifier) -> None:
-    summary = loop.run([], _two, classifier)
-    assert (summary.frames, summary.stages) == (0, {})
-    assert "frames 0" in loop.report(summary)
+    summary = _run(_stream([]), classifier)
+    assert (summary.read, summary.stages) == (0, {})
+    assert "frames: 0 read" in report(summary)
 
 
-def test_frames_may_change_their_size(classifier: Classifier) -> None:
+def test_frames_may_change_their_size(classifier: Classifier, pictures: list[Image]) -> None:
+    shapes = [None, (320, 180), (64, 48), None]
+    mixed = [p if s is None else cv2.resize(p, s) for p, s in zip(pictures, shapes, strict=False)]
     sink = Recorder(draws=True)
-    assert loop.run(_frames(6, ((120, 160), (240, 320), (40, 30))), _two, classifier, [sink]).frames == 6
+    assert _run(_stream(mixed), classifier, [sink]).processed == 4  # type: ignore[arg-type]
+    assert sink.faces[0]
+    assert sink.faces[3]
 
 
-def test_a_sink_can_end_the_loop_and_the_others_still_get_that_frame(classifier: Classifier) -> None:
+def test_a_cut_gives_new_tracks(classifier: Classifier, pictures: list[Image]) -> None:
+    sink = Recorder()
+    black = np.zeros_like(pictures[0])
+    _run(_stream([*pictures[:4], black, *pictures[:4]]), classifier, [sink])
+    before, after = ({face.track for faces in part for face in faces} for part in (sink.faces[:4], sink.faces[5:]))
+    assert before
+    assert after
+    assert not before & after
+
+
+def test_pictures_stand_alone(classifier: Classifier, pictures: list[Image]) -> None:
+    sink = Recorder()
+    summary = _run(_stream(pictures[:3], "pictures"), classifier, [sink], mode="exact")
+    faces = [face for found in sink.faces for face in found]
+    assert all(face.track is None and face.probabilities == face.raw for face in faces)
+    assert (summary.tracks, summary.faces) == (0, len(faces))
+    assert len({len(found) for found in sink.faces} - {0}) >= 1
+
+
+def test_a_live_source_is_never_waited_for(classifier: Classifier, pictures: list[Image]) -> None:
+    """While a slow sink is at a frame, frames come and go; it gets the newest, and the summary counts the others."""
+    sink, all_out = Recorder(), threading.Event()
+
+    class Slow(Recorder):
+        def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
+            all_out.wait(60)
+            return super().write(frame, faces, annotated)
+
+    def frames() -> Iterator[Frame]:
+        for i in range(200):
+            yield Frame(i, i / 30, pictures[0])
+        all_out.set()
+
+    summary = _run(Stream("a camera", "camera", 30.0, frames()), classifier, [Slow(), sink])
+    assert summary.read == 200
+    assert summary.processed == len(sink.seen) < 15
+    assert summary.dropped == 200 - summary.processed
+    assert sink.seen == sorted(sink.seen)
+    assert sink.seen[-1] == 199
+
+
+def test_a_sink_can_end_the_loop_and_the_others_still_get_that_frame(
+    classifier: Classifier, pictures: list[Image]
+) -> None:
     first, second = Recorder(ends_at=2), Recorder()
-    assert loop.run(_frames(9), _two, classifier, [first, second]).frames == 3
+    assert _run(_stream(pictures), classifier, [first, second]).processed == 3
     assert second.seen == [0, 1, 2]
 
 
-def test_sinks_are_closed_when_one_breaks(classifier: Classifier) -> None:
+def test_sinks_are_closed_when_one_breaks(classifier: Classifier, pictures: list[Image]) -> None:
     good, broken = Recorder(), Recorder(fails_at=1)
     with pytest.raises(RuntimeError, match="broken"):
-        loop.run(_frames(9), _two, classifier, [good, broken])
+        _run(_stream(pictures), classifier, [good, broken])
     assert good.closed
     assert broken.closed
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_loop_between_two_frames(classifier: Classifier, number: int) -> None:
+def test_an_error_of_the_source_closes_the_sinks(classifier: Classifier, pictures: list[Image]) -> None:
     sink = Recorder()
 
-    def detector(image: np.ndarray) -> list[Box]:
-        if len(sink.seen) == 3:
-            os.kill(os.getpid(), number)  # in the middle of the fourth frame
-        return _two(image)
+    def frames() -> Iterator[Frame]:
+        yield Frame(0, 0.0, pictures[0])
+        raise OSError("gone")
 
+    with pytest.raises(OSError, match="gone"):
+        _run(Stream("a test", "video", 12.0, frames()), classifier, [sink])
+    assert sink.seen == [0]
+    assert sink.closed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_loop_between_two_frames(
+    classifier: Classifier, pictures: list[Image], number: signal.Signals
+) -> None:
+    class Killer(Recorder):
+        def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
+            if frame.index == 3:
+                os.kill(os.getpid(), number)
+            return super().write(frame, faces, annotated)
+
+    sink = Killer()
     before = signal.getsignal(number)
     with loop.interruption() as stopped:
-        summary = loop.run(_frames(100), detector, classifier, [sink], stopped)
+        summary = _run(_stream(pictures), classifier, [sink], stopped)
     assert stopped.signal == number
-    assert summary.frames == 4
+    assert summary.processed == 4
     assert sink.seen == [0, 1, 2, 3]
     assert sink.closed
     assert signal.getsignal(number) is before
@@ -131,3 +244,49 @@ def test_a_second_signal_does_not_wait() -> None:
         assert stopped()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_the_tally_does_not_grow(classifier: Classifier) -> None:
+    from emotion.live.labelling import Labelled
+    from emotion.live.summary import TIMED_FRAMES
+
+    tally = Tally(classifier.contract.labels)
+    item = Labelled(Frame(0, 0.0, np.zeros((1, 1, 3), np.uint8)), [], {"read": 0.5})
+    for _ in range(TIMED_FRAMES + 10):
+        tally.add(item, {"write": 0.25})
+    assert len(tally._timings) == TIMED_FRAMES
+    summary = tally.summary(dropped=3, seconds=1.0)
+    assert (summary.read, summary.processed) == (TIMED_FRAMES + 13, TIMED_FRAMES + 10)
+    assert summary.stages["read"] == (0.5, 0.5)
+    assert summary.stages["write"] == (0.25, 0.25)
+
+
+def test_label_frames_closes_its_threads_when_it_is_left(models, outputs: Path, drawn) -> None:
+    for frame, faces in label_frames("gray", drawn[0], outputs=outputs):
+        assert frame.index == 0
+        assert faces
+        break
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("emotion ")]
+
+
+def test_label_frames_takes_other_settings(models, outputs: Path, drawn) -> None:
+    exact = Settings(mode="exact", min_size=0.3)
+    found = list(label_frames("gray", drawn[0], outputs=outputs, max_frames=3, stride=2, detector=exact, smoothing=0))
+    assert [frame.index for frame, _ in found] == [0, 2, 4]
+    for _, faces in found:
+        assert all(face.box.width >= 0.3 * 360 and face.probabilities == face.raw for face in faces)
+
+
+def test_parity_with_evaluation(trained: Run, models) -> None:
+    """What the loop says of a picture's face is what the classifier says of the crop by itself."""
+    from emotion.data import synthetic
+    from emotion.faces import crop
+
+    image, _ = synthetic.frame(1, 3, noise=0.3)
+    classifier = Classifier(trained.tflite(), trained.contract())
+    sink = Recorder()
+    _run(_stream([image], "pictures"), classifier, [sink])
+    assert sink.faces[0]
+    for face in sink.faces[0]:
+        alone = classifier.classify([crop(image, face.box, classifier.contract.crop_margin)])[0]
+        np.testing.assert_allclose(face.raw, alone, rtol=0, atol=1e-6)

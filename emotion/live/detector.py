@@ -1,0 +1,301 @@
+"""Finding faces in video as OpenCV's whole-frame search does, at a fraction of its cost.
+
+The cascade's cost is the number of windows that it looks at, so:
+
+- A frame that has little to do with the one before (the first, a cut) is searched whole, by OpenCV's own search.
+- In any other frame a sparse search looks at every fourth window of some of the scales; the scales take turns, so that
+  each has been searched after ``spread`` frames. Its hits are candidates, and so is each face of the last frames.
+- Round a candidate the windows of the whole-frame search are looked at, those and no others: the scales of its pyramid
+  are made of the whole frame and cut on its grid. What is reported is therefore what the whole-frame search finds
+  there, by the same number of neighbours. A face that is no longer found is looked for a few frames more.
+
+The cascade and the grouping of its windows are OpenCV's (Viola and Jones 2001; Lienhart and Maydt 2002).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from emotion import config, faces
+from emotion.faces import Box, Image
+
+#: Side in pixels of the faces that the cascade was trained on: its window at scale 1.
+WINDOW = 24
+#: OpenCV moves its window by two pixels of a scale up to this factor, and by one above it.
+FINE_FROM = 2.0
+#: Two windows belong to one face when their edges differ by less than this share of their size; OpenCV's value.
+GROUPING = 0.2
+#: How far round a candidate, and among which sizes, windows are looked at; relative to its size. Of 553 faces that the
+#: whole-frame search finds in two films, 552 are found among these windows alone.
+REACH, SMALLER, LARGER = 0.3, 0.75, 1.35
+#: Mean change, in grey levels of a thumbnail, from which a frame counts as a cut.
+CUT = 20.0
+_THUMBNAIL = (64, 36)
+#: A face that was found so few frames ago is looked for among all windows, even where the sparse look finds none.
+PATIENT = 2
+#: A face of so many neighbours leaves nothing to look for inside it.
+STRONG = 20
+
+Hit = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class _Scale:
+    factor: float
+    window: int
+
+
+class Pyramid:
+    """A grey picture at the scales of OpenCV's search, each made when it is first asked for."""
+
+    def __init__(self, gray: Image) -> None:
+        self.gray = gray
+        self._made: dict[float, Image] = {}
+
+    def at(self, factor: float) -> Image:
+        if factor not in self._made:
+            height, width = self.gray.shape
+            size = max(1, round(width / factor)), max(1, round(height / factor))
+            # The interpolation of cv::CascadeClassifier: any other finds other windows.
+            self._made[factor] = cv2.resize(self.gray, size, interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[assignment]
+        return self._made[factor]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What the search of a whole frame gave, for :meth:`Detector.find`.
+
+    Attributes:
+        pyramid: The grey frame at the working size.
+        scale: Pixels of the frame for one of the working size.
+        is_cut: Whether the frame has little to do with the one before; the first frame is a cut.
+        whole: The faces, where the frame was searched whole; None where it was searched sparsely.
+        hits: The sparse search's windows, at the working size.
+    """
+
+    pyramid: Pyramid
+    scale: float
+    is_cut: bool
+    whole: list[Box] | None
+    hits: list[Hit] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A face of the last frames, at the working size, and for how many frames it has been missing."""
+
+    box: Box
+    missing: int = 0
+
+
+class Detector:
+    """Finds the faces of a video's frames, one frame after the other.
+
+    ``detector(image)`` is :meth:`find` of :meth:`scan`. The two keep their own state, so that one thread may scan the
+    next frame while another finds the faces of this one, as long as each sees the frames in their order.
+    """
+
+    def __init__(self, settings: config.Detector | None = None) -> None:
+        self.settings = settings or config.Detector()
+        # A cascade keeps its picture inside, so that two threads cannot share one.
+        self._scanning, self._finding = faces.load_cascade(), faces.load_cascade()
+        self._thumbnail: Image | None = None
+        self._shape: tuple[int, ...] = ()
+        self._turn = 0
+        self._known: list[_Known] = []
+
+    def __call__(self, image: Image) -> list[Box]:
+        """The faces of a frame, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``: boxes in its pixels, largest first."""
+        return self.find(self.scan(image))
+
+    def reset(self) -> None:
+        """Forget what was seen: the next frame is searched whole."""
+        self._thumbnail = None
+
+    def scan(self, image: Image) -> Scan:
+        """Search a whole frame: sparsely, or as OpenCV does after a cut."""
+        gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        exact = self.settings.mode == "exact"
+        scale = 1.0 if exact else max(1.0, max(gray.shape) / self.settings.working_size)
+        if scale > 1:
+            size = round(gray.shape[1] / scale), round(gray.shape[0] / scale)
+            gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+        pyramid = Pyramid(gray)  # type: ignore[arg-type]
+        is_cut = self._is_cut(pyramid.gray)
+        if is_cut or exact:
+            return Scan(pyramid, scale, is_cut, self._whole(pyramid.gray))
+        height, width = gray.shape
+        scales = self._next_scales(pyramid.gray)
+        hits = self._windows(self._scanning, pyramid, scales, (0, 0, width, height), _EVERY_FOURTH)
+        return Scan(pyramid, scale, False, None, hits)
+
+    def find(self, scan: Scan) -> list[Box]:
+        """The faces of a scanned frame, in the frame's pixels, largest first."""
+        if scan.whole is not None:
+            found = scan.whole
+            self._known = [_Known(box) for box in found]
+        else:
+            found = self._near_candidates(scan)
+        boxes = found if scan.scale == 1 else [_scaled(box, scan.scale) for box in found]
+        return sorted(boxes, key=lambda b: (-b.width * b.height, b.x, b.y))
+
+    # ------------------------------------------------------------------------------------------------ whole frames
+
+    def _whole(self, gray: Image) -> list[Box]:
+        settings = self.settings
+        return faces.detect(
+            self._scanning,
+            gray,
+            scale_factor=settings.scale_factor,
+            min_neighbors=settings.min_neighbors,
+            min_size=settings.min_size,
+        )
+
+    def _is_cut(self, gray: Image) -> bool:
+        before, shape = self._thumbnail, self._shape
+        self._thumbnail = cv2.resize(gray, _THUMBNAIL, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        self._shape = gray.shape
+        return before is None or shape != gray.shape or float(cv2.absdiff(before, self._thumbnail).mean()) > CUT  # type: ignore[arg-type]
+
+    def _smallest(self, gray: Image) -> int:
+        return max(WINDOW, round(min(gray.shape) * self.settings.min_size))
+
+    def _scales(self, gray: Image, smallest: float = 0, largest: float = float("inf")) -> list[_Scale]:
+        """The scales of the whole-frame search whose windows have a side from `smallest` to `largest`."""
+        smallest, largest = max(smallest, self._smallest(gray)), min(largest, *gray.shape)
+        scales, factor = [], 1.0
+        while round(WINDOW * factor) <= largest:
+            if round(WINDOW * factor) >= smallest:
+                scales.append(_Scale(factor, round(WINDOW * factor)))
+            factor *= self.settings.scale_factor
+        return scales
+
+    def _next_scales(self, gray: Image) -> list[_Scale]:
+        """The scales whose turn it is.
+
+        Where OpenCV's grid is coarse, every fourth window of the grid is every window that OpenCV looks at. Such a
+        scale has its turn a fourth as often, so that all scales get the same share of windows over time.
+        """
+        self._turn += 1
+        turns = [(s, self.settings.spread * (1 if s.factor >= FINE_FROM else 4)) for s in self._scales(gray)]
+        return [scale for i, (scale, every) in enumerate(turns) if i % every == self._turn % every]
+
+    # -------------------------------------------------------------------------------------------------- candidates
+
+    def _near_candidates(self, scan: Scan) -> list[Box]:
+        candidates = list(self._known)
+        for hit in sorted(scan.hits, key=lambda h: -h[2]):
+            box = Box(*hit)
+            if not any(overlap(box, other.box) > 0.3 for other in candidates):
+                candidates.append(_Known(box, self.settings.hold))  # if there is none, it is forgotten at once
+        groups: list[tuple[Box, int]] = []
+        missing: list[_Known] = []
+        for candidate in candidates:
+            if any(_is_settled(candidate, box, neighbors) for box, neighbors in groups):
+                continue
+            found = self._near(scan.pyramid, candidate)
+            groups += found
+            if not found and candidate.missing < self.settings.hold:
+                missing.append(_Known(candidate.box, candidate.missing + 1))
+        boxes = _without_doubles(groups)
+        self._known = [_Known(box) for box in boxes]
+        self._known += [known for known in missing if not any(overlap(known.box, box) > 0.3 for box in boxes)]
+        return boxes
+
+    def _near(self, pyramid: Pyramid, candidate: _Known) -> list[tuple[Box, int]]:
+        """The faces that the whole-frame search finds at a candidate, with their numbers of neighbours."""
+        box, least = candidate.box, self.settings.min_neighbors
+        reach = REACH * box.width
+        area = box.x - reach, box.y - reach, box.x + box.width + reach, box.y + box.height + reach
+        scales = self._scales(pyramid.gray, SMALLER * box.width, LARGER * box.width)
+        hits = self._windows(self._finding, pyramid, scales, area, _EVERY_FOURTH)
+        clear = _grouped(hits, 2 * least)
+        if clear:  # more windows could only add neighbours
+            return [(found, 4 * n if found.width >= FINE_FROM * WINDOW else n) for found, n in clear]
+        if not hits and candidate.missing > PATIENT:  # more windows would most likely find nothing
+            return []
+        fine = [scale for scale in scales if scale.factor >= FINE_FROM]
+        hits += self._windows(self._finding, pyramid, fine, area, _THE_OTHERS)
+        return _grouped(hits, least)
+
+    def _windows(
+        self,
+        cascade: cv2.CascadeClassifier,
+        pyramid: Pyramid,
+        scales: Iterable[_Scale],
+        area: tuple[float, float, float, float],
+        offsets: Sequence[tuple[int, int]],
+    ) -> list[Hit]:
+        """The windows in an area that the cascade takes for a face.
+
+        At scale 1 OpenCV looks at every second pixel in both directions, so one call sees a fourth of a scale's
+        windows; which fourth is said by the offset.
+        """
+        hits: list[Hit] = []
+        for scale in scales:
+            level = pyramid.at(scale.factor)
+            factor, side = scale.factor, scale.window
+            left, top = (max(0, int(edge / factor)) & ~1 for edge in area[:2])  # even, to stay on the grid
+            right, bottom = int(area[2] / factor) + 1, int(area[3] / factor) + 1
+            for dx, dy in offsets:
+                part = level[top + dy : bottom, left + dx : right]
+                if min(part.shape) < WINDOW:
+                    continue
+                size = (WINDOW, WINDOW)
+                for x, y, _, _ in cascade.detectMultiScale(part, 1.1, 0, minSize=size, maxSize=size):
+                    hits.append((round((left + dx + x) * factor), round((top + dy + y) * factor), side, side))
+        return hits
+
+
+_EVERY_FOURTH = ((0, 0),)
+_THE_OTHERS = ((1, 0), (0, 1), (1, 1))
+
+
+def _grouped(hits: Sequence[Hit], min_neighbors: int) -> list[tuple[Box, int]]:
+    """OpenCV's grouping of overlapping windows: a box and its number of windows for each group that is large enough."""
+    if len(hits) <= min_neighbors:
+        return []
+    boxes, neighbors = cv2.groupRectangles([list(hit) for hit in hits], min_neighbors, GROUPING)
+    return [(Box(*map(int, box)), int(n)) for box, n in zip(boxes, np.ravel(neighbors), strict=True)]
+
+
+def _is_settled(candidate: _Known, box: Box, neighbors: int) -> bool:
+    """Whether a face that was found leaves nothing to look for at a candidate."""
+    return overlap(candidate.box, box) > 0.5 or (neighbors > STRONG and _inside(candidate.box, box))
+
+
+def _without_doubles(groups: Sequence[tuple[Box, int]]) -> list[Box]:
+    """Drop what two candidates have both led to, and, as OpenCV does, a weaker group inside a stronger one."""
+    kept: list[tuple[Box, int]] = []
+    for box, neighbors in sorted(groups, key=lambda group: -group[1]):
+        if not any(overlap(box, other) > 0.3 or (n > neighbors and _inside(box, other)) for other, n in kept):
+            kept.append((box, neighbors))
+    return [box for box, _ in kept]
+
+
+def _inside(box: Box, other: Box) -> bool:
+    dx, dy = GROUPING * other.width, GROUPING * other.height
+    return (
+        box.x >= other.x - dx
+        and box.y >= other.y - dy
+        and box.x + box.width <= other.x + other.width + dx
+        and box.y + box.height <= other.y + other.height + dy
+    )
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes, 0 to 1."""
+    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
+    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (a.width * a.height + b.width * b.height - shared)
+
+
+def _scaled(box: Box, scale: float) -> Box:
+    return Box(round(box.x * scale), round(box.y * scale), round(box.width * scale), round(box.height * scale))

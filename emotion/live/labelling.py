@@ -1,0 +1,122 @@
+"""From frames to labelled faces: the steps between a source and whoever takes the faces, each in its own thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from emotion.faces import Box
+from emotion.live.classifier import Classifier
+from emotion.live.detector import Detector, Scan
+from emotion.live.face import Face
+from emotion.live.frame import Frame, Stream
+from emotion.live.smoothing import Smoother
+from emotion.live.stages import Parallel, parallel
+from emotion.live.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A frame and its faces, largest first, with the seconds that each stage took for it."""
+
+    frame: Frame
+    faces: list[Face]
+    seconds: dict[str, float]
+
+
+@dataclass
+class _Job:
+    """A frame on its way through the stages."""
+
+    frame: Frame
+    scan: Scan | None = None
+    boxes: list[Box] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Labeller:
+    """Finds, follows and labels the faces of one source.
+
+    Args:
+        detector: Finds them. It is used for this source alone.
+        classifier: Says what they show.
+        smoothing: Time constant of the probabilities' average over a track, in seconds; 0 takes each frame alone.
+        min_confidence: Less probable labels become "uncertain".
+        max_gap: Seconds for which a face may be missing and keep its track.
+        independent: Each frame stands alone: nothing is tracked or smoothed.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        classifier: Classifier,
+        *,
+        smoothing: float,
+        min_confidence: float,
+        max_gap: float,
+        independent: bool = False,
+    ) -> None:
+        self._detector, self._classifier, self._independent = detector, classifier, independent
+        self._tracker = Tracker(max_gap=max_gap)
+        self._smoother = Smoother(0.0 if independent else smoothing, min_confidence, classifier.contract.labels)
+
+    @contextmanager
+    def labelled(self, stream: Stream) -> Iterator[Parallel[Labelled]]:
+        """The stream's frames with their faces; the threads that label them end with the context."""
+        with parallel(_read(stream), (self._scan, self._find, self._label), newest=stream.live) as frames:
+            yield frames
+
+    def _scan(self, job: _Job) -> _Job:
+        began = time.perf_counter()
+        if self._independent:
+            self._detector.reset()
+        job.scan = self._detector.scan(job.frame.image)
+        job.seconds["detect"] = time.perf_counter() - began
+        return job
+
+    def _find(self, job: _Job) -> _Job:
+        assert job.scan is not None
+        began = time.perf_counter()
+        job.boxes = self._detector.find(job.scan)
+        job.seconds["detect"] += time.perf_counter() - began
+        return job
+
+    def _label(self, job: _Job) -> Labelled:
+        assert job.scan is not None
+        began = time.perf_counter()
+        batch = self._classifier.prepare(job.frame.image, job.boxes)
+        cut = time.perf_counter()
+        rows = self._classifier.probabilities(batch).tolist()
+        if job.scan.is_cut:
+            self._tracker.reset()
+            self._smoother.reset()
+        faces = self._alone(job, rows) if self._independent else self._followed(job, rows)
+        job.seconds |= {"crop": cut - began, "classify": time.perf_counter() - cut}
+        return Labelled(job.frame, faces, job.seconds)
+
+    def _followed(self, job: _Job, rows: list[list[float]]) -> list[Face]:
+        when = job.frame.time
+        faces = []
+        for box, raw, track in zip(job.boxes, rows, self._tracker.update(when, job.boxes), strict=True):
+            probabilities, label, confidence = self._smoother.update(track, when, raw)
+            faces.append(Face(box, label, confidence, probabilities, tuple(raw), track))
+        self._smoother.keep(self._tracker.alive)
+        return faces
+
+    def _alone(self, job: _Job, rows: list[list[float]]) -> list[Face]:
+        faces = []
+        for number, (box, raw) in enumerate(zip(job.boxes, rows, strict=True)):
+            probabilities, label, confidence = self._smoother.update(number, job.frame.time, raw)
+            faces.append(Face(box, label, confidence, probabilities, tuple(raw)))
+        return faces
+
+
+def _read(stream: Stream) -> Iterator[_Job]:
+    while True:
+        began = time.perf_counter()
+        frame = next(stream.frames, None)
+        if frame is None:
+            return
+        yield _Job(frame, seconds={"read": time.perf_counter() - began})
