@@ -30,7 +30,7 @@ import machine
 import numpy as np
 import psutil
 
-from emotion import config, runs
+from emotion import config, files, provenance, runs
 from emotion.faces import Box, Image
 from emotion.live import engines, loop, source
 from emotion.live.classifier import Classifier
@@ -63,7 +63,7 @@ def textbook(folder: Path) -> None:
         checkpoint.parent.mkdir(parents=True)
         build(cfg.model, contract).save(checkpoint)
         contract.save(folder / "contract.json")
-        runs.write_json(folder / "run.json", {"id": "benchmark", "status": "done", "created": runs.now()})
+        files.write_json(folder / "run.json", {"id": "benchmark", "status": "done", "created": provenance.now()})
     model = keras.models.load_model(checkpoint)
     height, width, channels = model.input_shape[1:]
     model.predict(np.zeros((1, height, width, channels), np.uint8), verbose=0)

@@ -29,8 +29,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from emotion import config, mistakes
+from emotion import commented, config, mistakes
 from emotion.errors import UserError
+from emotion.interrupts import Interrupted
 from emotion.validation import validate, validate_paths
 
 INTERRUPTED, TERMINATED, WRONG = 130, 143, 2
@@ -39,6 +40,9 @@ Task = Callable[[DictConfig], Any]
 
 #: Keys whose value is a run's name, though ``1e5`` or ``20261122`` reads as a number.
 _NAMES = ("run", "resume")
+
+#: Keys of the live app whose value is a path or an address, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
+_PATHS = ("source", "save", "log", "timeline", "snapshots")
 
 #: The group of each command that may be null; Hydra knows null there as a default only, not as an override.
 _OPTIONAL = {"train": "experiment", "evaluate": "dataset"}
@@ -82,8 +86,8 @@ def main(command: str, task: Task) -> NoReturn:
 @contextmanager
 def exit_codes() -> Iterator[None]:
     """Turn what happens inside into a message on stderr and the process's exit code."""
-    from emotion.runs import Interrupted
-
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold what this terminal cannot show
     try:
         yield
     except UserError as error:
@@ -127,14 +131,18 @@ def _readable(command: str, overrides: list[str]) -> Iterator[str]:
     """Overrides that Hydra reads as a person means them: runs' names as text, and no group set to null."""
     parser = OverridesParser.create()
     for text in overrides:
+        name, _, given = text.partition("=")
         try:
             override = parser.parse_override(text)
-        except HydraException:  # explained when the config is composed
-            yield text
+        except HydraException:
+            is_path = name in _PATHS and given[:1] not in ("'", '"')
+            yield f"{name}={quoted(given)}" if is_path else text  # else explained when the config is composed
             continue
         key, value = override.get_key_element(), override.value()
-        if key in _NAMES and isinstance(value, int | float) and not isinstance(value, bool):
-            yield f"{key}='{text.partition('=')[2].strip()}'"
+        if key in _PATHS and override.is_sweep_override():
+            yield f"{key}={quoted(given)}"
+        elif key in _NAMES and isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{key}='{given.strip()}'"
         elif not (key == _OPTIONAL.get(command) and value is None):
             yield text
 
@@ -215,7 +223,7 @@ def launch(asked: Request, task: Task) -> Any:
     entry = hydra.main(config_path=str(config.CONF), config_name=asked.command, version_base="1.3")(job)
     try:
         if asked.cfg is None:
-            _print_help(entry)
+            _print_help(entry, asked.command)
         else:
             entry()
     except (HydraException, OmegaConfBaseException) as error:
@@ -227,17 +235,18 @@ def launch(asked: Request, task: Task) -> Any:
     return outcome.get("value")
 
 
-def _print_help(entry: Callable[[], Any]) -> None:
-    """Hydra's help or completions without the schemas, which are in its groups but are nobody's choice."""
+def _print_help(entry: Callable[[], Any], command: str) -> None:
+    """Hydra's help, with what each value means, or completions; without the schemas, which are nobody's choice."""
     text = io.StringIO()
     try:
         with redirect_stdout(text):
             entry()
     finally:
-        print(re.sub(r"(\S+=)?\bbase_\w+(,\s|\s|$)", "", text.getvalue()), end="")
+        shown = re.sub(r"(\S+=)?\bbase_\w+(,\s|\s|$)", "", text.getvalue())
+        print(commented.explained(shown, command, config.CONF), end="")
 
 
-def quoted(path: Path) -> str:
-    """A path as a value in Hydra's override grammar."""
-    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+def quoted(path: Path | str) -> str:
+    """A path as a value in Hydra's override grammar, where backslashes count before a quote only."""
+    escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", str(path)).replace("'", "\\'")
     return f"'{escaped}'"

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from emotion import files
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS
 
@@ -63,7 +64,7 @@ class Contract:
         return self.height, self.width, self.channels
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        files.write_json(path, asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> Contract:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from omegaconf.errors import OmegaConfBaseException
 
-from emotion import faces, logs, runs
+from emotion import checkpoints, faces, files, locks, logs, runs
 from emotion.errors import UserError
+from emotion.interrupts import sigterm_raises
 from emotion.live.classifier import Classifier, UnreadableModelError
 
 if TYPE_CHECKING:
@@ -64,20 +65,18 @@ def refresh(run: runs.Run, destination: Path | None = None) -> float | None:
         NoExportError: See :func:`export`.
         UserError: The run has no checkpoint, it is damaged, or it disagrees with the contract.
     """
-    from emotion import evaluate
-
     original = run.checkpoint()
-    with tempfile.TemporaryDirectory(prefix="emotion-") as folder, runs.alone(original.parent):
+    with tempfile.TemporaryDirectory(prefix="emotion-") as folder, locks.alone(original.parent):
         if destination is None and not is_stale(run):
             return None
         copy = Path(folder) / original.name  # a run that still trains may replace the original while it is read
         shutil.copyfile(original, copy)
         try:
-            model = evaluate.load(copy)
+            model = checkpoints.load(copy)
         except UserError as error:
             raise UserError(str(error).replace(str(copy), str(original))) from None
         pictures, compared_on = _pictures(run)
-        return _export(run, model, pictures, runs.sha256(copy), compared_on, destination)
+        return _export(run, model, pictures, files.sha256(copy), compared_on, destination)
 
 
 def export(run: runs.Run, model: keras.Model, pictures: Pictures, compared_on: str = "pictures of its data") -> float:
@@ -98,20 +97,19 @@ def export(run: runs.Run, model: keras.Model, pictures: Pictures, compared_on: s
         UserError: The model disagrees with the contract, or its outputs are not numbers.
     """
     checkpoint = run.checkpoint()
-    with runs.alone(checkpoint.parent):
-        return _export(run, model, pictures, runs.sha256(checkpoint), compared_on, None)
+    with locks.alone(checkpoint.parent):
+        return _export(run, model, pictures, files.sha256(checkpoint), compared_on, None)
 
 
 def _export(
     run: runs.Run, model: keras.Model, pictures: Pictures, digest: str, compared_on: str, destination: Path | None
 ) -> float:
     from emotion.predict import predict
-    from emotion.training import state
 
     path = destination or run.path / "model.tflite"
     content = _convert(run, model)
     try:
-        with state.replacing(path) as temporary:
+        with files.replacing(path) as temporary:
             temporary.write_bytes(content)
             try:
                 exported = Classifier(temporary, run.contract()).probabilities(pictures)
@@ -127,7 +125,7 @@ def _export(
                 )
             made = {
                 "checkpoint": digest,
-                "sha256": runs.sha256(temporary),
+                "sha256": files.sha256(temporary),
                 "max_difference": difference,
                 "compared_on": compared_on,
             }
@@ -184,11 +182,11 @@ def main() -> NoReturn:
     """Make a run's export; exit with :data:`NO_EXPORT` where there can be none."""
     from emotion import cli
 
-    with cli.exit_codes(), runs.sigterm_raises():
+    with cli.exit_codes(), sigterm_raises():
         if len(sys.argv) not in (2, 3):
             raise UserError("python -m emotion.litert <run folder> [<file>]")
         folder = Path(sys.argv[1])
-        run = runs.Run(folder, str(runs.read_json(folder / "run.json").get("id", folder.name)))
+        run = runs.Run(folder, str(files.read_json(folder / "run.json").get("id", folder.name)))
         try:
             logs.import_tensorflow()
             refresh(run, Path(sys.argv[2]) if len(sys.argv) == 3 else None)

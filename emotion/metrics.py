@@ -7,17 +7,15 @@ handful of ``bincount`` calls, and 1000 of them take a fraction of a second on a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from emotion.bootstrap import Floats, Integers, intervals
 from emotion.labels import EMOTIONS
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 #: Equal-width confidence bins of the expected calibration error, as in Guo et al. (2017).
 CALIBRATION_BINS = 15
@@ -25,8 +23,6 @@ CALIBRATION_BINS = 15
 # Probabilities below this count as this in the log: the clip that scikit-learn and Keras apply to float32 outputs, so
 # that one confident mistake cannot make the mean infinite.
 _EPSILON = float(np.finfo(np.float32).eps)
-# Index entries drawn at a time. It bounds the bootstrap's memory: about 50 MB for FER2013's test or training split.
-_CHUNK = 2**21
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +116,9 @@ def score(
     if bootstrap < 0:
         raise ValueError(f"bootstrap is {bootstrap}, must be 0 or more")
     values, matrix = _values(p, y)
-    lows, highs = _intervals(p, y, values, bootstrap, seed)
+    lows, highs = intervals(
+        lambda rows: _resampled(p, y, rows), values, len(y), bootstrap, seed, centred=("expected_calibration_error",)
+    )
 
     def entry(metric: str, row: int | None = None) -> dict[str, float | None]:
         numbers = (source[metric] if row is None else source[metric][row] for source in (values, lows, highs))
@@ -250,15 +248,7 @@ def _values(p: Floats, y: Integers) -> tuple[dict[str, Any], Integers]:
     }, metrics.confusion_matrix(y, predicted, labels=classes)
 
 
-# ---------------------------------------------------------------------------------------------------------- bootstrap
-
-
-def _resamples(n: int, bootstrap: int, seed: int) -> Iterator[Integers]:
-    """Rows to draw, int64 ``[resamples, n]`` in chunks of bounded size; the draws do not depend on the chunks."""
-    rng = np.random.default_rng(seed)
-    step = max(1, _CHUNK // n)
-    for start in range(0, bootstrap, step):
-        yield rng.integers(0, n, size=(min(step, bootstrap - start), n), dtype=np.int64)
+# ------------------------------------------------------------------------------------------------------- of resamples
 
 
 def _resampled(p: Floats, y: Integers, rows: Integers) -> dict[str, Floats]:
@@ -292,31 +282,3 @@ def _resampled(p: Floats, y: Integers, rows: Integers) -> dict[str, Floats]:
         "recall": recall,
         "f1": f1,
     }
-
-
-def _intervals(
-    p: Floats, y: Integers, values: dict[str, Any], bootstrap: int, seed: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Lower and upper end of every metric's 95 % interval; NaN where there is none."""
-    if not bootstrap:
-        empty = {metric: np.full(np.shape(value), np.nan) for metric, value in values.items()}
-        return empty, empty
-    chunks = [_resampled(p, y, rows) for rows in _resamples(len(y), bootstrap, seed)]
-    lows, highs = {}, {}
-    for metric in values:
-        draws = np.concatenate([chunk[metric] for chunk in chunks])
-        if metric == "expected_calibration_error":
-            draws = np.maximum(draws - draws.mean() + values[metric], 0.0)
-        lows[metric], highs[metric] = _percentiles(draws)
-    return lows, highs
-
-
-def _percentiles(draws: Floats) -> Floats:
-    """2.5th and 97.5th percentile along the first axis, ``[2, ...]``, over the resamples that define the metric."""
-    columns = draws.reshape(len(draws), -1)
-    ends = np.full((2, columns.shape[1]), np.nan)
-    for i, column in enumerate(columns.T):
-        defined = column[~np.isnan(column)]
-        if len(defined):
-            ends[:, i] = np.percentile(defined, (2.5, 97.5))
-    return ends.reshape(2, *draws.shape[1:])

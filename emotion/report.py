@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from emotion import files
 
 #: The headline comes from this split where it was scored.
 HEADLINE_SPLIT = "test"
@@ -62,12 +63,7 @@ def write(
         *(["## Pictures\n\n" + "\n\n".join(_image(path, *image) for image in images.items())] if images else []),
         "## How it was made\n\n" + _facts(facts),
     ]
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    files.write_text(path, "\n\n".join(sections) + "\n")
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | Mapping[str, str]) -> str:

@@ -9,45 +9,27 @@ from __future__ import annotations
 
 import difflib
 import errno
-import hashlib
-import json
 import logging
 import os
-import platform
-import shlex
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib import metadata
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from emotion import files, locks, provenance
 from emotion.contract import Contract
 from emotion.errors import UserError
-
-try:
-    import fcntl
-except ImportError:  # Windows: a killed run there goes on claiming that it runs
-    fcntl = None  # type: ignore[assignment]
+from emotion.interrupts import Interrupted, sigterm_raises
 
 log = logging.getLogger(__name__)
 
 STATUSES = ("running", "done", "failed", "interrupted")
-
-
-class Interrupted(BaseException):
-    """The process was asked to stop (SIGTERM)."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +63,10 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """The content of ``run.json``, with ``running`` corrected where its process is gone."""
-        record = read_json(self.path / "run.json")
+        record = files.read_json(self.path / "run.json")
         if record.get("status") not in STATUSES:
             raise UserError(f"{self.path / 'run.json'}: damaged, it gives no status; restore it or remove the run")
-        if record["status"] == "running" and not _is_locked(self.path):
+        if record["status"] == "running" and not locks.is_held(self.path):
             record["status"] = "interrupted"
         return record
 
@@ -126,51 +108,11 @@ class Run:
             return "is not there yet"
         recorded = self.record().get("tflite")
         recorded = recorded if isinstance(recorded, dict) else {}
-        if checkpoint.is_file() and recorded.get("checkpoint") != sha256(checkpoint):
+        if checkpoint.is_file() and recorded.get("checkpoint") != files.sha256(checkpoint):
             return "is of an older checkpoint"
-        if "sha256" in recorded and recorded["sha256"] != sha256(path):
+        if "sha256" in recorded and recorded["sha256"] != files.sha256(path):
             return "is damaged, not the file that was exported"
         return None
-
-
-# ------------------------------------------------------------------------------------------------------ JSON on disk
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that readers see the old content or the new, never a part."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically. NaN and infinities are refused: they are not JSON."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        UserError: The file is missing or damaged.
-    """
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds {type(content).__name__}, expected an object")
-    return content
 
 
 # ----------------------------------------------------------------------------------------------------------- making
@@ -186,17 +128,30 @@ def create(folder: Path, root: Path, cfg: DictConfig) -> Run:
         folder.mkdir(parents=True, exist_ok=True)
         run = Run(folder, _id_of(folder, root))
         mine = folder / f".run.json.{os.getpid()}"
-        write_json(mine, _new_record(run, cfg))
+        files.write_json(mine, _new_record(run, cfg.seed))
         try:
             os.link(mine, folder / "run.json")  # whole or not at all, and two processes never share a run
         finally:
             mine.unlink()
-        write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+        files.write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     except FileExistsError:
         raise UserError(f"{folder}: there is a run already; choose another folder or resume it") from None
     except OSError as error:
         raise UserError(f"{folder}: cannot write a run there ({error.strerror}); set outputs=... to another") from None
     return run
+
+
+def _new_record(run: Run, seed: int) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "status": "running",
+        "created": provenance.now(),
+        "seed": seed,
+        "command": provenance.command(),
+        "commit": provenance.commit(),
+        "versions": provenance.versions(),
+        **provenance.process(),
+    }
 
 
 def new_folder(root: Path, name: str) -> Path:
@@ -206,49 +161,31 @@ def new_folder(root: Path, name: str) -> Path:
 
 def update(run: Run, **fields: Any) -> None:
     """Change some of ``run.json``'s fields, atomically: two processes that change different fields both succeed."""
-    with alone(run.path):
-        write_json(run.path / "run.json", read_json(run.path / "run.json") | fields)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process is inside this for the same folder, and keep others waiting; not reentrant.
-
-    Where folders cannot be locked (Windows, some network file systems) nobody waits.
-    """
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+    with locks.alone(run.path):
+        files.write_json(run.path / "run.json", files.read_json(run.path / "run.json") | fields)
 
 
 @contextmanager
 def recorded(run: Run) -> Iterator[None]:
     """Keep the run's status honest: done at the end, interrupted or failed (with the traceback logged) otherwise."""
-    with _lock(run.path), sigterm_raises():
-        update(run, status="running", started=now(), finished=None, error=None, **_process())
+    with locks.held(run.path), sigterm_raises():
+        update(run, status="running", started=provenance.now(), finished=None, error=None, **provenance.process())
         try:
             yield
         except (KeyboardInterrupt, Interrupted):
-            _try_to_update(run, status="interrupted", finished=now())
+            _try_to_update(run, status="interrupted", finished=provenance.now())
             log.warning("run %s interrupted; %s", run.id, _advice(run))
             raise
         except BaseException as error:
-            known = isinstance(error, UserError)
-            _try_to_update(run, status="failed", finished=now(), error=str(error) if known else traceback.format_exc())
+            said = str(error) if isinstance(error, UserError) else traceback.format_exc()
+            _try_to_update(run, status="failed", finished=provenance.now(), error=said)
             log.error("run %s failed", run.id, exc_info=True)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
                 raise UserError(
                     f"{error.filename or run.path}: cannot write ({error.strerror}). Make room; {_advice(run)}"
                 ) from None
             raise
-        update(run, status="done", finished=now())
+        update(run, status="done", finished=provenance.now())
 
 
 def _try_to_update(run: Run, **fields: Any) -> None:
@@ -259,112 +196,10 @@ def _try_to_update(run: Run, **fields: Any) -> None:
         log.error("%s", error)
 
 
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Hold a run while it is worked on: the lock goes with the process, however that ends."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            _flock(file)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another process is training this run; stop it first") from None
-        yield
-
-
-def _is_locked(folder: Path) -> bool:
-    try:
-        with (folder / ".lock").open("r+") as file:
-            _flock(file)
-    except BlockingIOError:
-        return True
-    except OSError:  # no lock was ever made, or it is not ours to try
-        return False
-    return False
-
-
-def _flock(file: IO[str]) -> None:
-    if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 def _advice(run: Run) -> str:
     if (run.path / "checkpoints" / "state.npz").is_file():
         return f"go on with it: python -m emotion.train resume={run.reference}"
     return "it stopped before its first epoch ended, so there is nothing to resume"
-
-
-@contextmanager
-def sigterm_raises() -> Iterator[None]:
-    def stop(signum: int, frame: Any) -> None:
-        raise Interrupted
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread: whoever started it handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def now() -> str:
-    """The time in UTC, ISO 8601 to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _new_record(run: Run, cfg: DictConfig) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "status": "running",
-        "created": now(),
-        "seed": cfg.seed,
-        "command": _command(),
-        "commit": _commit(),
-        "versions": _versions(),
-        **_process(),
-    }
-
-
-def _command() -> str:
-    """What a person types to make this run: a sweep's job names its own overrides."""
-    if HydraConfig.initialized():
-        return shlex.join(["python", "-m", "emotion.train", *HydraConfig.get().overrides.task])
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-
-
-def _process() -> dict[str, Any]:
-    return {"pid": os.getpid(), "host": socket.gethostname()}
-
-
-def _versions() -> dict[str, str]:
-    packages = ("emotion", "tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python", "opencv-python-headless")
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _commit() -> str | None:
-    """The commit of the code, with a `+` where it was changed since; None outside a checkout."""
-    here = Path(__file__).resolve().parents[1]
-    if not (here / ".git").exists():
-        return None
-    try:
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
-        changed = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True)
-    except OSError:
-        return None
-    return commit.stdout.strip() + ("+" if changed.stdout.strip() else "") if commit.returncode == 0 else None
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def with_absolute_paths(cfg: DictConfig) -> DictConfig:

@@ -18,8 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from emotion import cli, resuming, runs
+from emotion import cli, files, provenance, resuming, runs
 from emotion.errors import UserError
+from emotion.interrupts import sigterm_raises
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def job(cfg: DictConfig) -> float | None:
         if record["status"] == "done" and (record.get("stopped_early") or record["epoch"] >= cfg.trainer.epochs):
             log.warning("job %s (%s): done already", number, overrides)
             return _objective(run)
-        runs.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
+        files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
     else:
         run = runs.create(folder, Path(cfg.outputs), cfg)
     log.warning("job %s (%s)", number, overrides)
@@ -100,11 +101,11 @@ def in_child(run: runs.Run) -> None:
 
     Raises:
         JobFailedError: It did not end well. A child that was killed leaves no word: the record is completed here.
-        KeyboardInterrupt, runs.Interrupted: This process was asked to stop; so was the child.
+        KeyboardInterrupt, emotion.interrupts.Interrupted: This process was asked to stop; so was the child.
     """
     child = subprocess.Popen([sys.executable, "-m", "emotion.job", str(run.path), run.id])
     try:
-        with runs.sigterm_raises():
+        with sigterm_raises():
             code = child.wait()
     except BaseException:
         child.send_signal(signal.SIGTERM)
@@ -112,10 +113,10 @@ def in_child(run: runs.Run) -> None:
         raise
     if code == 0:
         return
-    record = runs.read_json(run.path / "run.json")
+    record = files.read_json(run.path / "run.json")
     if record["status"] == "running":
         how = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        runs.update(run, status="failed", finished=runs.now(), error=f"the process was {how}")
+        runs.update(run, status="failed", finished=provenance.now(), error=f"the process was {how}")
     if code in (cli.INTERRUPTED, -signal.SIGINT):
         raise KeyboardInterrupt
     raise JobFailedError(f"run {run.id}: see {run.path / 'train.log'}")

@@ -14,7 +14,7 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import cli, logs, resuming, runs, sweep
+from emotion import cli, files, logs, resuming, runs, sweep
 from emotion.errors import UserError
 
 log = logging.getLogger("emotion.train")  # __name__ is "__main__" under python -m
@@ -43,7 +43,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
     with runs.recorded(run):
         log.info("run %s", run.id)
         logs.import_tensorflow()
-        from emotion import evaluate, litert
+        from emotion import checkpoints, litert, scoring
         from emotion.data import sources
         from emotion.models.build import contract_of
         from emotion.training import board, environment, fit, state
@@ -55,7 +55,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         splits = sources.load(cfg.dataset)
         resuming.check_data(run, splits.fingerprint)
         if resume:
-            runs.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
+            files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
         runs.update(run, data=splits.fingerprint, unreadable=[list(u) for u in splits.unreadable])
         for note in splits.notes:
             log.info("%s", note)
@@ -72,13 +72,13 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
             objective={"name": cfg.trainer.monitor, "value": progress.best, "epoch": progress.best_epoch},
         )
 
-        model = evaluate.load(run.checkpoint())
+        model = checkpoints.load(run.checkpoint())
         scores, predictions = {}, {}
         for split in ("validation", "test"):  # the test split is read here for the first time
-            scores[split], predictions[split] = evaluate.score_split(
+            scores[split], predictions[split] = scoring.score_split(
                 model, run, cfg.dataset, splits, split, cfg.trainer, splits
             )
-        evaluate.write(run, run.path, scores, predictions, splits.fingerprint)
+        scoring.write(run, run.path, scores, predictions, splits.fingerprint)
         board.write_scores(run, scores, progress.best_epoch)
         some = fit.open_store(cfg, splits, "validation", contract)
         pictures = some.read(np.arange(min(64, len(splits.validation))))
@@ -87,7 +87,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
             log.info("model.tflite equals the checkpoint within %.1e", difference)
         except litert.NoExportError as error:  # the run is good all the same; live can use its checkpoint
             log.warning("%s", error)
-        log.info("%s", evaluate.summary(run, "test", scores["test"]))
+        log.info("%s", scoring.summary(run, "test", scores["test"]))
     log.info("done: %s", run.path)
     return {"run": run.id, "objective": progress.best, "scores": scores}
 

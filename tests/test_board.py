@@ -6,7 +6,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from emotion import runs
+from emotion import files, runs
 from emotion.training import board
 from tests.conftest import TINY, compose
 
@@ -33,7 +33,7 @@ def scalars(run: runs.Run, part: str) -> dict[str, dict[int, float]]:
 
 
 def test_scalars_of_each_epoch_and_the_final_scores(trained: runs.Run) -> None:
-    from emotion.evaluate import read_history
+    from emotion.history import read_history
 
     history = read_history(trained.path / "history.csv")
     train, validation = scalars(trained, "train"), scalars(trained, "validation")
@@ -43,7 +43,7 @@ def test_scalars_of_each_epoch_and_the_final_scores(trained: runs.Run) -> None:
         assert train["epoch/learning_rate"][step] == pytest.approx(row["learning_rate"], rel=1e-4, abs=1e-9)
         assert validation["epoch/loss"][step] == pytest.approx(row["val_loss"], rel=1e-5)
         assert validation["epoch/macro_f1"][step] == pytest.approx(row["val_macro_f1"], rel=1e-5)
-    metrics = runs.read_json(trained.path / "metrics.json")
+    metrics = files.read_json(trained.path / "metrics.json")
     test = scalars(trained, "test")
     assert list(test["final/accuracy"].values()) == [pytest.approx(metrics["test"]["accuracy"]["value"])]
     assert list(scalars(trained, "")["test_macro_f1"].values()) == [pytest.approx(metrics["test"]["macro_f1"]["value"])]

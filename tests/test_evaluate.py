@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from emotion import evaluate, runs
+from emotion import checkpoints, evaluate, files, runs
 from emotion.data import synthetic
 from emotion.data.examples import Splits
 from emotion.errors import UserError
@@ -41,18 +41,17 @@ def _evaluation(run: runs.Run) -> Path:
 
 
 def test_the_last_checkpoint_is_recorded_as_itself(run: runs.Run) -> None:
-
-    model = evaluate.load(run.checkpoint())
+    model = checkpoints.load(run.checkpoint())
     model.set_weights([weight * 1.5 for weight in model.get_weights()])
     model.save(run.checkpoint("last"))
-    before = runs.read_json(run.path / "metrics.json")
+    before = files.read_json(run.path / "metrics.json")
     _evaluate(run, "checkpoint=last")
     folder = _evaluation(run)
     assert folder.name == f"synthetic-{run.record()['data']['pixels'][:8]}-test-last"
-    written = runs.read_json(folder / "metrics.json")
-    assert written["checkpoint"] == runs.sha256(run.checkpoint("last")) != before["checkpoint"]
+    written = files.read_json(folder / "metrics.json")
+    assert written["checkpoint"] == files.sha256(run.checkpoint("last")) != before["checkpoint"]
     assert written["test"]["negative_log_likelihood"] != before["test"]["negative_log_likelihood"]
-    assert runs.read_json(run.path / "metrics.json") == before
+    assert files.read_json(run.path / "metrics.json") == before
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
@@ -105,14 +104,14 @@ def test_training_data_is_found_below_the_home_folder(tmp_path: Path, monkeypatc
 
 
 def test_the_same_pictures_by_another_name_are_the_runs_own(run: runs.Run) -> None:
-    before = runs.read_json(run.path / "metrics.json")
+    before = files.read_json(run.path / "metrics.json")
     cfg = run.config()
     cfg.dataset = compose("train", "dataset=folder", "dataset.root=moved-away").dataset
     OmegaConf.save(cfg, run.path / "config.yaml")
     score = _evaluate(run, *SAME)
     assert score["leak_free"]["excluded"] == 0
     assert not (run.path / "evaluations").exists()
-    after = runs.read_json(run.path / "metrics.json")
+    after = files.read_json(run.path / "metrics.json")
     assert after["test"]["accuracy"]["value"] == before["test"]["accuracy"]["value"]
     assert after["test"]["bootstrap"] == 0
 

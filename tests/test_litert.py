@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion import evaluate, litert, runs
+from emotion import checkpoints, files, litert, runs
 from emotion.contract import Contract
 from emotion.errors import UserError
 
@@ -26,8 +26,8 @@ def run(trained: runs.Run, tmp_path: Path) -> runs.Run:
 
 def test_training_records_what_the_export_is_of(trained: runs.Run) -> None:
     made = trained.record()["tflite"]
-    assert made["checkpoint"] == runs.sha256(trained.checkpoint())
-    assert made["sha256"] == runs.sha256(trained.tflite())
+    assert made["checkpoint"] == files.sha256(trained.checkpoint())
+    assert made["sha256"] == files.sha256(trained.tflite())
     assert not litert.is_stale(trained)
     assert litert.refresh(trained) is None
 
@@ -60,7 +60,7 @@ def test_an_older_runs_damaged_export_is_stale_without_its_hash(run: runs.Run) -
 
 def test_an_export_that_disagrees_with_the_contract_leaves_the_old_one(run: runs.Run) -> None:
     before = (run.path / "model.tflite").read_bytes(), (run.path / "run.json").read_text()
-    model = evaluate.load(run.checkpoint())
+    model = checkpoints.load(run.checkpoint())
     Contract(48, 48, labels=("happy", "sad")).save(run.path / "contract.json")
     with pytest.raises(UserError) as caught:
         litert.export(run, model, np.zeros((2, 48, 48, 1), np.uint8))
@@ -90,15 +90,3 @@ def test_the_command_explains_itself(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert message in done.stderr
         assert "Traceback" not in done.stderr
-
-
-def test_processes_that_change_one_record_at_once_lose_nothing(run: runs.Run) -> None:
-    code = (
-        "import sys; from pathlib import Path; from emotion import runs\n"
-        "run = runs.Run(Path(sys.argv[1]), 'copy')\n"
-        "for i in range(100): runs.update(run, **{f'{sys.argv[2]}{i}': i})\n"
-    )
-    processes = [subprocess.Popen([sys.executable, "-c", code, str(run.path), name]) for name in ("a", "b")]
-    assert [process.wait(timeout=100) for process in processes] == [0, 0]
-    record = run.record()
-    assert all(record[f"{name}{i}"] == i for name in ("a", "b") for i in range(100))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from emotion import metrics
+from emotion import bootstrap, metrics
 
 OVERALL = (
     "accuracy",
@@ -148,7 +148,7 @@ def test_bootstrap_is_the_naive_loop_over_the_same_resamples() -> None:
     p, y = _case(4, 40, 4)
     y[y == 3], y[0] = 0, 3  # one class with a single example: it is missing from a third of the resamples
     p64 = _normalised(p)
-    rows = np.concatenate(list(metrics._resamples(40, 30, seed=5)))
+    rows = np.concatenate(list(bootstrap.draw(40, 30, seed=5)))
     assert rows.shape == (30, 40)
     loop = [_naive(p64[row], y[row]) for row in rows]
     result = metrics.score(p, y, names="abcd", bootstrap=30, seed=5)
@@ -168,11 +168,11 @@ def test_bootstrap_is_the_naive_loop_over_the_same_resamples() -> None:
 
 
 def test_resamples_do_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = np.concatenate(list(metrics._resamples(30, 20, seed=1)))
+    whole = np.concatenate(list(bootstrap.draw(30, 20, seed=1)))
     p, y = _case(3, 30)
     once = metrics.score(p, y, bootstrap=20, seed=1)
-    monkeypatch.setattr(metrics, "_CHUNK", 70)
-    chunks = list(metrics._resamples(30, 20, seed=1))
+    monkeypatch.setattr(bootstrap, "_CHUNK", 70)
+    chunks = list(bootstrap.draw(30, 20, seed=1))
     assert len(chunks) == 10
     np.testing.assert_array_equal(np.concatenate(chunks), whole)
     again = metrics.score(p, y, bootstrap=20, seed=1)

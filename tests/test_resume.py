@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion import runs
-from emotion.evaluate import read_history
+from emotion import files, runs
+from emotion.history import read_history
 from emotion.training import state
 from tests.conftest import TINY, emotion
 
@@ -64,10 +64,10 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     went_on = [{k: v for k, v in row.items() if k not in drop} for row in read_history(run / "history.csv")]
     straight = [{k: v for k, v in row.items() if k not in drop} for row in read_history(uninterrupted / "history.csv")]
     assert went_on == straight
-    assert runs.read_json(run / "metrics.json")["test"] == runs.read_json(uninterrupted / "metrics.json")["test"]
-    record = runs.read_json(run / "run.json")
+    assert files.read_json(run / "metrics.json")["test"] == files.read_json(uninterrupted / "metrics.json")["test"]
+    record = files.read_json(run / "run.json")
     assert record["status"] == "done"
-    assert record["best_epoch"] == runs.read_json(uninterrupted / "run.json")["best_epoch"]
+    assert record["best_epoch"] == files.read_json(uninterrupted / "run.json")["best_epoch"]
 
 
 def test_more_epochs_go_on_from_the_last(uninterrupted: Path, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_what_would_make_it_another_run_is_refused(change: str, said: str, unint
     done = emotion("train", f"resume={uninterrupted}", change, cwd=uninterrupted.parent, check=False)
     assert done.returncode == 2
     assert said in done.stderr
-    assert runs.read_json(uninterrupted / "run.json")["status"] == "done"
+    assert files.read_json(uninterrupted / "run.json")["status"] == "done"
 
 
 def test_a_run_that_is_running_is_left_alone(uninterrupted: Path, tmp_path: Path) -> None:
@@ -182,10 +182,11 @@ def test_a_checkpoint_that_waited_when_the_process_was_killed_is_kept(uninterrup
     saved = state.load(run / "checkpoints" / "state.npz").progress
     (run / "checkpoints" / f".best-{saved.best_epoch}.keras").write_bytes(b"the best")
     (run / "checkpoints" / ".best-99.keras").write_bytes(b"of an epoch that the state does not know")
+    (run / "checkpoints" / ".new-last.keras-half.keras").write_bytes(b"half a checkpoint")
     (run / "history.csv").write_text("")
     Keeper(found, found.config().trainer, saved, None, None)
     assert (run / "checkpoints" / "best.keras").read_bytes() == b"the best"
-    assert not list((run / "checkpoints").glob(".best-*"))
+    assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["best.keras", "last.keras", "state.npz"]
     assert len(read_history(run / "history.csv")) == 6
 
 

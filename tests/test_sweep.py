@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from emotion import runs
+from emotion import files, runs
 from tests.conftest import TINY, emotion
 
 pytestmark = pytest.mark.slow
@@ -41,7 +41,7 @@ def test_a_failing_job_stops_no_other_and_is_told(sweep: tuple[Path, subprocess.
     log = (folder / "mine" / "0" / "train.log").read_text()
     assert "Traceback" in log
     assert "the loss became" in log
-    assert "the loss became" in runs.read_json(folder / "mine" / "0" / "run.json")["error"]
+    assert "the loss became" in files.read_json(folder / "mine" / "0" / "run.json")["error"]
     table = [line for line in done.stdout.splitlines() if line.startswith("│")]
     assert len([line for line in table if "done" in line]) == 2
     assert len([line for line in table if "failed" in line]) == 2
@@ -87,7 +87,7 @@ def test_resume_skips_what_is_done_and_tries_the_rest(sweep: tuple[Path, subproc
     assert emotion("train", *arguments, cwd=folder).returncode == 0
     longer = emotion("train", *arguments, "trainer.epochs=3", cwd=folder)
     assert "done already" not in longer.stderr
-    assert runs.read_json(mine / "0" / "run.json")["epoch"] == 3
+    assert files.read_json(mine / "0" / "run.json")["epoch"] == 3
 
 
 def test_the_launcher_stays_small_and_a_killed_job_is_resumed(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_the_launcher_stays_small_and_a_killed_job_is_resumed(tmp_path: Path) ->
     launcher.stdout.close()
     assert killed
     assert launcher.returncode == 1
-    record = runs.read_json(tmp_path / "mine" / "0" / "run.json")
+    record = files.read_json(tmp_path / "mine" / "0" / "run.json")
     assert record["status"] == "failed"
     assert "killed by signal 9" in record["error"]
     assert "killed by signal 9" in output
@@ -133,6 +133,6 @@ def test_ctrl_c_ends_the_job_and_the_sweep(tmp_path: Path) -> None:
     os.killpg(launcher.pid, signal.SIGINT)  # as a terminal does: to the launcher and its job
     output, _ = launcher.communicate(timeout=60)
     assert launcher.returncode == 130, output
-    assert runs.read_json(tmp_path / "mine" / "0" / "run.json")["status"] == "interrupted"
+    assert files.read_json(tmp_path / "mine" / "0" / "run.json")["status"] == "interrupted"
     assert not (tmp_path / "mine" / "1").exists(), "the second job did not begin"
     assert "Traceback" not in output

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from emotion import runs
+from emotion import files, runs
 from emotion.data import sources
 from emotion.data.examples import Splits
 from emotion.errors import UserError
-from emotion.evaluate import read_history
+from emotion.history import read_history
 from emotion.labels import EMOTIONS
 from emotion.train import train
 from emotion.validation import validate
@@ -42,7 +42,7 @@ def test_a_run_folder_holds_what_the_contract_says(trained: runs.Run) -> None:
 
 
 def test_the_metrics_are_those_of_the_predictions(trained: runs.Run) -> None:
-    metrics = runs.read_json(trained.path / "metrics.json")
+    metrics = files.read_json(trained.path / "metrics.json")
     with np.load(trained.path / "predictions.npz") as data:
         for split in ("validation", "test"):
             probabilities, labels = data[f"{split}_probabilities"], data[f"{split}_labels"]
@@ -60,10 +60,10 @@ def test_the_metrics_are_those_of_the_predictions(trained: runs.Run) -> None:
 def test_another_process_in_another_folder_evaluates_it(trained: runs.Run, tmp_path: Path) -> None:
     copy = tmp_path / "somewhere" / "else"
     shutil.copytree(trained.path, copy)
-    before = runs.read_json(copy / "metrics.json")
+    before = files.read_json(copy / "metrics.json")
     done = emotion("evaluate", f"run={copy}", "bootstrap=50", cwd=tmp_path)
     assert "test split, 42 pictures" in done.stdout
-    assert runs.read_json(copy / "metrics.json") == before
+    assert files.read_json(copy / "metrics.json") == before
     assert not (tmp_path / "outputs").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["somewhere"], "nothing is left in the working directory"
 
@@ -76,8 +76,8 @@ def test_other_data_is_scored_beside_the_runs_own(trained: runs.Run, tmp_path: P
         "dataset.split_seed=9", cwd=tmp_path,
     )  # fmt: skip
     (folder,) = (copy / "evaluations").glob("synthetic-????????-test")
-    scored = runs.read_json(folder / "metrics.json")
-    assert scored["data"] != runs.read_json(copy / "metrics.json")["data"]
+    scored = files.read_json(folder / "metrics.json")
+    assert scored["data"] != files.read_json(copy / "metrics.json")["data"]
     assert (folder / "report.md").is_file()
 
 
@@ -167,7 +167,7 @@ def test_leaked_test_pictures_are_left_out_of_the_second_figure(
 )  # fmt: skip
 def test_options_train_and_their_export_equals_the_checkpoint(tmp_path: Path, options: list[str]) -> None:
     result = tiny(tmp_path, *options)
-    record = runs.read_json(tmp_path / "run" / "run.json")
+    record = files.read_json(tmp_path / "run" / "run.json")
     assert record["tflite"]["max_difference"] <= 1e-4
     # The checkpoint gives what was validated: with EMA the averaged weights, with bfloat16 within its rounding.
     row = read_history(tmp_path / "run" / "history.csv")[record["best_epoch"] - 1]
@@ -186,14 +186,14 @@ def test_mobilenet_v2_trains_in_phases_from_a_weights_file(tmp_path: Path, share
     history = read_history(tmp_path / "run" / "history.csv")
     assert [row["epoch"] for row in history] == [1, 2, 3]
     assert history[1]["learning_rate"] < history[0]["learning_rate"] / 5
-    assert runs.read_json(tmp_path / "run" / "run.json")["tflite"]["max_difference"] <= 1e-4
+    assert files.read_json(tmp_path / "run" / "run.json")["tflite"]["max_difference"] <= 1e-4
 
 
 def test_nan_stops_the_run_and_names_rate_and_epoch(tmp_path: Path) -> None:
     heavy = ", ".join(f"{emotion}: 1e38" for emotion in EMOTIONS)  # weights that overflow float32
     with pytest.raises(UserError, match=r"loss became (nan|inf) in (step|epoch|the validation).*learning rate"):
         tiny(tmp_path, f"trainer.class_weight={{{heavy}}}")
-    record = runs.read_json(tmp_path / "run" / "run.json")
+    record = files.read_json(tmp_path / "run" / "run.json")
     assert record["status"] == "failed"
     assert "learning rate" in record["error"]
 
@@ -234,4 +234,4 @@ def test_a_disk_that_fills_up_leaves_whole_files(tmp_path: Path, monkeypatch: py
         tiny(tmp_path, "trainer.epochs=3")
     monkeypatch.undo()
     assert state.load(tmp_path / "run" / "checkpoints" / "state.npz").progress.epoch == 1
-    assert runs.read_json(tmp_path / "run" / "run.json")["status"] == "failed"
+    assert files.read_json(tmp_path / "run" / "run.json")["status"] == "failed"

@@ -5,38 +5,26 @@ Every picture is read in colour and goes through :func:`emotion.faces.prepare`, 
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import os
-import shutil
-import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import cv2
 import numpy as np
 import tensorflow as tf
 
-from emotion import faces
 from emotion.contract import Contract
+from emotion.data import prepared_file, preparing
 from emotion.data.examples import Examples
-from emotion.data.pixel_index import write_atomically
+from emotion.data.preparing import Pictures
 from emotion.errors import UserError
-from emotion.faces import Image
-
-log = logging.getLogger(__name__)
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
-Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
-_CHUNK = 64  # pictures that one thread prepares at a time
 _ALIGNMENT = 64  # bytes; what TensorFlow asks of memory that it does not copy
-_SECONDS_BETWEEN_LINES = 15.0
-_MAGIC = b"emotion pictures 1"  # part of a cache file's name: raise it when prepare() changes
 
 
 class Store:
@@ -103,7 +91,7 @@ class DiskStore(Store):
     def __init__(self, path: Path, count: int, shape: tuple[int, int, int]) -> None:
         super().__init__(count, shape)
         self._path = path
-        self._offset = len(_npy_header(count, shape))
+        self._offset = len(prepared_file.header(count, shape))
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
@@ -132,7 +120,7 @@ class SourceStore(Store):
         pictures = np.empty((len(rows), *self.shape), np.uint8)
 
         def prepare(i: int) -> None:
-            pictures[i] = _prepared(self._examples, int(rows[i]), self._contract)
+            pictures[i] = preparing.prepared(self._examples, int(rows[i]), self._contract)
 
         for _ in self._pool.map(prepare, range(len(rows))):
             pass
@@ -185,51 +173,13 @@ def failing(*stores: Store) -> Iterator[None]:
         raise
 
 
-# ---------------------------------------------------------------------------------------------------------- preparing
-
-
-def _prepared(examples: Examples, row: int, contract: Contract) -> Image:
-    if examples.images is not None:
-        return faces.prepare(examples.images[row], contract)
-    path = str(examples.paths[row])  # type: ignore[index]
-    try:
-        return faces.prepare(faces.read(path), contract)
-    except faces.UnreadableImageError as error:
-        raise UserError(
-            f"{path}: {error}, though it could be read when the dataset was scanned. "
-            f"Put the file back or remove it, and start again"
-        ) from None
-
-
-def _prepare_all(examples: Examples, contract: Contract, threads: int, write: Callable[[int, Pictures], None]) -> None:
-    """Prepare every picture, in ``threads`` threads; ``write`` gets chunks with the row that each starts at."""
-
-    def work(start: int) -> None:
-        rows = range(start, min(start + _CHUNK, len(examples)))
-        write(start, np.stack([_prepared(examples, row, contract) for row in rows]))
-
-    said = time.monotonic()
-    starts = range(0, len(examples), _CHUNK)
-    pool = ThreadPoolExecutor(threads, "decode")
-    try:
-        for start, _ in zip(starts, pool.map(work, starts), strict=True):
-            if time.monotonic() - said > _SECONDS_BETWEEN_LINES:
-                said = time.monotonic()
-                log.info("Prepared %s of %s pictures", f"{start + _CHUNK:,}", f"{len(examples):,}")
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-# ------------------------------------------------------------------------------------------------------------- memory
-
-
 def _memory_store(examples: Examples, contract: Contract, threads: int) -> MemoryStore:
     size = len(examples) * int(np.prod(contract.shape))
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if size > machine:
         raise UserError(
             f"dataset.cache=memory: {len(examples):,} pictures of {contract.height}x{contract.width}x"
-            f"{contract.channels} take {_gigabytes(size)}, this machine has {_gigabytes(machine)}. "
+            f"{contract.channels} take {size / 1e9:,.1f} GB, this machine has {machine / 1e9:,.1f} GB. "
             f"Set dataset.cache=disk or dataset.cache=none"
         )
     block = np.empty(size + _ALIGNMENT, np.uint8)
@@ -239,83 +189,13 @@ def _memory_store(examples: Examples, contract: Contract, threads: int) -> Memor
     def write(row: int, chunk: Pictures) -> None:
         pictures[row : row + len(chunk)] = chunk
 
-    _prepare_all(examples, contract, threads, write)
+    preparing.prepare_all(examples, contract, threads, write)
     return MemoryStore(pictures)
 
 
-# --------------------------------------------------------------------------------------------------------------- disk
-
-
 def _disk_store(examples: Examples, contract: Contract, folder: Path, key: str, threads: int) -> DiskStore:
-    path = folder / f"{key}-{_digest(examples, contract)}.npy"
-    header = _npy_header(len(examples), contract.shape)
-    if not _is_whole(path, header, len(examples) * int(np.prod(contract.shape))):
-        _write(path, header, examples, contract, threads)
+    path = prepared_file.find_or_make(examples, contract, folder, key, threads)
     try:
         return DiskStore(path, len(examples), contract.shape)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}. Set dataset.cache_dir to a folder of your own") from None
-
-
-def _digest(examples: Examples, contract: Contract) -> str:
-    prepared = (*contract.shape, contract.colour, contract.interpolation, cv2.__version__)
-    digest = hashlib.sha256(_MAGIC + repr(prepared).encode())
-    digest.update(np.ascontiguousarray(examples.hashes, "S16").tobytes())
-    return digest.hexdigest()[:24]
-
-
-def _npy_header(count: int, shape: tuple[int, int, int]) -> bytes:
-    """The first bytes of an .npy file (NumPy's format 1.0), padded so that the pictures start at a multiple of 64."""
-    text = repr({"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}).encode()
-    padding = -(len(text) + 11) % 64
-    text += b" " * padding + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
-
-
-def _is_whole(path: Path, header: bytes, size: int) -> bool:
-    try:
-        with path.open("rb") as file:
-            return path.stat().st_size == len(header) + size and file.read(len(header)) == header
-    except OSError:
-        return False
-
-
-def _write(path: Path, header: bytes, examples: Examples, contract: Contract, threads: int) -> None:
-    picture = int(np.prod(contract.shape))
-    size = len(header) + len(examples) * picture
-
-    def fill(file: BinaryIO) -> None:
-        free = shutil.disk_usage(path.parent).free
-        if size > free:
-            raise UserError(
-                f"dataset.cache_dir: the pictures take {_gigabytes(size)}, {path.parent} has {_gigabytes(free)} free. "
-                f"Set dataset.cache_dir to a larger disk, or dataset.cache=none"
-            )
-        file.write(header)
-        file.flush()
-        _prepare_all(
-            examples,
-            contract,
-            threads,
-            lambda row, chunk: _write_at(file.fileno(), chunk.tobytes(), len(header) + row * picture),
-        )
-        os.fsync(file.fileno())  # or a power cut could leave a file of the right name and size without its content
-
-    try:
-        write_atomically(path, fill)
-    except OSError as error:
-        reason = f"{path.parent} is not a folder" if isinstance(error, FileExistsError) else error.strerror
-        raise UserError(
-            f"dataset.cache_dir: cannot write {path} ({reason}). "
-            f"Set dataset.cache_dir to a folder that can be written, or dataset.cache=memory or none"
-        ) from None
-
-
-def _write_at(file: int, data: bytes, offset: int) -> None:
-    while data:
-        written = os.pwrite(file, data, offset)
-        data, offset = data[written:], offset + written
-
-
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:,.1f} GB"

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
+from emotion import files
 from emotion.data import fer_csv, folder
 from emotion.data.examples import Examples, Splits
 from emotion.data.fingerprint import hash_pixels, published_counts
-from emotion.data.pixel_index import write_atomically
 from emotion.data.splits import assemble, complete
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS, NUMBERINGS
@@ -134,7 +134,7 @@ def _read_cache(path: Path, side: int) -> tuple[fer_csv.Table, np.ndarray[Any, A
 
 
 def _write_cache(path: Path, table: fer_csv.Table, hashes: np.ndarray[Any, Any]) -> None:
-    def write(file: Any) -> None:
+    with files.replacing_in_cache(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             images=table.images,
@@ -143,8 +143,6 @@ def _write_cache(path: Path, table: fer_csv.Table, hashes: np.ndarray[Any, Any])
             has_usage=np.array(table.has_usage),
             hashes=hashes,
         )
-
-    write_atomically(path, write)
     for stale in path.parent.glob(f"{path.name.rsplit('-', 1)[0]}-*.npz"):  # an older state of the same file
         if stale != path:
             stale.unlink(missing_ok=True)

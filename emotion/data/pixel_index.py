@@ -10,18 +10,18 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import cv2
 import numpy as np
 
+from emotion import files
 from emotion.data.fingerprint import hash_pixels
 from emotion.faces import UnreadableImageError, decode
 
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 _VERSION = f"1 opencv {cv2.__version__}"
 _BATCH = 256
 _SECONDS_BETWEEN_LINES = 15.0
-_ABANDONED_SECONDS = 3600.0
 
 
 def hash_files(
@@ -74,34 +73,12 @@ def hash_files(
 
     notes: tuple[str, ...] = ()
     if index_path is not None and entries != index:
-        content = json.dumps({"version": _VERSION, "files": entries}).encode()
         try:
-            write_atomically(index_path, lambda file: file.write(content))
+            with files.replacing_in_cache(index_path) as temporary:
+                temporary.write_text(json.dumps({"version": _VERSION, "files": entries}))
         except OSError as error:
             notes = (f"{index_path.parent}: cannot be written ({error.strerror}), so the next start decodes again.",)
     return hashes, reasons, notes
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Let ``write`` fill a file that appears under its name only when it is whole; makes the folder.
-
-    Raises:
-        OSError: The folder cannot be made or written, or the disk is full. Nothing is left behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}-*.tmp"):  # by a process that was killed
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-                left.unlink()
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(6)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            write(file)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _examine(path: Path) -> tuple[list[int], str | None, str | None, bool]:
@@ -136,8 +113,8 @@ def _read_index(path: Path | None) -> dict[str, list[Any]]:
         return {}
     try:
         raw = json.loads(path.read_bytes())
-        files = raw["files"] if raw["version"] == _VERSION else {}
-        return {str(k): v for k, v in files.items() if _is_entry(v)}
+        entries = raw["files"] if raw["version"] == _VERSION else {}
+        return {str(k): v for k, v in entries.items() if _is_entry(v)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 

@@ -6,7 +6,10 @@ Nothing is stored unless ``save``, ``log`` or ``timeline`` asks for it, and noth
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sys
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from emotion.live.loop import Interruption
     from emotion.live.sinks import Sink
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("emotion.live")  # under `python -m` this module is __main__
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
@@ -98,21 +101,32 @@ def _sinks(cfg: DictConfig, stream: Stream, contract: Contract, stopped: Interru
 
 
 def _check_paths(cfg: DictConfig) -> None:
-    """Refuse to write over what is read, or twice to one file."""
-    paths = {
-        key: Path(str(cfg[key])).expanduser().resolve()
-        for key in ("source", "save", "log", "timeline")
-        if cfg[key] is not None and "://" not in str(cfg[key])
-    }
-    taken: dict[Path, str] = {}
-    for key, path in paths.items():
-        if path in taken:
-            raise UserError(f"{key}: '{cfg[key]}' is also {taken[path]}=; choose another file")
-        taken[path] = key
+    """Refuse to write over what is read, or twice to one file, whatever link or spelling leads there."""
+    from emotion.live import source
+
+    source.path_of(cfg.snapshots, "snapshots")  # its files replace no other
+    taken: dict[Path | tuple[int, int], str] = {}
+    for key in ("source", "save", "log", "timeline"):
+        path = source.path_of(cfg[key], key)
+        if path is None:
+            continue
+        place = _place(path)
+        if place in taken:
+            raise UserError(f"{key}: '{cfg[key]}' is also {taken[place]}=; choose another place")
+        taken[place] = key
+
+
+def _place(path: Path) -> Path | tuple[int, int]:
+    """What is the same for all names of one file: hard links share no path."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path.resolve()
+    return found.st_dev, found.st_ino
 
 
 def _task(cfg: DictConfig) -> None:
-    from emotion.runs import Interrupted
+    from emotion.interrupts import Interrupted
 
     ended_by = run(cfg)["signal"]
     if ended_by == signal.SIGINT:
@@ -122,7 +136,15 @@ def _task(cfg: DictConfig) -> None:
 
 
 def main() -> NoReturn:
-    cli.main("live", _task)
+    try:
+        cli.main("live", _task)
+    except SystemExit as ended:
+        if threading.active_count() > 1:
+            # All files are closed. Python would wait for a read of a silent server, which OpenCV cannot interrupt.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(int(ended.code or 0))
+        raise
 
 
 if __name__ == "__main__":

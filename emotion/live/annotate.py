@@ -1,116 +1,237 @@
-"""Drawing: a box round each face and a plate with its label."""
+"""Drawing on frames: what is where in each face, and how sure the model is.
+
+Small classes in the style of `supervision <https://supervision.roboflow.com>`_: each has one method
+``annotate(scene, faces)`` that draws on the scene in place and returns it. :func:`compose` puts them together:
+
+>>> overlay = compose(EMOTIONS)
+>>> annotated = overlay(frame.image, faces)  # a copy; the frame itself is left as it is
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import cv2
-import numpy as np
 
 from emotion.faces import Box, Image
-from emotion.labels import EMOTIONS
-from emotion.live.classifier import Face
+from emotion.live import layout
+from emotion.live.bars import Bars
+from emotion.live.blur import Blur
+from emotion.live.face import UNCERTAIN, Face
+from emotion.live.layout import ANY, Kind, Layout, Variant
+from emotion.live.lettering import SMALLEST, width, write
+from emotion.live.palette import DARK, LIGHT, colour, ink
 
-Colour = tuple[int, int, int]
-
-# BGR, told apart by hue and by lightness; warm for the unpleasant, as people expect.
-_COLOURS: dict[str, Colour] = dict(
-    zip(
-        EMOTIONS,
-        (
-            (60, 60, 230),  # angry: red
-            (70, 160, 60),  # disgusted: green
-            (190, 70, 150),  # fearful: purple
-            (40, 210, 250),  # happy: yellow
-            (215, 215, 215),  # neutral: light grey
-            (220, 130, 50),  # sad: blue
-            (40, 140, 250),  # surprised: orange
-        ),
-        strict=True,
-    )
+_SIDES = (
+    *(layout.ABOVE, layout.BELOW, layout.ABOVE_RIGHT, layout.BELOW_RIGHT),
+    *(layout.RIGHT, layout.LEFT, layout.INSIDE, layout.INSIDE_LOW),
 )
-_OTHER: Colour = (215, 215, 215)
-_DARK: Colour = (20, 20, 20)
-_LIGHT: Colour = (255, 255, 255)
-_FONT = cv2.FONT_HERSHEY_DUPLEX
+_PLATE = Kind(
+    "plate",
+    Variant(_SIDES),  # whole
+    Variant(_SIDES),  # smaller
+    Variant(_SIDES),  # as small as can be
+    Variant(_SIDES),  # without the confidence
+    Variant(_SIDES, clear=False),  # over another box
+    Variant(_SIDES, clear=False),  # the track alone
+)
 
-#: Height of a capital letter as a fraction of the frame's shorter side, and its least in pixels.
-TEXT_HEIGHT, SMALLEST_TEXT = 0.034, 9
+
+class Annotator(Protocol):
+    """Something that draws on a frame."""
+
+    def annotate(self, scene: Image, faces: Sequence[Face]) -> Image:
+        """Draw on uint8 BGR ``[H, W, 3]`` in place, and return it. The first faces are the most important."""
+        ...
 
 
-def annotate(image: Image, faces: Sequence[Face]) -> Image:
-    """Return a copy of a frame with its faces marked.
-
-    Lines and letters grow with the frame, and letters shrink for small faces. A plate sits above its box, inside where
-    the frame ends, or below where another plate is.
+class Overlay:
+    """Copies a frame once and lets annotators draw on the copy, one after the other.
 
     Args:
-        image: uint8 ``[H, W, 3]``, BGR; left as it is.
-        faces: The first get the best places for their plates.
+        annotators: In the order in which they draw.
+        layout: Shared by those that keep off each other.
     """
-    scene = image.copy()
-    line = max(1, round(min(scene.shape[:2]) / 240))
-    for face in faces:
-        _draw_box(scene, face, line)
-    taken: list[Box] = []
-    for face in faces:  # plates over all boxes, or a neighbour's line crosses the words
-        taken.append(_draw_plate(scene, face, line, taken))
-    return scene
+
+    def __init__(self, annotators: Sequence[Annotator], layout: Layout) -> None:
+        self.annotators = tuple(annotators)
+        self._layout = layout
+
+    def __call__(self, image: Image, faces: Sequence[Face]) -> Image:
+        """Return an annotated copy of uint8 BGR ``[H, W, 3]``. The first faces get the best places."""
+        scene = image.copy()
+        self._layout.clear()
+        for annotator in self.annotators:
+            scene = annotator.annotate(scene, faces)
+        return scene
 
 
-def _colour(face: Face) -> Colour:
-    return _COLOURS.get(face.label, _OTHER)
+def compose(labels: Sequence[str], bars: bool = True, rate: bool = True, blur: bool = False) -> Overlay:
+    """The overlay that ``python -m emotion.live`` draws: boxes and plates, and what is asked for besides.
+
+    Args:
+        labels: The contract's, in the order of the probabilities.
+        bars: A small bar chart of the probabilities beside each face.
+        rate: Frames a second, in the corner.
+        blur: Make the faces unrecognisable first.
+    """
+    layout = Layout()
+    annotators: list[Annotator] = [Boxes()]
+    if blur:
+        annotators.insert(0, Blur())
+    if rate:
+        annotators.append(Rate(layout))
+    annotators.append(Labels(layout))
+    if bars:
+        annotators.append(Bars(labels, layout))
+    return Overlay(annotators, layout)
 
 
-def _draw_box(scene: Image, face: Face, line: int) -> None:
-    box = face.box
-    corners = (box.x, box.y), (box.x + box.width - 1, box.y + box.height - 1)
-    cv2.rectangle(scene, *corners, _DARK, line + 2 * max(1, line // 2))  # a dark rim shows on light backgrounds
-    cv2.rectangle(scene, *corners, _colour(face), line)
+class Boxes:
+    """A rectangle round each face in its label's colour, with a dark rim that shows on light scenes."""
+
+    def annotate(self, scene: Image, faces: Sequence[Face]) -> Image:
+        line = max(2, round(min(scene.shape[:2]) / 300))
+        for face in reversed(faces):
+            box = face.box
+            rim = Box(box.x - line // 2, box.y - line // 2, box.width + line // 2 * 2, box.height + line // 2 * 2)
+            _outline(scene, rim, line // 2 * 2 + line, DARK)
+            _outline(scene, box, line, colour(face.label))
+        return scene
 
 
-def _draw_plate(scene: Image, face: Face, line: int, taken: Sequence[Box]) -> Box:
-    height, width = scene.shape[:2]
-    text = f"{face.label} {face.confidence:.0%}"
-    scale, stroke, (text_width, text_height), descent = _fit(text, face.box.width, width, height)
-    pad = _pad(text_height)
-    size = text_width + 2 * pad, text_height + descent + 2 * pad
-    plate = _place(face.box, size, line, (width, height), taken)
-    colour = _colour(face)
-    corners = (plate.x, plate.y), (plate.x + plate.width - 1, plate.y + plate.height - 1)
-    cv2.rectangle(scene, *corners, colour, cv2.FILLED)
-    cv2.rectangle(scene, *corners, _DARK, max(1, line // 2))
-    ink = _DARK if np.dot(colour, (0.114, 0.587, 0.299)) > 110 else _LIGHT  # luma of BGR
-    origin = (plate.x + pad, plate.y + pad + text_height)
-    cv2.putText(scene, text, origin, _FONT, scale, ink, stroke, cv2.LINE_AA)
-    return plate
+def _outline(scene: Image, box: Box, line: int, shade: tuple[int, int, int]) -> None:
+    """The border of a box, drawn inwards. Four bars: OpenCV's thick lines take ten times as long."""
+    left, top, right, bottom = box.x, box.y, box.x + box.width - 1, box.y + box.height - 1
+    line -= 1
+    cv2.rectangle(scene, (left, top), (right, top + line), shade, cv2.FILLED)
+    cv2.rectangle(scene, (left, bottom - line), (right, bottom), shade, cv2.FILLED)
+    cv2.rectangle(scene, (left, top), (left + line, bottom), shade, cv2.FILLED)
+    cv2.rectangle(scene, (right - line, top), (right, bottom), shade, cv2.FILLED)
 
 
-def _place(box: Box, size: tuple[int, int], line: int, frame: tuple[int, int], taken: Sequence[Box]) -> Box:
-    left = max(0, min(box.x - line // 2, frame[0] - size[0]))
-    above = box.y - size[1] - line // 2
-    first, second = above if above >= 0 else box.y, box.y + box.height + line // 2
-    places = [Box(left, max(0, min(top, frame[1] - size[1])), *size) for top in (first, second)]
-    return next((place for place in places if not any(_overlap(place, other) for other in taken)), places[0])
+class Labels:
+    """A plate at each face with its track, label and confidence, such as ``#3 happy 87 %``.
+
+    A face that nothing certain can be said of gets no number: ``#3 uncertain``. In a crowd plates become smaller, then
+    shorter, and are left out where they would cover each other.
+
+    Args:
+        layout: Shared with other annotators, whose things the plates keep off; who shares it calls its ``clear``
+            before each frame.
+    """
+
+    #: Letters' height as a fraction of the frame's shorter side, and the steps by which they shrink in a crowd.
+    HEIGHT, STEPS = 0.026, (1.0, 0.75, 0.55)
+
+    def __init__(self, layout: Layout | None = None) -> None:
+        self._layout, self._alone = layout or Layout(), layout is None
+
+    def annotate(self, scene: Image, faces: Sequence[Face]) -> Image:
+        if self._alone:
+            self._layout.clear()
+        height, across = scene.shape[:2]
+        # One for each of the sizes of `_PLATE`, as in `_texts`.
+        normal, small, smallest = (max(SMALLEST, round(self.HEIGHT * min(height, across) * s)) for s in self.STEPS)
+        capitals = (normal, small, smallest, smallest, smallest, smallest)
+        texts = [_texts(face) for face in faces]
+        sizes = [_sizes(text, capitals, face.box.width) for text, face in zip(texts, faces, strict=True)]
+        boxes, tracks = [face.box for face in faces], [face.track for face in faces]
+        gap = max(2, round(min(height, across) / 300))
+        for face, text, placed in zip(
+            faces, texts, self._layout.place(_PLATE, (across, height), boxes, tracks, sizes, gap), strict=True
+        ):
+            if placed is not None:
+                _plate(scene, placed.box, text[placed.size], colour(face.label), capitals[placed.size])
+        return scene
 
 
-def _overlap(a: Box, b: Box) -> bool:
-    return a.x < b.x + b.width and b.x < a.x + a.width and a.y < b.y + b.height and b.y < a.y + a.height
+#: So many times its face's width a plate may have before its letters shrink.
+_WIDEST = 2
+_Text = tuple[str, str, str]  # track, label, confidence; each may be empty
 
 
-def _pad(text_height: int) -> int:
-    return max(2, text_height // 3)
+def _texts(face: Face) -> tuple[_Text, ...]:
+    tag = "" if face.track is None else f"#{face.track}"
+    share = "" if face.label == UNCERTAIN else f"{face.confidence:.0%}".replace("%", " %")
+    full, short = (tag, face.label, share), (tag, face.label, "")
+    return full, full, full, short, short, (tag, "", "") if tag else short
 
 
-def _fit(text: str, box_width: int, width: int, height: int) -> tuple[float, int, tuple[int, int], int]:
-    """Scale, stroke, size and descent of a text that suits the frame, the face and the frame's width."""
-    wanted = max(SMALLEST_TEXT, TEXT_HEIGHT * min(width, height))
-    least = max(SMALLEST_TEXT, 0.6 * wanted)
-    while True:
-        stroke = max(1, round(wanted / 16))
-        scale = cv2.getFontScaleFromHeight(_FONT, round(wanted), stroke)
-        size, descent = cv2.getTextSize(text, _FONT, scale, stroke)
-        fits = size[0] <= 1.2 * box_width or wanted <= least
-        if (fits and size[0] + 2 * _pad(size[1]) <= width) or wanted <= 4:
-            return scale, stroke, (size[0], size[1]), descent
-        wanted *= 0.9
+def _pad(capital: int) -> int:
+    return math.ceil(0.46 * capital)
+
+
+def _sizes(texts: Sequence[_Text], capitals: Sequence[int], box: int) -> list[tuple[int, int, int]]:
+    sizes = []
+    for (tag, label, share), capital in zip(texts, capitals, strict=True):
+        pad = _pad(capital)
+        across = (width(tag, capital) + 2 * pad if tag else 0) + (width(label, capital, True) + 2 * pad if label else 0)
+        across += width(share, capital) + pad if share else 0
+        least = box - across // _WIDEST if capital > capitals[-1] else ANY
+        sizes.append((across, capital + 2 * pad, least))
+    return sizes
+
+
+def _plate(scene: Image, box: Box, text: _Text, shade: tuple[int, int, int], capital: int) -> None:
+    tag, label, share = text
+    pad = _pad(capital)
+    x, bottom = box.x, box.y + box.height - 1
+    baseline = box.y + pad + capital
+    cv2.rectangle(scene, (x, box.y), (x + box.width - 1, bottom), DARK, cv2.FILLED)
+    if tag:
+        x += pad
+        x += write(scene, tag, (x, baseline), capital, LIGHT, DARK) + pad
+    if not label:
+        cv2.rectangle(scene, (box.x, bottom - max(1, capital // 6)), (x - 1, bottom), shade, cv2.FILLED)
+        return
+    rim = max(1, capital // 12)
+    cv2.rectangle(scene, (x, box.y + rim), (box.x + box.width - 1 - rim, bottom - rim), shade, cv2.FILLED)
+    x += pad
+    x += write(scene, label, (x, baseline), capital, ink(shade), shade, bold=True) + pad
+    if share:
+        write(scene, share, (x - pad // 4, baseline), capital, ink(shade), shade)
+
+
+class Rate:
+    """Frames a second over the last second, in the top left corner; measured between its calls.
+
+    Args:
+        layout: As for :class:`Labels`.
+        clock: Seconds.
+    """
+
+    HEIGHT, SECONDS, REFRESH = 0.022, 1.0, 0.25
+
+    def __init__(self, layout: Layout | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._layout, self._clock = layout, clock
+        self._calls: deque[float] = deque()
+        self._text, self._written = "", float("-inf")
+
+    def annotate(self, scene: Image, faces: Sequence[Face]) -> Image:
+        text = self._rate(self._clock())
+        if not text:
+            return scene
+        capital = max(SMALLEST, round(self.HEIGHT * min(scene.shape[:2])))
+        pad = _pad(capital)
+        # As wide as three digits need, so that the plate does not tremble.
+        box = Box(pad, pad, width("000.0 fps", capital) + 2 * pad, capital + 2 * pad)
+        if self._layout is not None:
+            self._layout.reserve(box)
+        cv2.rectangle(scene, (box.x, box.y), (box.x + box.width - 1, box.y + box.height - 1), DARK, cv2.FILLED)
+        at = box.x + (box.width - width(text, capital)) // 2, box.y + pad + capital
+        write(scene, text, at, capital, LIGHT, DARK)
+        return scene
+
+    def _rate(self, now: float) -> str:
+        self._calls.append(now)
+        while len(self._calls) > 2 and self._calls[0] < now - self.SECONDS:
+            self._calls.popleft()
+        passed = now - self._calls[0]
+        if passed > 0 and now - self._written >= self.REFRESH:  # digits that change with every frame cannot be read
+            self._text, self._written = f"{(len(self._calls) - 1) / passed:.1f} fps", now
+        return self._text

@@ -79,7 +79,8 @@ def file(path: Path) -> cv2.VideoCapture:
     Raises:
         UserError: Nothing that can be decoded; the message says why.
     """
-    capture = cv2.VideoCapture(str(path.absolute()), _backend())  # else `12:30.mp4` is an address
+    # Bytes, as OpenCV crashes on text that is not UTF-8; absolute, else `12:30.mp4` is an address.
+    capture = cv2.VideoCapture(os.fsencode(path.absolute()), _backend())  # type: ignore[call-overload]
     # FFmpeg renders any .txt file as a video of its text.
     is_text = int(capture.get(cv2.CAP_PROP_FOURCC)) == int.from_bytes(b"ansi", "little")
     if capture.isOpened() and not is_text:
@@ -105,7 +106,7 @@ def try_url(address: str) -> cv2.VideoCapture | None:
     # Over UDP, RTSP's default, lost packets tear pictures apart.
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MSEC]
-    return _opened(cv2.VideoCapture(address, _backend(), limits))
+    return _opened(cv2.VideoCapture(os.fsencode(address), _backend(), limits))  # type: ignore[call-overload]
 
 
 def camera(number: int) -> cv2.VideoCapture:

@@ -202,13 +202,13 @@ def _keras(path: Path, threads: int) -> _Network:
             f"engine=keras needs TensorFlow, which cannot be imported here ({error}). "
             f"Set engine=litert, or: pip install tensorflow"
         ) from None
-    from emotion import evaluate, predict
+    from emotion import checkpoints, predict
 
     if ours:  # else whoever imported it has chosen
         with suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(threads)
     with logs.quiet_stderr():
-        model = evaluate.load(path)
+        model = checkpoints.load(path)
     traced = predict.traced(model)
 
     def step(batch: Batch) -> Probabilities:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from emotion import runs
 from emotion.errors import UserError, did_you_mean
+from emotion.interrupts import sigterm_raises
 from emotion.litert import NO_EXPORT, NoExportError
 from emotion.live.classifier import Classifier, UnreadableModelError
 
@@ -170,7 +171,7 @@ def _signals_raise() -> Iterator[None]:
         return
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with runs.sigterm_raises():
+        with sigterm_raises():
             yield
     finally:
         signal.signal(signal.SIGINT, before)

@@ -14,15 +14,24 @@ from emotion.live.face import Face
 from emotion.live.frame import Frame, Stream
 from emotion.live.smoothing import Smoother
 from emotion.live.stages import Parallel, parallel
+from emotion.live.steady import Steady
 from emotion.live.tracker import Tracker
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A frame and its faces, largest first, with the seconds that each stage took for it."""
+    """A frame and what was found in it.
+
+    Attributes:
+        frame: As the source gave it.
+        faces: Its faces, largest first.
+        shown: The faces as they are to be drawn; see :mod:`emotion.live.steady`.
+        seconds: How long each stage took.
+    """
 
     frame: Frame
     faces: list[Face]
+    shown: list[Face]
     seconds: dict[str, float]
 
 
@@ -59,7 +68,7 @@ class Labeller:
         independent: bool = False,
     ) -> None:
         self._detector, self._classifier, self._independent = detector, classifier, independent
-        self._tracker = Tracker(max_gap=max_gap)
+        self._tracker, self._steady = Tracker(max_gap=max_gap), Steady()
         self._smoother = Smoother(0.0 if independent else smoothing, min_confidence, classifier.contract.labels)
 
     @contextmanager
@@ -92,9 +101,10 @@ class Labeller:
         if job.scan.is_cut:
             self._tracker.reset()
             self._smoother.reset()
+            self._steady.reset()
         faces = self._alone(job, rows) if self._independent else self._followed(job, rows)
         job.seconds |= {"crop": cut - began, "classify": time.perf_counter() - cut}
-        return Labelled(job.frame, faces, job.seconds)
+        return Labelled(job.frame, faces, self._steady.update(job.frame.time, faces), job.seconds)
 
     def _followed(self, job: _Job, rows: list[list[float]]) -> list[Face]:
         when = job.frame.time

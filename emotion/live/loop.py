@@ -85,7 +85,7 @@ def run(
             if stopped():
                 break
             clock = [time.perf_counter()]
-            picture = overlay(item.frame.image, item.faces) if draws else item.frame.image
+            picture = overlay(item.frame.image, item.shown) if draws else item.frame.image
             clock.append(time.perf_counter())
             answers = [sink.write(item.frame, item.faces, picture) for sink in sinks]
             clock.append(time.perf_counter())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ from typing import Protocol, Self
 
 import cv2
 
+from emotion import files
 from emotion.errors import UserError
 from emotion.faces import Image
 from emotion.live.face import Face
@@ -175,7 +175,9 @@ class Video:
         if min(self._size) < 16:  # the encoder aborts the process on some tiny sizes
             raise UserError(f"save: frames of {self._size[0]}x{self._size[1]} pixels are too small for a video file")
         codec = CODECS[self.path.suffix.lower()]
-        writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*codec), self._rate, self._size)  # type: ignore[attr-defined]
+        # Bytes, as OpenCV crashes on text that is not UTF-8; absolute, else `12:30.mp4` is an address.
+        name, fourcc = os.fsencode(self.path.absolute()), cv2.VideoWriter.fourcc(*codec)
+        writer = cv2.VideoWriter(name, fourcc, self._rate, self._size)  # type: ignore[call-overload]
         if not writer.isOpened():  # without this check, writing would be a silent no-op
             other = next(ending for ending in CODECS if ending != self.path.suffix.lower())
             raise UserError(f"save: cannot write '{self.path}' with codec {codec}; try a name that ends in {other}")
@@ -220,31 +222,14 @@ class Pictures:
             raise UserError(f"save: cannot write '{path}' as {path.suffix}: {annotated.shape} is more than it takes")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, data.tobytes())
+            files.write_bytes(path, data.tobytes())
         except OSError as error:
             raise UserError(f"save: cannot write '{path}': {error.strerror}") from None
         return True
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that readers see the old content or the new, never a part; a link is replaced, not followed.
-
-    Raises:
-        OSError: Nothing is left behind then.
-    """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def _whole(path: Path, frames: int) -> bool:
-    capture = cv2.VideoCapture(str(path))
+    capture = cv2.VideoCapture(os.fsencode(path.absolute()))  # type: ignore[call-overload]
     try:
         announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         return capture.isOpened() and abs(announced - frames) <= 1 and capture.read()[0]

@@ -22,7 +22,7 @@ from emotion.errors import UserError, did_you_mean
 from emotion.live import capture, network, reconnect, stills, video
 from emotion.live.frame import Frame, Stream
 
-__all__ = ["Frame", "Stream", "frames", "opened"]
+__all__ = ["Frame", "Stream", "frames", "opened", "path_of"]
 
 Stopped = Callable[[], bool]
 
@@ -84,9 +84,9 @@ def _choose(source: int | str | Path, stride: int, loop: bool, stopped: Stopped)
     if number is not None:
         _refuse_loop(loop, f"camera {number}")
         return _camera(number, stride, stopped)
-    if "://" in text and not text.lower().startswith("file://"):
+    path = path_of(text)
+    if path is None:
         return _address(text, stride, loop, stopped)
-    path = Path(re.sub("^file://", "", text, flags=re.IGNORECASE)).expanduser()
     there = _exists(path)
     if there and path.is_file() and os.access(path, os.R_OK) and not stills.is_picture(path):
         return _video(path, stride, loop, stopped)
@@ -98,6 +98,23 @@ def _choose(source: int | str | Path, stride: int, loop: bool, stopped: Stopped)
         return nullcontext(stills.glob(text, stride))
     _check_file(path)
     return nullcontext(stills.single(path))
+
+
+def path_of(source: int | str | Path | None, key: str = "source") -> Path | None:
+    """Where a source, or what is written, lies on disk; None for a camera, an address, and what is not asked for.
+
+    Raises:
+        UserError: ``~name`` of nobody; the message begins with ``key``.
+    """
+    text = str(source)
+    if source is None or (key == "source" and _camera_number(text) is not None):
+        return None
+    if "://" in text and not text.lower().startswith("file://"):
+        return None
+    try:
+        return Path(re.sub("^file://", "", text, flags=re.IGNORECASE)).expanduser()
+    except RuntimeError:
+        raise UserError(f"{key}: '{text}' begins with ~, but nobody here has that name; write the whole path") from None
 
 
 def _camera_number(text: str) -> int | None:

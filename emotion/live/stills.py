@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,7 +28,8 @@ _MAGIC = re.compile(r"[*?\[]")
 
 def is_picture(path: Path) -> bool:
     """Whether a file is one picture, by its first bytes."""
-    return path.suffix.lower() not in MOVING and bool(cv2.haveImageReader(str(path)))
+    name = os.fsencode(path)  # OpenCV crashes on text that is not UTF-8
+    return path.suffix.lower() not in MOVING and bool(cv2.haveImageReader(name))  # type: ignore[arg-type]
 
 
 def is_glob(source: str) -> bool:

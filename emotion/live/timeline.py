@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from emotion import files
 from emotion.errors import UserError
 from emotion.faces import Image
 from emotion.live import palette
 from emotion.live.face import UNCERTAIN, Face
 from emotion.live.frame import Frame
-from emotion.live.sinks import check_target, write_whole
+from emotion.live.sinks import check_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,7 +104,7 @@ class Timeline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            write_whole(self.path, self._draw())
+            files.write_bytes(self.path, self._draw())
         except OSError as failure:
             if kind is None:
                 raise UserError(f"timeline: cannot write '{self.path}': {failure.strerror}") from None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import shutil
 import time
@@ -13,13 +11,10 @@ from typing import Any
 import keras
 from omegaconf import DictConfig
 
-from emotion import runs
+from emotion import files, runs
 from emotion.errors import UserError
+from emotion.history import COLUMNS, write_history
 from emotion.training import state
-
-COLUMNS = (
-    "epoch", "loss", "accuracy", "macro_f1", "val_loss", "val_accuracy", "val_macro_f1", "learning_rate", "seconds",
-)  # fmt: skip
 
 #: How many steps apart the loss is checked for NaN: reading it waits for the device.
 _CHECK_EVERY = 10
@@ -120,7 +115,7 @@ class Keeper(keras.callbacks.Callback):
         values = self.averaged.values(self.model) if self.averaged else self.model.get_weights()
         self.twin.set_weights(values)
         last = self.checkpoints / "last.keras"
-        with state.replacing(last) as temporary:
+        with files.replacing(last) as temporary:
             self.twin.save(temporary)
         if better:
             shutil.copyfile(last, self._pending)
@@ -129,8 +124,10 @@ class Keeper(keras.callbacks.Callback):
         """Finish what a killed process left: a checkpoint that its state knows of, files that were half written."""
         if self._pending.is_file():
             self._pending.replace(self.checkpoints / "best.keras")
-        for leftover in (*self.checkpoints.glob(".best-*"), *self.checkpoints.glob(".new-*")):
+        for leftover in self.checkpoints.glob(".best-*"):
             leftover.unlink()
+        for name in ("state.npz", "last.keras"):
+            files.remove_unfinished(self.checkpoints / name)
         if self.progress.history:
             write_history(self.run.path / "history.csv", self.progress.history)
 
@@ -151,12 +148,3 @@ class Keeper(keras.callbacks.Callback):
                 f"Lower trainer.learning_rate ({self.trainer.learning_rate:g}), "
                 f"raise trainer.warmup_epochs or set trainer.clip_norm=1"
             )
-
-
-def write_history(path: Path, rows: list[dict[str, float]]) -> None:
-    """Write ``history.csv``: one line an epoch."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    runs.write_text(path, text.getvalue())

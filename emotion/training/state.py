@@ -7,9 +7,7 @@ early stopping has waited, so a resumed run could overwrite its best checkpoint 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from emotion import files
 from emotion.errors import UserError
 
 #: Bytes a parameter takes on disk: two checkpoints, an export, weights and two optimizer slots to resume from; twice
@@ -62,10 +61,8 @@ def save(path: Path, progress: Progress, model: keras.Model) -> None:
     arrays = {f"model/{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.variables)}
     arrays |= {f"optimizer/{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.optimizer.variables)}
     arrays["progress"] = np.frombuffer(json.dumps(asdict(progress)).encode(), np.uint8)
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def load(path: Path) -> Saved:
@@ -106,23 +103,3 @@ def check_space(folder: Path, parameters: int) -> None:
             f"{folder}: {free / 1e6:.0f} MB free, the run needs about {needed / 1e6:.0f} MB. "
             f"Make room or set outputs=... to another disk"
         )
-
-
-class replacing:  # noqa: N801 - used like a function
-    """Give a temporary path beside ``path`` and, if nothing fails, put that file in its place."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> Path:
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".new-", suffix=self.path.suffix)
-        os.close(handle)
-        self.temporary = Path(name)
-        return self.temporary
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is None:
-            self.temporary.chmod(0o644)
-            self.temporary.replace(self.path)
-        else:
-            self.temporary.unlink(missing_ok=True)

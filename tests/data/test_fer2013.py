@@ -121,7 +121,7 @@ def test_killed_while_the_cache_is_written(tmp_path, small_csv):
         assert process.stdout.readline() == b"half\n"
         process.kill()
     (left,) = cache.iterdir()
-    assert left.name.endswith(".tmp")
+    assert left.name.startswith(".new-")
     os.utime(left, (time.time() - 7200,) * 2)
     splits = sources.load(config(small_csv, cache))
     assert len(splits.train) == 14

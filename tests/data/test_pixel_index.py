@@ -10,7 +10,7 @@ import pytest
 
 from emotion.data import pixel_index
 from emotion.data.fingerprint import hash_pixels
-from emotion.data.pixel_index import hash_files, write_atomically
+from emotion.data.pixel_index import hash_files
 
 NAMES = ["a/1.png", "a/2.png", "b c/new\nline.png", "b c/ü.png", "a/broken.jpg", "a/missing.png"]
 
@@ -127,17 +127,3 @@ def test_a_bar_on_a_terminal(root, monkeypatch, capsys):
     hashes, _, _ = hash_files(root, NAMES, None)
     assert "Decoding pictures" in capsys.readouterr().err
     assert len(set(hashes.tolist())) == 5  # four pictures and the empty hash
-
-
-def test_an_interrupted_write_leaves_what_was_there(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-
-    def fail(file) -> None:
-        file.write(b"half of the new")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, fail)
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-    assert path.read_bytes() == b"old"

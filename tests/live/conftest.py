@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emotion import runs
+from emotion import files
 from emotion.contract import Contract
 from emotion.data import synthetic
 
@@ -57,7 +57,7 @@ def models(outputs: Path) -> dict[str, Model]:
             "id": name,
             "status": "done",
             "created": f"2026-01-0{number + 1}",
-            "tflite": {"checkpoint": runs.sha256(folder / "checkpoints" / "best.keras")},
+            "tflite": {"checkpoint": files.sha256(folder / "checkpoints" / "best.keras")},
         }
         (folder / "run.json").write_text(json.dumps(record))
         made[name] = Model(model, tflite, contract)

@@ -35,8 +35,9 @@ def drawn() -> list[np.ndarray]:
 
 
 @lru_cache
-def _jpegs() -> list[bytes]:
-    return [cv2.imencode(".jpg", image)[1].tobytes() for image in drawn()]
+def _jpegs(scale: int = 1) -> list[bytes]:
+    sized = [cv2.resize(image, None, fx=scale, fy=scale) for image in drawn()]
+    return [cv2.imencode(".jpg", image)[1].tobytes() for image in sized]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -61,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path in ("/clip", "/whole") and self.server.clip:
             self._send("video/mp4", self.server.clip.read_bytes(), ranges=path == "/clip")
         else:
-            self._stream(stall_after=5 if path == "/stall" else None)
+            self._stream(path)
 
     def _send(self, kind: str, body: bytes, ranges: bool = False) -> None:
         """A whole body, or the end of it that the client asks for: enough for FFmpeg to find an MP4's index."""
@@ -77,15 +78,18 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):  # who only looked has hung up
             self.wfile.write(body)
 
-    def _stream(self, stall_after: int | None) -> None:
+    def _stream(self, path: str) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
         count = 0
         while not self.server.ended.wait(PAUSE):
-            if stall_after is not None and count >= stall_after:
+            if path == "/stall" and count >= 5:
                 continue  # the connection stays, and nothing comes
-            data = _jpegs()[count % COUNT]
+            if path == "/grow" and count >= 5 and not self.server.grown:
+                self.server.grown = True  # whoever comes back gets larger frames
+                return
+            data = _jpegs(2 if path == "/grow" and self.server.grown else 1)[count % COUNT]
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n".encode()
             try:
                 self.wfile.write(head + data + b"\r\n")
@@ -95,14 +99,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``/video``, ``/stall``, ``/private``, ``/page``, ``/empty``, ``/missing`` a file as ``/clip``, and as
-    ``/whole`` without byte ranges."""
+    """Serves ``/video``, ``/stall``, ``/grow``, ``/private``, ``/page``, ``/empty``, ``/missing``, a file as ``/clip``,
+    and as ``/whole`` without byte ranges."""
 
     daemon_threads = True
 
     def __init__(self, port: int = 0, clip: Path | None = None) -> None:
         _jpegs()
-        self.clip, self.ended = clip, threading.Event()
+        self.clip, self.grown, self.ended = clip, False, threading.Event()
         super().__init__(("127.0.0.1", port), _Handler)
 
 

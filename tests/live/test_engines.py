@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from emotion import faces, runs
+from emotion import faces, files, runs
 from emotion.contract import Contract
 from emotion.data import synthetic
 from emotion.errors import UserError
@@ -102,8 +102,8 @@ def test_a_missing_export_is_made_once(run: runs.Run, pictures, caplog: pytest.L
         "run gray: model.tflite is not there yet; exporting the best checkpoint (about 10 s, once)"
     ]
     made = run.record()["tflite"]
-    assert made["checkpoint"] == runs.sha256(run.checkpoint())
-    assert made["sha256"] == runs.sha256(run.tflite())
+    assert made["checkpoint"] == files.sha256(run.checkpoint())
+    assert made["sha256"] == files.sha256(run.tflite())
     assert made["max_difference"] <= TOLERANCE
     assert made["compared_on"] == "drawn faces"  # this run names no data
     assert _names(run) == {"run.json", "contract.json", "checkpoints", "model.tflite"}
@@ -145,7 +145,7 @@ def test_a_truncated_export_is_made_anew(models, outputs: Path, run: runs.Run, r
     whole = (outputs / "gray" / "model.tflite").read_bytes()
     path.write_bytes(whole)
     if recorded:
-        runs.update(run, tflite=run.record()["tflite"] | {"sha256": runs.sha256(path)})
+        runs.update(run, tflite=run.record()["tflite"] | {"sha256": files.sha256(path)})
     assert run.tflite_fault() is None
     path.write_bytes(whole[: len(whole) // 2])
     assert engines.load(run).engine == "litert"
@@ -167,7 +167,7 @@ def test_a_run_that_still_trains_gives_its_best_so_far(run: runs.Run, caplog: py
         runs.update(run, epoch=3, best_epoch=2)
         assert engines.load(run).engine == "litert"
         assert run.record()["status"] == "running"
-        assert run.record()["tflite"]["checkpoint"] == runs.sha256(run.checkpoint())
+        assert run.record()["tflite"]["checkpoint"] == files.sha256(run.checkpoint())
     assert "run gray is still training (epoch 3); using its best checkpoint so far, of epoch 2" in caplog.text
     assert run.record()["status"] == "done"
 
@@ -183,7 +183,7 @@ def test_a_checkpoint_replaced_while_it_is_exported_does_no_harm(run: runs.Run, 
     candidates, expected = {}, {}
     for seed in range(2):
         _other_checkpoint(run, seed)
-        digest = runs.sha256(run.checkpoint())
+        digest = files.sha256(run.checkpoint())
         candidates[digest] = run.checkpoint().read_bytes()
         expected[digest] = _keras_says(run, pictures)
     command = [sys.executable, "-m", "emotion.litert", str(run.path)]

@@ -1,237 +1,288 @@
-"""The command as a person runs it: a process of its own in an empty folder."""
+"""What the command makes of each kind of source, and what it stores when asked."""
 
 from __future__ import annotations
 
-import json
+import csv
+import itertools
 import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+import shutil
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from emotion import faces
 from emotion.data import synthetic
+from emotion.faces import Image
 from emotion.live import label_frames
 from emotion.live.source import frames
+from tests.live.command import Commands, commands, records
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-pytestmark = pytest.mark.slow
-
-Start = Callable[..., subprocess.Popen[str]]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 
 @pytest.fixture
-def start(models, outputs: Path, tmp_path: Path):
-    """Start the command in an empty folder, which must be empty at the end too."""
-    folder = tmp_path / "empty"
-    folder.mkdir()
-    started: list[subprocess.Popen[str]] = []
-    environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "HYDRA_FULL_ERROR")}
-
-    def _start(*overrides: str, code: str | None = None, **more: str) -> subprocess.Popen[str]:
-        command = [
-            sys.executable,
-            *(["-c", code] if code else ["-m", "emotion.live"]),
-            f"outputs={outputs}",
-            *overrides,
-        ]
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"} | more,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield _start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-    assert list(folder.iterdir()) == []
+def start(models, outputs: Path, tmp_path: Path) -> Iterator[Commands]:
+    with commands(tmp_path, outputs) as starting:
+        yield starting
 
 
-def _finish(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == code, f"{out}\n{err}"
-    assert "Traceback" not in err
-    return out, err
-
-
-def _records(path: Path) -> list[dict]:
-    text = path.read_text()
-    assert not text or text.endswith("\n")
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def _overlap(a: list[int], b) -> float:
+def _overlap(a: list[int], b: faces.Box) -> float:
     width = min(a[0] + a[2], b.x + b.width) - max(a[0], b.x)
     height = min(a[1] + a[3], b.y + b.height) - max(a[1], b.y)
     both = max(0, width) * max(0, height)
     return both / (a[2] * a[3] + b.width * b.height - both)
 
 
+def _crowd(columns: int, rows: int, side: int = 160) -> Image:
+    """Many drawn people in one picture."""
+    tiles = [synthetic.frame(10 + i, i % 7, (side, side), noise=0.2)[0] for i in range(columns * rows)]
+    return np.vstack([np.hstack(tiles[row * columns : (row + 1) * columns]) for row in range(rows)])
+
+
+# ------------------------------------------------------------------------------------------------------------ videos
+
+
 @pytest.mark.parametrize(("run", "ending"), [("gray", "mp4"), ("rgb", "avi")])
-def test_drawn_video(start: Start, drawn, tmp_path: Path, run: str, ending: str) -> None:
+def test_drawn_video(start: Commands, drawn, tmp_path: Path, run: str, ending: str) -> None:
     clip, truth = drawn
-    save, log = tmp_path / f"labelled.{ending}", tmp_path / "faces.jsonl"
-    out, _ = _finish(start(f"run={run}", f"source={clip}", f"save={save}", f"log={log}"))
-    records = _records(log)
-    assert len({r["frame"] for r in records}) > 0.9 * len(truth)
+    save, log, timeline = tmp_path / f"labelled.{ending}", tmp_path / "faces.jsonl", tmp_path / "timeline.png"
+    asked = f"save={save}", f"log={log}", f"timeline={timeline}", "min_confidence=0"
+    out, err = start(f"run={run}", f"source={clip}", *asked).finish()
+    found = records(log)
+    assert len({r["frame"] for r in found}) > 0.9 * len(truth)
     hits = [
-        any(_overlap(r["box"], shown.box) > 0.4 for r in records if r["frame"] == i)
+        any(_overlap(r["box"], shown.box) > 0.4 for r in found if r["frame"] == i)
         for i, moment in enumerate(truth)
         for shown in moment.faces
     ]
     assert np.mean(hits) > 0.8
-    for record in records:
+    assert Counter(r["track"] for r in found).most_common(2)[1][1] > 0.8 * len(truth)
+    for record in found:
         x, y, width, height = record["box"]
         assert x >= 0
         assert y >= 0
         assert x + width <= 640
         assert y + height <= 360
-        assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        for kind in ("probabilities", "raw"):
+            assert sum(record[kind].values()) == pytest.approx(1, abs=1e-4)
         assert record["probabilities"][record["label"]] == record["confidence"]
         assert record["time"] == pytest.approx(truth[record["frame"]].time, abs=1e-3)
     labelled, plain = list(frames(save)), list(frames(clip))
     assert len(labelled) == len(plain) == len(truth)
+    assert [f.time for f in labelled] == pytest.approx([f.time for f in plain], abs=0.01)
     assert labelled[0].image.shape == plain[0].image.shape
-    x, y, width, _ = next(r["box"] for r in records if r["frame"] == 0)
+    x, y, width, _ = next(r["box"] for r in found if r["frame"] == 0)
     side = np.s_[y : y + 30, max(0, x - 3) : x + 4]
     assert np.abs(labelled[0].image[side].astype(int) - plain[0].image[side]).mean() > 15
-    assert f"frames {len(truth)}, faces {len(records)}" in out
-    for words in ("detect", "p95", str(save), str(log), "%"):
+    assert cv2.imread(str(timeline)).min() < 200
+    count = len(truth)
+    assert f"frames: {count} read, {count} processed, 0 dropped" in out
+    assert f"faces:  {len(found)}, in {len({r['track'] for r in found})} track" in out
+    for words in ("detect", "p50", "p95", "share", "%", str(save), str(log), str(timeline)):
         assert words in out
+    assert err.splitlines()[0].startswith("display: no window, as there is no display")
 
 
-def test_real_video(start: Start, shared: Path, tmp_path: Path) -> None:
+def test_real_video(start: Commands, shared: Path, tmp_path: Path) -> None:
     clip = shared / "media" / "single_face.mp4"
     if not clip.is_file():
         pytest.skip("no single_face.mp4 in ../shared/media")
     save, log = tmp_path / "labelled.mp4", tmp_path / "faces.jsonl"
-    _finish(start("run=gray", f"source={clip}", f"save={save}", f"log={log}"))
-    records = _records(log)
+    start("run=gray", f"source={clip}", f"save={save}", f"log={log}").finish()
+    found = records(log)
     plain, labelled = list(frames(clip)), list(frames(save))
     assert len(labelled) == len(plain)
     assert labelled[0].image.shape == plain[0].image.shape
-    assert len({r["frame"] for r in records}) > 0.95 * len(plain)
-    assert all(r["box"][2] > 100 for r in records)
+    assert len({r["frame"] for r in found}) > 0.95 * len(plain)
+    assert all(r["box"][2] > 100 for r in found)
 
 
-def test_nothing_is_stored_unless_asked(start: Start, drawn, tmp_path: Path) -> None:
-    before = set(tmp_path.rglob("*"))
-    _finish(start("run=latest", f"source={drawn[0]}", "max_frames=3"))
-    assert set(tmp_path.rglob("*")) == before
+def test_exact_search_is_the_whole_frame_search_in_every_frame(start: Commands, drawn, tmp_path: Path) -> None:
+    log = tmp_path / "faces.jsonl"
+    exact = "detector.mode=exact", "detector.scale_factor=1.2", "detector.min_neighbors=4", "detector.min_size=0.15"
+    start("run=gray", f"source={drawn[0]}", f"log={log}", *exact).finish()
+    cascade = faces.load_cascade()
+    expected = []
+    for frame in frames(drawn[0]):
+        gray = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
+        boxes = faces.detect(cascade, gray, scale_factor=1.2, min_neighbors=4, min_size=0.15)
+        expected += [(frame.index, [b.x, b.y, b.width, b.height]) for b in boxes]
+    assert [(r["frame"], r["box"]) for r in records(log)] == expected
 
 
-def test_tensorflow_is_not_imported(start: Start, drawn) -> None:
+def test_every_third_frame_is_saved_at_a_third_of_the_rate(start: Commands, drawn, tmp_path: Path) -> None:
+    save, log = tmp_path / "labelled.mp4", tmp_path / "faces.jsonl"
+    out, _ = start("run=gray", f"source={drawn[0]}", "stride=3", f"save={save}", f"log={log}").finish()
+    found = {r["frame"]: r["time"] for r in records(log)}
+    assert set(found) <= set(range(0, 24, 3))
+    assert len(found) > 6
+    assert all(time == pytest.approx(frame / 12, abs=1e-3) for frame, time in found.items())
+    assert "frames: 8 read, 8 processed" in out
+    assert [f.time for f in frames(save)] == pytest.approx([i / 4 for i in range(8)], abs=0.01)
+
+
+def test_a_video_that_starts_again_goes_on_in_time(start: Commands, drawn, tmp_path: Path) -> None:
+    log = tmp_path / "faces.csv"
+    out, _ = start("run=gray", f"source={drawn[0]}", "loop=true", "max_frames=60", f"log={log}").finish()
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert "frames: 60 read, 60 processed" in out
+    assert max(int(r["frame"]) for r in rows) == 59
+    times = [float(r["time"]) for r in rows]
+    assert times == sorted(times)
+    assert times[-1] == pytest.approx(59 / 12, abs=0.05)
+
+
+def test_keras_gives_what_litert_gives(start: Commands, drawn, tmp_path: Path) -> None:
+    logs = [tmp_path / f"{engine}.jsonl" for engine in ("litert", "keras")]
+    running = [
+        start("run=gray", f"source={drawn[0]}", "max_frames=3", f"engine={log.stem}", f"log={log}") for log in logs
+    ]
+    for live in running:
+        live.finish()
+    litert, keras = (records(log) for log in logs)
+    assert len(litert) == len(keras) > 3
+    for a, b in zip(litert, keras, strict=True):
+        assert a["box"] == b["box"]
+        assert list(a["raw"].values()) == pytest.approx(list(b["raw"].values()), abs=1e-3)
+
+
+def test_label_frames_gives_what_the_command_logs(start: Commands, drawn, outputs: Path, tmp_path: Path) -> None:
+    log = tmp_path / "faces.jsonl"
+    start("run=gray", f"source={drawn[0]}", f"log={log}", "max_frames=5").finish()
+    generator = label_frames("gray", drawn[0], outputs=outputs, max_frames=5)
+    expected = [(frame.index, face) for frame, found in generator for face in found]
+    found = records(log)
+    assert [r["frame"] for r in found] == [index for index, _ in expected]
+    for record, (_, face) in zip(found, expected, strict=True):
+        assert record["box"] == [face.box.x, face.box.y, face.box.width, face.box.height]
+        assert (record["track"], record["label"]) == (face.track, face.label)
+        for kind in ("probabilities", "raw"):
+            assert list(record[kind].values()) == pytest.approx(getattr(face, kind), abs=1e-4)
+
+
+def test_tensorflow_is_not_imported(start: Commands, drawn) -> None:
     code = (
         "import sys\n"
         "from emotion import cli\n"
         "from emotion.live.__main__ import run\n"
         "from emotion.live import label_frames\n"
         "cfg = cli.request('live').cfg\n"
-        "assert run(cfg)['frames'] == 2\n"
+        "assert run(cfg)['processed'] == 2\n"
         "assert len(list(label_frames('rgb', cfg.source, outputs=cfg.outputs, max_frames=2))) == 2\n"
-        "heavy = {'tensorflow', 'keras', 'sklearn', 'matplotlib'} & {name.split('.')[0] for name in sys.modules}\n"
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'matplotlib'} & {n.split('.')[0] for n in sys.modules}\n"
         "assert not heavy, heavy\n"
     )
-    _finish(start("run=gray", f"source={drawn[0]}", "max_frames=2", code=code))
+    start("run=gray", f"source={drawn[0]}", "max_frames=2", code=code).finish()
 
 
-def test_label_frames_gives_what_the_command_logs(start: Start, drawn, outputs: Path, tmp_path: Path) -> None:
-    log = tmp_path / "faces.jsonl"
-    _finish(start("run=gray", f"source={drawn[0]}", f"log={log}", "max_frames=5"))
-    generator = label_frames("gray", drawn[0], outputs=outputs, max_frames=5)
-    expected = [(frame.index, face) for frame, found in generator for face in found]
-    records = _records(log)
-    assert [r["frame"] for r in records] == [index for index, _ in expected]
-    for record, (_, face) in zip(records, expected, strict=True):
-        assert record["box"] == [face.box.x, face.box.y, face.box.width, face.box.height]
-        np.testing.assert_allclose(list(record["probabilities"].values()), face.probabilities, rtol=0, atol=1e-4)
+@pytest.mark.parametrize("name", ["gra", "latest"])
+def test_runs_are_found_by_prefix_and_latest(start: Commands, drawn, name: str) -> None:
+    out, _ = start(f"run={name}", f"source={drawn[0]}", "max_frames=1").finish()
+    assert out.startswith("run rgb on " if name == "latest" else "run gray on ")
 
 
-def test_a_picture_without_faces(start: Start, tmp_path: Path) -> None:
-    picture, log = tmp_path / "grey.png", tmp_path / "faces.jsonl"
-    cv2.imwrite(str(picture), np.full((120, 160, 3), 127, np.uint8))
-    out, _ = _finish(start("run=gray", f"source={picture}", f"log={log}"))
-    assert "frames 1, faces 0" in out
-    assert log.read_text() == ""
+@pytest.mark.parametrize("name", ["a b=é,c.mp4", "it's [1] {2} (3)#\".mp4", "12:30.mp4", os.fsdecode(b"\xff.mp4")])
+def test_names_of_files_are_taken_as_they_are(start: Commands, drawn, tmp_path: Path, name: str) -> None:
+    source, save = tmp_path / name, tmp_path / f"labelled {name}"
+    try:
+        shutil.copy(drawn[0], source)
+    except OSError as error:
+        pytest.skip(f"this file system takes no such name: {error}")
+    out, _ = start("run=gray", f"source={source}", f"save={save}", "max_frames=2", PYTHONIOENCODING="ascii").finish()
+    assert f"run gray on {tmp_path}" in out
+    assert save.stat().st_size > 1000
 
 
-def test_a_picture_with_a_face(start: Start, tmp_path: Path) -> None:
+# ---------------------------------------------------------------------------------------------------------- pictures
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(4):
+        cv2.imwrite(str(folder / f"face{number}.png"), synthetic.frame(number, number, (320, 240), noise=0.3)[0])
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+@pytest.mark.parametrize("spelling", ["{}", "{}/face*.png"])
+def test_a_folder_or_glob_of_pictures(start: Commands, photos: Path, tmp_path: Path, spelling: str) -> None:
+    save, log = tmp_path / "labelled", tmp_path / "faces.csv"
+    before = {p: p.read_bytes() for p in photos.iterdir()}
+    out, _ = start("run=gray", f"source={spelling.format(photos)}", f"save={save}", f"log={log}").finish()
+    assert "frames: 4 read, 4 processed" in out
+    names = [f"face{n}.png" for n in range(4)]
+    assert sorted(p.name for p in save.iterdir()) == names
+    assert all(cv2.imread(str(save / n)).shape == (240, 320, 3) for n in names)
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {r["name"] for r in rows} == set(names)
+    assert {r["track"] for r in rows} == {""}
+    assert {p: p.read_bytes() for p in photos.iterdir()} == before
+
+
+def test_one_picture(start: Commands, tmp_path: Path) -> None:
     image, box = synthetic.frame(1, 3, noise=0.3)
-    picture, log = tmp_path / "face.png", tmp_path / "faces.jsonl"
+    picture, save, log = tmp_path / "face.png", tmp_path / "labelled.jpg", tmp_path / "faces.jsonl"
     cv2.imwrite(str(picture), image)
-    _finish(start("run=rgb", f"source={picture}", f"log={log}"))
-    assert max(_overlap(r["box"], box) for r in _records(log)) > 0.4
+    start("run=rgb", f"source={picture}", f"save={save}", f"log={log}").finish()
+    found = records(log)
+    assert max(_overlap(r["box"], box) for r in found) > 0.4
+    assert all(r["track"] is None and r["raw"] == r["probabilities"] for r in found)
+    assert cv2.imread(str(save)).shape == image.shape
 
 
-@pytest.fixture(scope="session")
-def long_clip(drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The drawn video fifty times over: 1200 frames, more than a signal takes to arrive."""
-    path = tmp_path_factory.mktemp("long") / "long.avi"
-    pictures = [frame.image for frame in frames(drawn[0])]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 12, (640, 360))
-    for picture in pictures * 50:
-        writer.write(picture)
+def test_no_face(start: Commands, tmp_path: Path) -> None:
+    clip, save = tmp_path / "grey.avi", tmp_path / "labelled.mp4"
+    log, timeline = tmp_path / "faces.csv", tmp_path / "timeline.png"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 12, (160, 120))
+    for _ in range(5):
+        writer.write(np.full((120, 160, 3), 127, np.uint8))
     writer.release()
-    return path
+    asked = f"save={save}", f"log={log}", f"timeline={timeline}"
+    out, _ = start("run=gray", f"source={clip}", *asked).finish()
+    assert "5 processed" in out
+    assert "faces:  0" in out
+    assert len(list(frames(save))) == 5
+    assert log.read_text().startswith("frame,time,track,")
+    assert log.read_text().count("\n") == 1
+    assert cv2.imread(str(timeline)) is not None
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_leaves_whole_files(start: Start, long_clip: Path, tmp_path: Path, number: int, code: int) -> None:
-    save, log = tmp_path / "labelled.mp4", tmp_path / "faces.jsonl"
-    process = start("run=gray", f"source={long_clip}", f"save={save}", f"log={log}")
-    while process.poll() is None and (not log.exists() or log.read_text().count("\n") < 10):
-        time.sleep(0.02)
-    process.send_signal(number)
-    out, err = _finish(process, code)
-    assert "interrupted" in out
-    assert "ms a frame" in out
-    assert err.count("\n") <= 1, err  # LiteRT's own line at most
-    records, labelled = _records(log), list(frames(save))
-    assert len(records) >= 10
-    assert records[-1]["frame"] < len(labelled) < 1200
-    assert f"frames {len(labelled)}, " in out
+def test_fifty_faces(start: Commands, tmp_path: Path) -> None:
+    crowd = _crowd(10, 6)
+    clip, save, log = tmp_path / "crowd.avi", tmp_path / "labelled.mp4", tmp_path / "faces.jsonl"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 12, (crowd.shape[1], crowd.shape[0]))
+    for shift in range(3):
+        writer.write(np.roll(crowd, 2 * shift, axis=1))
+    writer.release()
+    small = "detector.min_size=0.03", "detector.working_size=1600"
+    out, _ = start("run=gray", f"source={clip}", f"save={save}", f"log={log}", *small).finish()
+    found = records(log)
+    by_frame = Counter(r["frame"] for r in found)
+    assert sorted(by_frame) == list(range(3))
+    assert min(by_frame.values()) >= 50
+    for _, group in itertools.groupby(found, lambda r: r["frame"]):
+        tracks = [r["track"] for r in group]
+        assert len(set(tracks)) == len(tracks)
+    assert max(r["track"] for r in found) < 70  # they keep their tracks
+    assert len(list(frames(save))) == 3
+    assert "3 processed" in out
 
 
-@pytest.mark.parametrize("display", [None, ":7357"])
-def test_a_window_without_a_display_is_an_error_and_no_abort(start: Start, drawn, display: str | None) -> None:
-    more = {"DISPLAY": display} if display else {}
-    _, err = _finish(start("run=gray", f"source={drawn[0]}", "display=window", **more), 2)
-    assert "error: display: " in err
-    assert "display=none" in err
-
-
-def test_display_auto_goes_without_a_window(start: Start, drawn) -> None:
-    _finish(start("run=gray", f"source={drawn[0]}", "display=auto", "max_frames=2"))
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["run=gray", "source=missing.mp4"], "no such file 'missing.mp4'"),
-        (["run=gray", "source=97"], "no camera 97 here"),
-        (["run=gray", "source={clip}", "save=no/where.mp4"], "no such folder 'no'"),
-        (["run=gray", "source={clip}", "save={clip}"], "is also source="),
-        (["run=gray", "source={clip}", "save=a.webm"], "must end in"),
-        (["run=grey", "source={clip}"], "gray"),
-        (["source={clip}"], "run"),
-    ],
-)
-def test_mistakes_are_answered_in_one_message(start: Start, drawn, overrides: list[str], message: str) -> None:
-    before = drawn[0].read_bytes()
-    _, err = _finish(start(*(o.format(clip=drawn[0]) for o in overrides)), 2)
-    assert err.splitlines()[-1].startswith("error: ") or "error: " in err
-    assert message in err
-    assert drawn[0].read_bytes() == before
+@pytest.mark.parametrize("corner", ["top left", "bottom right"])
+def test_a_face_at_the_border(start: Commands, tmp_path: Path, corner: str) -> None:
+    image, box = synthetic.frame(1, 3, noise=0.3)
+    right, bottom = box.x + box.width, box.y + box.height
+    cut = image[box.y :, box.x :] if corner == "top left" else image[:bottom, :right]
+    picture, save, log = tmp_path / "face.png", tmp_path / "labelled.png", tmp_path / "faces.jsonl"
+    cv2.imwrite(str(picture), cut)
+    start("run=gray", f"source={picture}", f"save={save}", f"log={log}", "blur=true").finish()
+    at = faces.Box(0, 0, box.width, box.height) if corner == "top left" else box
+    assert max(_overlap(r["box"], at) for r in records(log)) > 0.6
+    assert cv2.imread(str(save)).shape == cut.shape

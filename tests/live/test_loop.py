@@ -251,7 +251,7 @@ def test_the_tally_does_not_grow(classifier: Classifier) -> None:
     from emotion.live.summary import TIMED_FRAMES
 
     tally = Tally(classifier.contract.labels)
-    item = Labelled(Frame(0, 0.0, np.zeros((1, 1, 3), np.uint8)), [], {"read": 0.5})
+    item = Labelled(Frame(0, 0.0, np.zeros((1, 1, 3), np.uint8)), [], [], {"read": 0.5})
     for _ in range(TIMED_FRAMES + 10):
         tally.add(item, {"write": 0.25})
     assert len(tally._timings) == TIMED_FRAMES

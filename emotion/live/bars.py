@@ -1,0 +1,132 @@
+"""A small bar chart of the probabilities beside each face."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from emotion.faces import Box, Image
+from emotion.live import layout
+from emotion.live.face import UNCERTAIN, Face
+from emotion.live.layout import Kind, Layout, Variant
+from emotion.live.lettering import SMALLEST, width, write
+from emotion.live.palette import Colour, colour, short
+
+_PANEL: Colour = (30, 26, 26)
+_TROUGH: Colour = (62, 58, 58)
+_NAME: Colour = (196, 196, 196)
+_TOP_NAME: Colour = (255, 255, 255)
+_BESIDE = (
+    *(layout.RIGHT, layout.LEFT, layout.RIGHT_LOW, layout.LEFT_LOW),
+    *(layout.BELOW, layout.BELOW_RIGHT, layout.ABOVE, layout.ABOVE_RIGHT),
+)
+_INSIDE = (layout.INSIDE_LOW_RIGHT, layout.INSIDE_LOW)
+_CHART = Kind(  # each large, and small
+    "chart",
+    *(Variant(_BESIDE), Variant(_BESIDE)),
+    *(Variant(_BESIDE, joined=True), Variant(_BESIDE, joined=True)),  # beyond the plate
+    *(Variant(_INSIDE), Variant(_INSIDE)),
+)
+#: How much of the scene shows through.
+_GLASS = 0.2
+
+
+class Bars:
+    """The probabilities of each label, the highest marked, on a dark panel at each face.
+
+    Small and crowded faces get none: a chart is left out where it would cover another face or another chart.
+
+    Args:
+        labels: The contract's, in the order of the probabilities.
+        layout: Shared with other annotators, whose things the charts keep off; who shares it calls its ``clear``
+            before each frame.
+    """
+
+    #: Letters' height as a fraction of the frame's shorter side, and the steps by which they shrink.
+    HEIGHT, STEPS = 0.02, (1.0, 0.75)
+    #: A chart may be so many times as high as its face; inside a face it may cover so much of it.
+    TALLEST, COVERS = 2.0, 0.2
+
+    def __init__(self, labels: Sequence[str], layout: Layout | None = None) -> None:
+        self._labels = tuple(labels)
+        self._layout, self._alone = layout or Layout(), layout is None
+
+    def annotate(self, scene: Image, faces: Sequence[Face]) -> Image:
+        if self._alone:
+            self._layout.clear()
+        height, across = scene.shape[:2]
+        capitals = [max(SMALLEST, round(self.HEIGHT * min(height, across) * step)) for step in self.STEPS]
+        wanted = [_panel_size(self._labels, capital) for capital in capitals]
+        gap = max(4, round(min(height, across) / 90))
+        places = self._layout.place(
+            _CHART,
+            (across, height),
+            [face.box for face in faces],
+            [face.track for face in faces],
+            [self._sizes(face.box, wanted) for face in faces],
+            gap,
+        )
+        for face, placed in zip(faces, places, strict=True):
+            if placed is not None:
+                _chart(scene, placed.box, face, self._labels, capitals[placed.size % len(capitals)])
+        return scene
+
+    def _sizes(self, box: Box, wanted: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+        beside = [(w, h, math.floor(box.height - h / self.TALLEST)) for w, h in wanted]
+        inside = [(w, h, math.floor(min(box.width, box.height) - math.sqrt(w * h / self.COVERS))) for w, h in wanted]
+        return beside + beside + inside
+
+
+@lru_cache(maxsize=64)
+def _measures(labels: tuple[str, ...], capital: int) -> tuple[int, int, int, int]:
+    """Padding, row height, left end of the bars and their greatest length, in pixels."""
+    pad = round(0.7 * capital)
+    names = max((width(short(label), capital, True) for label in labels), default=0)
+    return pad, round(1.6 * capital), names + 2 * pad, round(5.5 * capital)
+
+
+def _panel_size(labels: tuple[str, ...], capital: int) -> tuple[int, int]:
+    pad, row, start, length = _measures(labels, capital)
+    return start + length + pad, row * len(labels) + 2 * pad - (row - capital) // 2
+
+
+@lru_cache(maxsize=32)
+def _panel(labels: tuple[str, ...], capital: int, top: int) -> Image:
+    """The chart without its bars; ``top`` is the highest row, or -1."""
+    pad, row, start, length = _measures(labels, capital)
+    across, height = _panel_size(labels, capital)
+    panel = np.empty((height, across, 3), np.uint8)
+    panel[:] = _PANEL
+    for number, label in enumerate(labels):
+        shade = _TOP_NAME if number == top else _NAME
+        y = pad + row * number
+        write(panel, short(label), (pad, y + capital), capital, shade, _PANEL, bold=number == top)
+        panel[y : y + capital, start : start + length] = _TROUGH
+    panel.flags.writeable = False
+    return panel
+
+
+def _chart(scene: Image, box: Box, face: Face, labels: tuple[str, ...], capital: int) -> None:
+    pad, row, start, length = _measures(labels, capital)
+    certain = face.label != UNCERTAIN
+    top = int(np.argmax(face.probabilities)) if certain and face.probabilities else -1
+    region = scene[box.y : box.y + box.height, box.x : box.x + box.width]
+    region[:] = cv2.addWeighted(region, _GLASS, _panel(labels, capital, top), 1 - _GLASS, 0)
+    for number, (label, share) in enumerate(zip(labels, face.probabilities, strict=True)):
+        end = round(length * min(1.0, max(0.0, share)))
+        if end:
+            shade = colour(label) if number == top else _dim(colour(label))
+            x, y = box.x + start, box.y + pad + row * number
+            cv2.rectangle(scene, (x, y), (x + end - 1, y + capital - 1), shade, cv2.FILLED)
+    strip = max(2, capital // 5)
+    cv2.rectangle(scene, (box.x, box.y), (box.x + box.width - 1, box.y + strip - 1), colour(face.label), cv2.FILLED)
+
+
+@lru_cache(maxsize=32)
+def _dim(shade: Colour) -> Colour:
+    b, g, r = (round(0.62 * v + 0.38 * p) for v, p in zip(shade, _PANEL, strict=True))
+    return b, g, r

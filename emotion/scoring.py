@@ -1,0 +1,207 @@
+"""Scoring a checkpoint on a split, and what is written of it: scores, predictions, plots, the report."""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from omegaconf import DictConfig
+
+from emotion import files, metrics, plots, report, runs
+from emotion.data import cache, pipeline
+from emotion.data.examples import SPLITS, Splits
+from emotion.errors import UserError
+from emotion.history import read_history
+from emotion.predict import predict
+
+log = logging.getLogger(__name__)
+
+_SHOWN = (
+    ("accuracy", "accuracy"),
+    ("macro_f1", "macro-F1"),
+    ("balanced_accuracy", "balanced accuracy"),
+    ("top2_accuracy", "top-2 accuracy"),
+    ("negative_log_likelihood", "negative log-likelihood"),
+    ("expected_calibration_error", "calibration error"),
+)
+
+
+def score_split(
+    model: keras.Model,
+    run: runs.Run,
+    dataset: DictConfig,
+    splits: Splits,
+    split: str,
+    settings: Any,
+    trained_on: Splits | None,
+    batch_size: int = 256,
+) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    """Predict one split and score it: the test split also without pictures that the run was trained on or chosen by.
+
+    Args:
+        model: The checkpoint.
+        run: Whose contract says how the pictures are prepared.
+        dataset: The dataset config that ``splits`` came from.
+        splits: The data to score on.
+        split: Which part of it.
+        settings: Gives ``bootstrap``.
+        trained_on: The data that the run was trained on; None if it is no longer there.
+        batch_size: Pictures a step.
+
+    Returns:
+        The scores, and what goes into ``predictions.npz`` for this split. For a test split whose pictures could be
+        compared with the training data, the scores are those of :func:`emotion.metrics.score_with_leak_free`, and the
+        predictions have a column ``leaked``; else they are those of :func:`emotion.metrics.score`.
+
+    Raises:
+        UserError: The split has no pictures, or one can no longer be read.
+    """
+    examples = splits[split]
+    if not len(examples):
+        raise UserError(f"split: the {split} split of this data has no pictures; choose another split=...")
+    store = cache.open_store(examples, run.contract(), cache=dataset.cache, cache_dir=dataset.cache_dir)
+    with cache.failing(store):
+        probabilities = predict(model, pipeline.evaluation(store, batch_size=batch_size))
+    columns: dict[str, np.ndarray[Any, Any]] = {
+        "probabilities": probabilities,
+        "labels": examples.labels.astype(np.int8),
+        "hashes": examples.hashes,
+    }
+    if split != "test" or trained_on is None:
+        return metrics.score(probabilities, examples.labels, bootstrap=settings.bootstrap), columns
+    seen = np.concatenate([trained_on.train.hashes, trained_on.validation.hashes])
+    columns["leaked"] = np.isin(examples.hashes, seen)
+    score = metrics.score_with_leak_free(
+        probabilities, examples.labels, columns["leaked"], bootstrap=settings.bootstrap
+    )
+    return score, columns
+
+
+def write(
+    run: runs.Run,
+    folder: Path,
+    scores: dict[str, dict[str, Any]],
+    predictions: dict[str, dict[str, np.ndarray[Any, Any]]],
+    fingerprint: dict[str, Any],
+    checkpoint: Path | None = None,
+) -> None:
+    """Write scores, predictions, plots and the report, keeping what is there of other splits.
+
+    Args:
+        run: The run.
+        folder: Where to; the run's own folder also gets its history drawn, and its record the scores.
+        scores: By split, see :func:`score_split`.
+        predictions: By split, likewise.
+        fingerprint: Of the data that was scored.
+        checkpoint: What was scored; default the best checkpoint. Figures of another one are not kept.
+    """
+    path = folder / "metrics.json"
+    before = files.read_json(path) if path.is_file() else {}
+    digest = files.sha256(checkpoint or run.checkpoint())
+    kept = {k: v for k, v in before.items() if k in SPLITS} if before.get("checkpoint") == digest else {}
+    merged = {s: (kept | scores)[s] for s in SPLITS if s in kept | scores}
+    files.write_json(path, {"checkpoint": digest, "data": fingerprint["pixels"], **merged})
+
+    arrays = {f"{split}_{k}": v for split, columns in predictions.items() for k, v in columns.items()}
+    npz = folder / "predictions.npz"
+    if kept:
+        arrays |= {k: v for k, v in _read_arrays(npz).items() if k.partition("_")[0] not in predictions}
+    with files.replacing(npz) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    shown = "test" if "test" in merged else next(iter(merged))
+    if shown in scores:
+        matrix = np.array(scores[shown]["confusion_matrix"])
+        plots.confusion_matrix(matrix, folder / "confusion_matrix.png", title=f"{run.id}: {shown} split")
+        curve = metrics.reliability_curve(predictions[shown]["probabilities"], predictions[shown]["labels"])
+        ece = scores[shown]["expected_calibration_error"]["value"]
+        plots.reliability(curve, folder / "reliability.png", ece=ece, title=f"{run.id}: {shown} split")
+    if folder == run.path:
+        _draw_history(run)
+    pictures = {"Confusion matrix": "confusion_matrix.png", "Reliability": "reliability.png"}
+    report.write(
+        folder / "report.md",
+        title=run.id,
+        facts=facts(run, fingerprint),
+        scores=merged,
+        history_png="history.png" if (folder / "history.png").is_file() else None,
+        pictures={caption: name for caption, name in pictures.items() if (folder / name).is_file()},
+    )
+    if folder == run.path:
+        values = {s: {k: v["value"] for k, v in score.items() if isinstance(v, dict) and "value" in v}
+                  for s, score in merged.items()}  # fmt: skip
+        runs.update(run, scores=values)
+
+
+def _draw_history(run: runs.Run) -> None:
+    path = run.path / "history.csv"
+    if not path.is_file():
+        return
+    monitor, best_epoch = run.config().trainer.monitor, run.record().get("best_epoch")
+    try:
+        plots.history(read_history(path), run.path / "history.png", monitor=monitor, best_epoch=best_epoch)
+    except (UserError, ValueError) as error:  # the scores do not depend on it
+        log.warning("the training history is not drawn: %s", error)
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """An .npz file's content; nothing where it is missing or damaged, since every evaluation makes it anew."""
+    try:  # opened here: NumPy would leave a damaged file open
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
+            return {k: data[k] for k in data.files}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        log.warning("%s: damaged (%s); predictions of other splits are lost", path, error)
+        return {}
+
+
+def facts(run: runs.Run, fingerprint: dict[str, Any]) -> dict[str, str]:
+    """What a reader of the report must know to judge its figures."""
+    record, cfg = run.record(), run.config()
+    counts = {split: sum(by.values()) for split, by in fingerprint["counts"].items()}
+    found = {
+        "Data": fingerprint.get("recognised") or fingerprint["dataset"],
+        "Pictures": ", ".join(f"{n:,} {split}" for split, n in counts.items()),
+        "Fingerprint": fingerprint["pixels"][:16],
+        "Model": str(cfg.model.get("name", cfg.model["_target_"])),
+        "Parameters": f"{record['parameters']:,}" if "parameters" in record else "",
+        "Best epoch": f"{record['best_epoch']} of {record['epoch']}, by {cfg.trainer.monitor}"
+        if record.get("epoch")
+        else "",
+        "Training time": f"{record['training_seconds'] / 60:.1f} minutes" if "training_seconds" in record else "",
+        "Seed": str(record["seed"]),
+        "Code": record.get("commit") or f"emotion {record['versions'].get('emotion', '')}",
+        "Command": record["command"],
+    }
+    return {k: v for k, v in found.items() if v}
+
+
+def summary(run: runs.Run, split: str, score: dict[str, Any]) -> str:
+    """The figures as a small table for the terminal."""
+    lines = [f"{run.id}: {split} split, {score['n']:,} pictures"]
+    clean = score.get("leak_free")
+    for key, title in _SHOWN:
+        lines.append(f"  {title:<24}{_figure(score[key], key)}")
+        if key in ("accuracy", "macro_f1") and clean and clean["excluded"]:
+            without = f"without {clean['excluded']} seen in training or validation"
+            lines.append(f"  {'  leak-free':<24}{_figure(clean[key], key)}  {without}")
+    if split == "test" and "leak_free" not in score:
+        lines.append("  not checked for pictures seen in training: the training data is no longer there")
+    return "\n".join(lines)
+
+
+def _figure(value: dict[str, float | None], key: str) -> str:
+    plain = key == "negative_log_likelihood"
+    scale, digits, unit = (1, 3, "") if plain else (100, 1, " %")
+    if value["value"] is None:
+        return "undefined"
+    text = f"{scale * value['value']:.{digits}f}{unit}"
+    if value["low"] is None or value["high"] is None:
+        return text
+    return f"{text}  ({scale * value['low']:.{digits}f} to {scale * value['high']:.{digits}f})"
