@@ -231,7 +231,10 @@ def resolve(run: Any, outputs: str | Path) -> Run:
         UserError: No run, or several, answer to that name; names the nearest ids.
     """
     name, root = str(run), Path(outputs)
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise UserError(f"run: '{name}' begins with ~, but nobody here has that name; write the whole path") from None
     if (path / "run.json").is_file():
         return Run(path, _id_of(path, root))
     if (root / name / "run.json").is_file():

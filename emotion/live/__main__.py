@@ -22,8 +22,9 @@ from emotion.errors import UserError
 if TYPE_CHECKING:
     from emotion.contract import Contract
     from emotion.live.frame import Stream
-    from emotion.live.loop import Interruption
+    from emotion.live.loop import Stop
     from emotion.live.sinks import Sink
+    from emotion.live.window import Window
 
 log = logging.getLogger("emotion.live")  # under `python -m` this module is __main__
 
@@ -42,37 +43,43 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     from emotion.live import annotate, engines, loop, source
     from emotion.live.detector import Detector
     from emotion.live.labelling import Labeller
+    from emotion.live.steady import LINGERING
     from emotion.live.summary import report
 
     _check_paths(cfg)
-    with loop.interruption() as stopped:
+    with loop.interruption() as stop:
         chosen = runs.resolve(cfg.run, cfg.outputs)
         classifier = engines.load(chosen, cfg.engine, cfg.threads)
         classifier.warm_up()
         labels = classifier.contract.labels
-        with source.opened(cfg.source, cfg.max_frames, cfg.stride, cfg.loop, stopped) as stream:
-            sinks = _sinks(cfg, stream, classifier.contract, stopped)
+        with source.opened(cfg.source, cfg.max_frames, cfg.stride, cfg.loop, stop) as stream:
+            sinks = _sinks(cfg, stream, classifier.contract)
+            window = _window(cfg, stream, stop)
+            if window is not None:
+                sinks.append(window)
             labeller = Labeller(
                 Detector(config.Detector(**cfg.detector)),
                 classifier,
                 smoothing=cfg.smoothing,
                 min_confidence=cfg.min_confidence,
                 max_gap=cfg.max_gap,
+                # A face that the detector misses for some frames must not be seen bare.
+                lingering=max(LINGERING, cfg.max_gap) if cfg.blur else LINGERING,
                 independent=stream.independent,
             )
             overlay = annotate.compose(labels, bars=cfg.bars, rate=not stream.independent, blur=cfg.blur)
             print(f"run {chosen.id} on {stream.name}", flush=True)
-            summary = loop.run(stream, labeller, labels, sinks, overlay, stopped)
-    if stopped():
+            summary = loop.run(stream, labeller, labels, sinks, overlay, stop, window.idle if window else None)
+    if stop.signal is not None:
         print("interrupted; files are whole up to here")
     print(report(summary))
     for key in ("save", "log", "timeline"):
         if cfg[key] is not None:
             print(f"  {key}: {cfg[key]}")
-    return asdict(summary) | {"run": chosen.id, "signal": stopped.signal}
+    return asdict(summary) | {"run": chosen.id, "signal": stop.signal}
 
 
-def _sinks(cfg: DictConfig, stream: Stream, contract: Contract, stopped: Interruption) -> list[Sink]:
+def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
     from emotion.live.sinks import save_sink
 
     sinks: list[Sink] = []
@@ -87,17 +94,22 @@ def _sinks(cfg: DictConfig, stream: Stream, contract: Contract, stopped: Interru
 
         if stream.independent:
             raise UserError(f"timeline: {stream.name} has no time to draw; leave timeline out, or give a video")
-
         sinks.append(Timeline(cfg.timeline, contract.labels))
-    if cfg.display != "none":
-        from emotion.live.window import Window, no_window
-
-        obstacle = no_window() if cfg.display == "auto" else None
-        if obstacle:
-            log.info("display: no window, as %s", obstacle)
-        else:
-            sinks.append(Window(not stream.live, stream.independent, stopped, cfg.snapshots))
     return sinks
+
+
+def _window(cfg: DictConfig, stream: Stream, stop: Stop) -> Window | None:
+    if cfg.display == "none":
+        return None
+    from emotion.live.window import NoWindowError, Window
+
+    try:
+        return Window(not stream.live, stream.independent, stop, cfg.snapshots)
+    except NoWindowError as error:
+        if cfg.display == "window":
+            raise
+        log.info("display: no window, as %s", error.reason)
+        return None
 
 
 def _check_paths(cfg: DictConfig) -> None:

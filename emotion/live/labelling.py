@@ -14,7 +14,7 @@ from emotion.live.face import Face
 from emotion.live.frame import Frame, Stream
 from emotion.live.smoothing import Smoother
 from emotion.live.stages import Parallel, parallel
-from emotion.live.steady import Steady
+from emotion.live.steady import LINGERING, Steady
 from emotion.live.tracker import Tracker
 
 
@@ -54,6 +54,7 @@ class Labeller:
         smoothing: Time constant of the probabilities' average over a track, in seconds; 0 takes each frame alone.
         min_confidence: Less probable labels become "uncertain".
         max_gap: Seconds for which a face may be missing and keep its track.
+        lingering: Seconds for which a face that is missing stays drawn.
         independent: Each frame stands alone: nothing is tracked or smoothed.
     """
 
@@ -65,10 +66,11 @@ class Labeller:
         smoothing: float,
         min_confidence: float,
         max_gap: float,
+        lingering: float = LINGERING,
         independent: bool = False,
     ) -> None:
         self._detector, self._classifier, self._independent = detector, classifier, independent
-        self._tracker, self._steady = Tracker(max_gap=max_gap), Steady()
+        self._tracker, self._steady = Tracker(max_gap=max_gap), Steady(lingering)
         self._smoother = Smoother(0.0 if independent else smoothing, min_confidence, classifier.contract.labels)
 
     @contextmanager

@@ -20,13 +20,22 @@ from emotion.live.summary import Summary, Tally
 Overlay = Callable[[Image, Sequence[Face]], Image]
 
 
-class Interruption:
-    """Whether SIGINT or SIGTERM has come. A second one raises KeyboardInterrupt at once."""
+class Stop:
+    """Whether to stop: SIGINT or SIGTERM has come, or the loop has ended and its source need not wait any more.
 
-    signal: int | None = None
+    Attributes:
+        signal: The number of the signal that has come. A second one raises KeyboardInterrupt at once.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._ended = False
 
     def __call__(self) -> bool:
-        return self.signal is not None
+        return self._ended or self.signal is not None
+
+    def end(self) -> None:
+        self._ended = True
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
@@ -35,18 +44,18 @@ class Interruption:
 
 
 @contextmanager
-def interruption() -> Iterator[Interruption]:
+def interruption() -> Iterator[Stop]:
     """Turn SIGINT and SIGTERM into a flag, so that the loop ends between two frames and files are whole.
 
     Outside the main thread, which alone may handle signals, the flag stays down.
     """
-    asked = Interruption()
+    stop = Stop()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield stop
         return
-    before = {number: signal.signal(number, asked.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -58,7 +67,8 @@ def run(
     labels: Sequence[str],
     sinks: Sequence[Sink] = (),
     overlay: Overlay = lambda image, faces: image,
-    stopped: Callable[[], bool] = lambda: False,
+    stop: Stop | None = None,
+    idle: Callable[[], bool] | None = None,
 ) -> Summary:
     """Label a stream's frames and hand them to the sinks, which are opened before and closed after, whatever happens.
 
@@ -71,8 +81,11 @@ def run(
         labels: The contract's.
         sinks: From :mod:`emotion.live.sinks` and its neighbours.
         overlay: Draws faces on a frame; used where a sink shows the picture.
-        stopped: Asked before each frame; True ends the loop.
+        stop: Asked before each frame. The one that the stream was opened with, so that a source that waits for its
+            camera gives up when the loop has ended.
+        idle: Called while no frame comes; False ends the loop.
     """
+    stop = stop or Stop()
     tally = Tally(labels)
     draws = any(sink.draws for sink in sinks)
     with ExitStack() as stack:
@@ -81,8 +94,9 @@ def run(
         progress = stack.enter_context(_progress(stream))
         started = time.perf_counter()
         labelled = stack.enter_context(labeller.labelled(stream))
-        for item in labelled:
-            if stopped():
+        stack.callback(stop.end)
+        for item in labelled.take(idle or (lambda: True)):
+            if stop():
                 break
             clock = [time.perf_counter()]
             picture = overlay(item.frame.image, item.shown) if draws else item.frame.image

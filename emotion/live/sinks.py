@@ -149,7 +149,9 @@ class Video:
         self._writer.release()
         # OpenCV swallows write errors, such as a full disk.
         if kind is None and self._written and not _whole(self.path, self._written):
-            raise UserError(f"save: '{self.path}' could not be written whole; is the disk full?")
+            raise UserError(
+                f"save: '{self.path}' could not be written whole; is the disk full? Make room, or save elsewhere"
+            )
 
     def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
         if self._writer is None:
@@ -157,7 +159,10 @@ class Video:
             self._previous = frame.time
             self._writer = self._create()
         if shutil.disk_usage(self.path.parent).free < LEAST_FREE:
-            raise UserError(f"save: the disk that holds '{self.path}' is nearly full; the video is whole up to here")
+            raise UserError(
+                f"save: the disk that holds '{self.path}' is nearly full; the video is whole up to here "
+                f"({self._written} frames). Make room, or save elsewhere"
+            )
         copies = self._due(frame.time) if self._steady else 1
         picture = _fit(annotated, self._size)
         for _ in range(copies):

@@ -118,9 +118,10 @@ def path_of(source: int | str | Path | None, key: str = "source") -> Path | None
 
 
 def _camera_number(text: str) -> int | None:
-    """The camera that ``0``, ``"0"`` or ``/dev/video0`` means, unless there is a file of that name."""
+    """The camera that ``0``, ``"0"`` or ``/dev/video0`` means, unless there is a file or folder of that name."""
     found = re.fullmatch(r"(?:/dev/video)?([0-9]{1,4})", text)
-    return int(found[1]) if found and not Path(text).is_file() else None
+    is_path = Path(text).is_file() or Path(text).is_dir()
+    return int(found[1]) if found and not is_path else None
 
 
 def _exists(path: Path) -> bool:

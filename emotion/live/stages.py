@@ -15,7 +15,7 @@ Step = Callable[[Any], Any]
 #: Items that wait between two steps. More would hide hiccups of some milliseconds at the price of delay and memory.
 DEPTH = 4
 #: Seconds between two looks at whether the work was called off, while a thread waits.
-_PATIENCE = 0.2
+_PATIENCE = 0.1
 
 
 class _End:
@@ -60,12 +60,14 @@ class Inbox(Generic[T]):
                 pass
         self.put(item)
 
-    def get(self) -> T | _End:
+    def get(self, idle: Callable[[], bool] = lambda: True) -> T | _End:
+        """Wait for an item, calling ``idle`` now and then; where that returns False, it is the end."""
         while not self._cancelled.is_set():
             try:
                 return self._queue.get(timeout=_PATIENCE)
             except queue.Empty:
-                continue
+                if not idle():
+                    break
         return _End()
 
 
@@ -90,8 +92,12 @@ class Parallel(Generic[T]):
         return self._first.dropped
 
     def __iter__(self) -> Iterator[T]:
+        return self.take()
+
+    def take(self, idle: Callable[[], bool] = lambda: True) -> Iterator[T]:
+        """The items; while none comes, ``idle`` is called about ten times a second, and ends them by False."""
         while True:
-            item = self._last.get()
+            item = self._last.get(idle)
             if not isinstance(item, _End):
                 yield item
                 continue

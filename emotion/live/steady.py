@@ -14,7 +14,7 @@ from emotion.live.face import Face
 
 #: Seconds over which a box's place and size are averaged: two or three frames, so that it keeps up with its face.
 SETTLING = 0.08
-#: Seconds for which a face that is missing stays drawn where it was.
+#: Seconds for which a face that is missing stays drawn where it was, unless told otherwise.
 LINGERING = 0.2
 
 
@@ -26,9 +26,14 @@ class _Drawn:
 
 
 class Steady:
-    """Keeps what was drawn last of each track."""
+    """Keeps what was drawn last of each track.
 
-    def __init__(self) -> None:
+    Args:
+        lingering: Seconds for which a face that is missing stays drawn.
+    """
+
+    def __init__(self, lingering: float = LINGERING) -> None:
+        self._lingering = lingering
         self._drawn: dict[int, _Drawn] = {}
 
     def update(self, time: float, faces: Sequence[Face]) -> list[Face]:
@@ -40,7 +45,7 @@ class Steady:
 
         Returns:
             These with averaged boxes, in their order, then those that are missing for no longer than
-            :data:`LINGERING`, as they were drawn last. A face without a track comes back as it is.
+            ``lingering``, as they were drawn last. A face without a track comes back as it is.
         """
         shown, now = [], dict[int, _Drawn]()
         for face in faces:
@@ -52,7 +57,7 @@ class Steady:
             now[face.track] = _Drawn(drawn, edges, time)
             shown.append(drawn)
         for track, drawn_before in self._drawn.items():
-            if track not in now and 0 <= time - drawn_before.time <= LINGERING:
+            if track not in now and 0 <= time - drawn_before.time <= self._lingering:
                 now[track] = drawn_before
                 shown.append(drawn_before.face)
         self._drawn = now

@@ -76,7 +76,7 @@ def report(summary: Summary) -> str:
     lines = [
         f"frames: {summary.read} read, {summary.processed} processed, {summary.dropped} dropped; "
         f"{summary.seconds:.1f} s, {rate:.1f} frames/s",
-        f"faces:  {summary.faces}, in {summary.tracks} track{'' if summary.tracks == 1 else 's'}",
+        f"faces:  {summary.faces}" + (f", in {summary.tracks} tracks" if summary.tracks else ""),
     ]
     if summary.stages:
         lines.append(f"  {'ms a frame':<12}{'p50':>8}{'p95':>8}")

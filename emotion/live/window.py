@@ -42,6 +42,14 @@ _ESCAPE = 27
 _RIGHT = (0xFF53, 0x270000, 0xF703)
 
 
+class NoWindowError(UserError):
+    """No window can be opened here; ``reason`` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"display: {reason}. Use display=none save=labelled.mp4, and watch the file elsewhere")
+        self.reason = reason
+
+
 class Window:
     """Shows the annotated frames, until q or Esc is pressed or the window is closed. ``h`` shows the keys.
 
@@ -54,7 +62,7 @@ class Window:
         snapshots: Folder for the pictures that ``s`` saves; made with the first.
 
     Raises:
-        UserError: No window can be opened here.
+        NoWindowError: No window can be opened here.
     """
 
     draws = True
@@ -70,9 +78,7 @@ class Window:
         with ExitStack() as stack:
             obstacle = stack.enter_context(_probe())
             if obstacle:
-                raise UserError(
-                    f"display: {obstacle}. Use display=none save=labelled.mp4, and watch the file elsewhere"
-                )
+                raise NoWindowError(obstacle)
             self._probe = stack.pop_all()  # it stays until this process has a window
         self._pace, self._hold, self._stopped, self._snapshots = pace, hold, stopped, Path(snapshots).expanduser()
         self._origin: float | None = None  # the clock's time at the source's second 0
@@ -124,6 +130,12 @@ class Window:
                 self._show(annotated)
             if not held and not self._paused and (not self._pace or time.monotonic() >= self._origin + frame.time):
                 return True
+
+    def idle(self) -> bool:
+        """Take keys while no frame comes, as from a camera that is away. False: the person has asked to end."""
+        if self._origin is None:
+            return True
+        return _key(_POLL) not in ("q", "escape") and _is_open()
 
     def _show(self, annotated: Image) -> None:
         view = _view(annotated)

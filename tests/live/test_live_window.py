@@ -72,3 +72,22 @@ def test_pictures_wait_for_a_key(start: Commands, desk: Screen, tmp_path: Path) 
     desk.press("space")
     out, _ = live.finish(0)
     assert "3 processed" in out
+
+
+def test_q_is_heard_while_the_server_is_away(start: Commands, desk: Screen) -> None:
+    """It is waited for, for 20 seconds; whoever wants to leave need not wait with it."""
+    server = servers.process()
+    assert server.stdout
+    try:
+        address = f"http://127.0.0.1:{int(server.stdout.readline())}/video"
+        live = start("run=gray", f"source={address}", "display=window", DISPLAY=desk.display)
+        desk.window("emotion", live.check)
+        server.kill()
+        live.until("trying to reach it again")
+        desk.press("q")
+        out, err = live.finish(0)
+    finally:
+        server.kill()
+        server.communicate()
+    assert "processed" in out
+    assert "did not come back" not in err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -67,7 +67,7 @@ def _run(
     stream: Stream,
     classifier: Classifier,
     sinks: Sequence[Recorder] = (),
-    stopped: Callable[[], bool] = lambda: False,
+    stop: loop.Stop | None = None,
     min_confidence: float = 0.0,
     mode: str = "fast",
 ) -> Summary:
@@ -80,7 +80,7 @@ def _run(
         max_gap=0.5,
         independent=stream.independent,
     )
-    return loop.run(stream, labeller, labels, sinks, annotate.compose(labels), stopped)
+    return loop.run(stream, labeller, labels, sinks, annotate.compose(labels), stop)
 
 
 def test_every_sink_gets_every_frame_and_the_summary_counts(classifier: Classifier, pictures: list[Image]) -> None:
@@ -129,7 +129,7 @@ def test_weak_answers_are_uncertain(classifier: Classifier, pictures: list[Image
 def test_frames_without_faces(classifier: Classifier) -> None:
     summary = _run(_stream([np.full((120, 160, 3), 90, np.uint8)] * 3), classifier, [Recorder(draws=True)])
     assert (summary.processed, summary.faces, summary.tracks, summary.shares) == (3, 0, 0, {})
-    assert "faces:  0, in 0 tracks" in report(summary)
+    assert "faces:  0" in report(summary)
 
 
 def test_no_frames_at_all(classifier: Classifier) -> None:

@@ -42,6 +42,13 @@ def test_a_missed_frame_does_not_blink_but_a_face_that_left_is_gone() -> None:
     assert steady.update(0.1, []) == []
 
 
+def test_faces_that_are_blurred_may_stay_longer() -> None:
+    steady = Steady(0.5)
+    shown = steady.update(0.0, [_face(10)])
+    assert steady.update(0.45, []) == shown
+    assert steady.update(0.51, []) == []
+
+
 def test_time_that_runs_back_shows_nothing_old() -> None:
     steady = Steady()
     steady.update(5.0, [_face(10)])

@@ -83,9 +83,7 @@ def show(desk: Screen) -> Iterator[object]:
 
     def start(options: str = "{}") -> tuple[_Show, str]:
         started.append(_Show(desk, options))
-        # Qt drops keys that come before the first picture is shown.
-        until(lambda: started[-1].check() or desk.shot()[5, 5, 2] == 99, "a picture")
-        return started[-1], desk.window("emotion", started[-1].check)
+        return started[-1], desk.window("emotion", started[-1].check, lambda shot: bool(shot[5, 5, 2] == 99))
 
     yield start
     for one in started:

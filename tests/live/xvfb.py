@@ -46,12 +46,16 @@ class Screen:
         done = subprocess.run(line, env=self.environment, capture_output=True, text=True, timeout=PATIENCE)
         return done.stdout.strip()
 
-    def window(self, name: str, check: Callable[[], None]) -> str:
-        """Wait for a visible window of this name, give it the keyboard, and return its number.
+    def window(self, name: str, check: Callable[[], None], painted: Callable[[np.ndarray], bool] = np.any) -> str:
+        """Wait for a visible window of this name and its picture, give it the keyboard, and return its number.
+
+        On a busy machine without a window manager Qt misses the server's first word that a window is to be painted, in
+        one of ten cases (plain OpenCV as much as ours); mapped anew, it paints.
 
         Args:
             name: Its title.
             check: Raises when there is no use in waiting on.
+            painted: Whether a screenshot shows the picture. Keys that come earlier are lost.
         """
 
         def find() -> str:
@@ -59,6 +63,20 @@ class Screen:
             return self.xdotool("search", "--onlyvisible", "--name", f"^{name}$")
 
         number = str(until(find, f"window {name}").splitlines()[-1])
+
+        mapped = time.monotonic()
+
+        def seen() -> bool:
+            nonlocal mapped
+            check()
+            if painted(self.shot()):
+                return True
+            if time.monotonic() - mapped > 3:
+                self.xdotool("windowunmap", "--sync", number, "windowmap", "--sync", number)
+                mapped = time.monotonic()
+            return False
+
+        until(seen, "a picture")
 
         def focus() -> bool:
             check()
