@@ -101,7 +101,8 @@ def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
 def _window(cfg: DictConfig, stream: Stream, stop: Stop) -> Window | None:
     if cfg.display == "none":
         return None
-    from emotion.live.window import NoWindowError, Window
+    from emotion.live.display import NoWindowError
+    from emotion.live.window import Window
 
     try:
         return Window(not stream.live, stream.independent, stop, cfg.snapshots)

@@ -1,17 +1,13 @@
-"""A window that shows the annotated frames, and its keys; and why there may be none."""
+"""A window that shows the annotated frames, and its keys."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
-import platform
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +15,8 @@ from typing import Self
 
 import cv2
 
-from emotion.errors import UserError
 from emotion.faces import Image, resize
+from emotion.live.display import NoWindowError, probe, silence_qt
 from emotion.live.face import Face
 from emotion.live.frame import Frame
 from emotion.live.lettering import width, write
@@ -36,18 +32,9 @@ MESSAGE_SECONDS = 2.5
 _NAME = "emotion"
 _POLL = 0.03  # seconds between looks at the keys while nothing moves
 _LATE = 0.5  # seconds of delay after which a file goes on from where it is, instead of running to catch up
-_PROBE_SECONDS = 20
 _ESCAPE = 27
 # The right arrow as OpenCV's Qt and GTK, Windows and macOS windows name it.
 _RIGHT = (0xFF53, 0x270000, 0xF703)
-
-
-class NoWindowError(UserError):
-    """No window can be opened here; ``reason`` says why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"display: {reason}. Use display=none save=labelled.mp4, and watch the file elsewhere")
-        self.reason = reason
 
 
 class Window:
@@ -74,15 +61,16 @@ class Window:
         stopped: Callable[[], bool] = lambda: False,
         snapshots: str | Path = ".",
     ) -> None:
-        _silence_qt()
+        silence_qt()
         with ExitStack() as stack:
-            obstacle = stack.enter_context(_probe())
+            obstacle = stack.enter_context(probe())
             if obstacle:
                 raise NoWindowError(obstacle)
             self._probe = stack.pop_all()  # it stays until this process has a window
         self._pace, self._hold, self._stopped, self._snapshots = pace, hold, stopped, Path(snapshots).expanduser()
         self._origin: float | None = None  # the clock's time at the source's second 0
         self._size = (0, 0)
+        self._last: Image | None = None
         self._paused = self._help = False
         self._message, self._message_ends = "h: help", 0.0
 
@@ -107,6 +95,7 @@ class Window:
             self._origin, self._message_ends = now - frame.time, now + MESSAGE_SECONDS
         if self._paused or now - self._origin - frame.time > _LATE:
             self._origin = now - frame.time
+        self._last = annotated
         self._show(annotated)
         held = self._hold
         while True:
@@ -119,23 +108,28 @@ class Window:
             if key == "space":
                 self._paused = not self._paused
                 self._origin = time.monotonic() - frame.time
-            elif key == "s":
-                self._snapshot(annotated)
-            elif key == "h":
-                self._help = not self._help
-            over = self._message and time.monotonic() >= self._message_ends
-            if over:
-                self._message = ""
-            if key in ("space", "s", "h") or over:
-                self._show(annotated)
+            self._react(key, annotated)
             if not held and not self._paused and (not self._pace or time.monotonic() >= self._origin + frame.time):
                 return True
 
     def idle(self) -> bool:
         """Take keys while no frame comes, as from a camera that is away. False: the person has asked to end."""
-        if self._origin is None:
+        if self._last is None:
             return True
-        return _key(_POLL) not in ("q", "escape") and _is_open()
+        key = _key(_POLL)
+        self._react(key, self._last)
+        return key not in ("q", "escape") and _is_open()
+
+    def _react(self, key: str, annotated: Image) -> None:
+        if key == "s":
+            self._snapshot(annotated)
+        elif key == "h":
+            self._help = not self._help
+        over = self._message and time.monotonic() >= self._message_ends
+        if over:
+            self._message = ""
+        if key in ("space", "s", "h") or over:
+            self._show(annotated)
 
     def _show(self, annotated: Image) -> None:
         view = _view(annotated)
@@ -228,7 +222,7 @@ def _draw_message(view: Image, message: str) -> None:
     write(view, message, (left + capital, top + 2 * capital), capital, LIGHT, DARK)
 
 
-# ------------------------------------------------------------------------------------------------- keys and display
+# ------------------------------------------------------------------------------------------------------------ keys
 
 
 def _key(seconds: float) -> str:
@@ -249,76 +243,3 @@ def _is_open() -> bool:
         return cv2.getWindowProperty(_NAME, cv2.WND_PROP_VISIBLE) >= 1
     except cv2.error:  # what some systems say of a window that was closed
         return False
-
-
-def _silence_qt() -> None:
-    """Keep the warnings of OpenCV's Qt (fonts, Wayland, runtime folders) off the terminal: they need no doing."""
-    os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false;*.info=false;*.debug=false")
-
-
-def gui(build_information: str) -> str | None:
-    """The windows that OpenCV was built with, such as ``QT5``, or None.
-
-    Args:
-        build_information: From ``cv2.getBuildInformation()``.
-    """
-    for line in build_information.splitlines():
-        name, _, value = line.strip().partition(":")
-        if name == "GUI":
-            return value.strip() if value.strip() not in ("", "NONE", "NO") else None
-    return None
-
-
-def no_window() -> str | None:
-    """Why no window can be opened here, or None if one can.
-
-    OpenCV aborts the process (SIGABRT) where there is no display, so this looks first: for a build with windows, for a
-    display, and last, as a display may be named but not answer, whether a child process survives opening a window.
-    """
-    with _probe() as obstacle:
-        return obstacle
-
-
-@contextmanager
-def _probe() -> Iterator[str | None]:
-    """Yield what :func:`no_window` returns, while the child that has tried stays connected.
-
-    An X server such as ``xvfb-run``'s starts anew when its last client leaves, and refuses others meanwhile: whoever
-    opens a window next does so before the child goes.
-    """
-    name = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if gui(cv2.getBuildInformation()) is None:
-        yield "this OpenCV was built without windows (opencv-python-headless)"
-        return
-    if platform.system() == "Linux" and not name:
-        yield "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
-        return
-    display = f"the display '{name}'" if name else "the display"
-    for last in (False, True):
-        with _child() as opened:
-            if opened:
-                yield None
-                return
-            if opened is None:
-                yield f"{display} does not answer"
-                return
-            if last:
-                yield f"{display} cannot be opened"
-        time.sleep(0.5)  # it may be starting anew just now
-
-
-@contextmanager
-def _child() -> Iterator[bool | None]:
-    """Open a window in a child process, which lives until the block ends; None: that takes too long."""
-    code = "import cv2, sys; cv2.namedWindow('a display?'); cv2.destroyAllWindows(); print(1, flush=True)"
-    code += "; sys.stdin.read()"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([sys.executable, "-c", code], **pipes) as child:  # type: ignore[call-overload]
-        late = threading.Timer(_PROBE_SECONDS, child.kill)
-        late.start()
-        try:
-            opened = bool(child.stdout.readline())
-            yield None if not opened and late.finished.is_set() else opened
-        finally:
-            late.cancel()
-            child.stdin.close()

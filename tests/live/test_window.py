@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from emotion.errors import UserError
-from emotion.live import window
-from emotion.live.window import Window, gui, no_window, save_snapshot
+from emotion.live import display
+from emotion.live.display import gui
+from emotion.live.window import Window, save_snapshot
 from tests.live.xvfb import PATIENCE, Screen, screen, until
 
 # Shows frames whose blue says how old the source is, in steps of 1/20 s, and whose green says their number.
@@ -248,13 +249,14 @@ def test_a_display_that_is_not_there_is_no_abort(monkeypatch: pytest.MonkeyPatch
 def test_a_display_that_says_nothing_is_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     if sys.platform != "linux":
         pytest.skip("X11")
-    monkeypatch.setattr(window, "_PROBE_SECONDS", 2)
+    monkeypatch.setattr(display, "PROBE_SECONDS", 2)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("\0/tmp/.X11-unix/X7358")  # accepts, and never says a word
         server.listen()
         monkeypatch.setenv("DISPLAY", ":7358")
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-        assert "does not answer" in str(no_window())
+        with display.probe() as obstacle:
+            assert "does not answer" in str(obstacle)
 
 
 def test_a_machine_without_a_display_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
