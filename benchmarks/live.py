@@ -179,33 +179,33 @@ def first_frame(run: Path, video: Path, folder: Path) -> tuple[float, bool]:
     """Seconds from a process's start to its first line in the log, and whether it imported TensorFlow."""
     log = folder / "first.jsonl"
     log.unlink(missing_ok=True)
-    with _live(run, video, folder, f"log={log}", "max_frames=60") as (process, began):
+    with _live(run, video, folder, f"log={log}", "max_frames=300", "loop=true") as (process, began):
         while not (log.exists() and log.stat().st_size):
             if process.poll() is not None:
                 raise RuntimeError(f"no face was labelled:\n{process.communicate()[1]}")
             time.sleep(0.002)
         took = time.perf_counter() - began
-        maps = Path(f"/proc/{process.pid}/maps")
-        imported = "tensorflow" in maps.read_text() if maps.exists() else False
+        imported = "tensorflow" in Path(f"/proc/{process.pid}/maps").read_text()
     return took, imported
 
 
 def memory(run: Path, video: Path, folder: Path, frames: int) -> tuple[int, int, int]:
-    """Resident bytes after a tenth of the frames, at the end, and at the most."""
+    """Resident bytes after a tenth of the frames, over the last tenth of the time (median), and at the most."""
     log = folder / "memory.jsonl"
-    early = late = most = 0
+    early, samples = 0, [0]
     with _live(run, video, folder, f"log={log}", f"max_frames={frames}", "loop=true") as (process, _):
         while process.poll() is None:
             resident = _resident(process.pid)
             if resident is None:
                 break
-            late, most = resident, max(most, resident)
+            samples.append(resident)
             if not early and _last_frame(log) >= frames / 10:
                 early = resident
             time.sleep(0.2)
     if process.returncode:
         raise RuntimeError(f"the live process ended with {process.returncode}")
-    return early, late, most
+    last_tenth = samples[-max(1, len(samples) // 10) :]
+    return early, int(statistics.median(last_tenth)), max(samples)
 
 
 @contextmanager

@@ -184,7 +184,7 @@ class Detector:
     min_neighbors: int = 5
     min_size: float = 0.1
     working_size: int = 1280
-    spread: int = 3
+    spread: int | None = None
     hold: int = 15
 
 

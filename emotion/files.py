@@ -17,6 +17,8 @@ from emotion.errors import UserError
 
 #: A cache's unfinished file that nobody has written to for so long belongs to a process that was killed.
 _ABANDONED_SECONDS = 3600.0
+_UMASK = os.umask(0)  # it can only be read by setting it
+os.umask(_UMASK)
 
 
 @contextmanager
@@ -37,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())  # or the new name could be on disk before the content
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):

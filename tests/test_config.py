@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from emotion import config
 from emotion.data import augment  # noqa: F401 - the table below must not drift from what is implemented
@@ -53,3 +54,19 @@ def test_the_augmentation_table_is_what_is_implemented() -> None:
     from emotion.data.augment import parse
 
     assert len(parse([{name: {}} for name in config.OPS])) == len(config.OPS)
+
+
+def test_live_has_the_same_defaults_everywhere() -> None:
+    """In the YAML file, in the schema that the benchmark takes, and in the Python function."""
+    from inspect import signature
+
+    from emotion.live import label_frames
+
+    composed = compose("live", "run=latest")
+    schema = OmegaConf.structured(config.Live)
+    parameters = {name: p.default for name, p in signature(label_frames).parameters.items()}
+    for key in composed:
+        if key not in ("run", "hydra"):
+            assert composed[key] == schema[key], key
+        if key in parameters and key not in ("run", "source", "detector"):
+            assert composed[key] == parameters[key], key

@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,14 +36,14 @@ def label_frames(
     """Label a source's frames as ``python -m emotion.live`` does, in threads of their own.
 
     The source is closed and the threads end when the generator does: at the source's end, after an error, or by its
-    ``close()``, which leaving a ``for`` loop brings about.
+    ``close()``. Leaving a ``for`` loop early closes it too, unless it has a name; then close it yourself.
 
     Args:
         run: Id, unique prefix, path, ``latest`` or ``best``.
         source: A camera's number, a video, picture, folder or glob of pictures, or an address.
         outputs: Folder that holds the runs.
         max_frames: End after this many frames; None reads to the end.
-        stride: Take every n-th frame of a video file.
+        stride: Take every n-th frame.
         engine: ``auto``, ``litert`` or ``keras``.
         threads: CPU threads for the model.
         smoothing: Seconds over which a track's probabilities are averaged; 0 takes each frame by itself.
@@ -60,10 +62,12 @@ def label_frames(
     from emotion.live import engines
     from emotion.live.detector import Detector
     from emotion.live.labelling import Labeller
+    from emotion.live.loop import Stop
     from emotion.live.source import opened
 
     classifier = engines.load(runs.resolve(str(run), outputs), engine, threads)
-    with opened(source, max_frames, stride) as stream:
+    stop = Stop()
+    with opened(source, max_frames, stride, stopped=stop) as stream, ExitStack() as stack:
         labeller = Labeller(
             Detector(detector),
             classifier,
@@ -72,6 +76,7 @@ def label_frames(
             max_gap=max_gap,
             independent=stream.independent,
         )
-        with labeller.labelled(stream) as labelled:
-            for item in labelled:
-                yield item.frame, item.faces
+        labelled = stack.enter_context(labeller.labelled(stream))
+        stack.callback(stop.end)  # before the threads are waited for: one may be waiting for a camera
+        for item in islice(labelled, stream.limit):
+            yield item.frame, item.faces

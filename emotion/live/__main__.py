@@ -71,10 +71,10 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             print(f"run {chosen.id} on {stream.name}", flush=True)
             summary = loop.run(stream, labeller, labels, sinks, overlay, stop, window.idle if window else None)
     if stop.signal is not None:
-        print("interrupted; files are whole up to here")
+        print("interrupted; files are whole up to here" if summary.processed else "interrupted before the first frame")
     print(report(summary))
     for key in ("save", "log", "timeline"):
-        if cfg[key] is not None:
+        if cfg[key] is not None and summary.processed:
             print(f"  {key}: {cfg[key]}")
     return asdict(summary) | {"run": chosen.id, "signal": stop.signal}
 
@@ -144,7 +144,7 @@ def _task(cfg: DictConfig) -> None:
     ended_by = run(cfg)["signal"]
     if ended_by == signal.SIGINT:
         raise KeyboardInterrupt
-    if ended_by == signal.SIGTERM:
+    if ended_by is not None:  # SIGTERM, or SIGHUP of a terminal that was closed
         raise Interrupted
 
 

@@ -36,6 +36,7 @@ class Stream:
         rate: Frames a second, as the source says, or a usual value where it doesn't; 1 for pictures.
         frames: The frames; can be gone through once.
         total: How many frames there will be, for a progress line; None where nobody knows.
+        limit: Label no more frames than this; None labels all.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Stream:
     rate: float
     frames: Iterator[Frame]
     total: int | None = None
+    limit: int | None = None
 
     @property
     def live(self) -> bool:

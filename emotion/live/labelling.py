@@ -56,6 +56,9 @@ class Labeller:
         max_gap: Seconds for which a face may be missing and keep its track.
         lingering: Seconds for which a face that is missing stays drawn.
         independent: Each frame stands alone: nothing is tracked or smoothed.
+
+    Attributes:
+        read: Frames that the source has given so far.
     """
 
     def __init__(
@@ -70,13 +73,14 @@ class Labeller:
         independent: bool = False,
     ) -> None:
         self._detector, self._classifier, self._independent = detector, classifier, independent
+        self.read = 0
         self._tracker, self._steady = Tracker(max_gap=max_gap), Steady(lingering)
         self._smoother = Smoother(0.0 if independent else smoothing, min_confidence, classifier.contract.labels)
 
     @contextmanager
     def labelled(self, stream: Stream) -> Iterator[Parallel[Labelled]]:
         """The stream's frames with their faces; the threads that label them end with the context."""
-        with parallel(_read(stream), (self._scan, self._find, self._label), newest=stream.live) as frames:
+        with parallel(self._read(stream), (self._scan, self._find, self._label), newest=stream.live) as frames:
             yield frames
 
     def _scan(self, job: _Job) -> _Job:
@@ -124,11 +128,11 @@ class Labeller:
             faces.append(Face(box, label, confidence, probabilities, tuple(raw)))
         return faces
 
-
-def _read(stream: Stream) -> Iterator[_Job]:
-    while True:
-        began = time.perf_counter()
-        frame = next(stream.frames, None)
-        if frame is None:
-            return
-        yield _Job(frame, seconds={"read": time.perf_counter() - began})
+    def _read(self, stream: Stream) -> Iterator[_Job]:
+        while True:
+            began = time.perf_counter()
+            frame = next(stream.frames, None)
+            if frame is None:
+                return
+            self.read += 1
+            yield _Job(frame, seconds={"read": time.perf_counter() - began})

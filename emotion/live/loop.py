@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from types import FrameType
 
 from emotion.faces import Image
@@ -16,6 +17,8 @@ from emotion.live.frame import Stream
 from emotion.live.labelling import Labeller
 from emotion.live.sinks import Sink
 from emotion.live.summary import Summary, Tally
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 Overlay = Callable[[Image, Sequence[Face]], Image]
 
@@ -45,7 +48,7 @@ class Stop:
 
 @contextmanager
 def interruption() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a flag, so that the loop ends between two frames and files are whole.
+    """Turn SIGINT, SIGTERM and SIGHUP into a flag, so that the loop ends between two frames and files are whole.
 
     Outside the main thread, which alone may handle signals, the flag stays down.
     """
@@ -53,7 +56,7 @@ def interruption() -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop.handle) for number in _SIGNALS}
     try:
         yield stop
     finally:
@@ -95,7 +98,7 @@ def run(
         started = time.perf_counter()
         labelled = stack.enter_context(labeller.labelled(stream))
         stack.callback(stop.end)
-        for item in labelled.take(idle or (lambda: True)):
+        for item in islice(labelled.take(lambda: not stop() and (idle is None or idle())), stream.limit):
             if stop():
                 break
             clock = [time.perf_counter()]
@@ -108,7 +111,7 @@ def run(
             if not all(answers):
                 break
         seconds = time.perf_counter() - started
-    return tally.summary(labelled.dropped, seconds)
+    return tally.summary(labeller.read, labelled.dropped, seconds)
 
 
 @contextmanager

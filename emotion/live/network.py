@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import re
 import socket
 import urllib.error
 import urllib.request
@@ -19,11 +20,19 @@ _MISSING = "the server runs, but has nothing at '{path}' ({status}); check the p
 _NO_VIDEO = "the server answers, but what it sends cannot be decoded as video ({what}). Give the address of the stream"
 
 
+_SECRET = r"(?<![a-z])(?:pwd|pass|token|auth|key|secret|usr|user|login)"
+
+
 def shown(address: str) -> str:
-    """An address as it may be shown: without user and password."""
+    """An address as it may be shown: without user and password, which some cameras take in the query."""
     scheme, mark, rest = address.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}" if mark else address
+    place, query, parameters = rest.partition("?")
+    hidden = re.sub(rf"({_SECRET}[^=&]*=)[^&#]*", r"\1...", parameters, flags=re.IGNORECASE)
+    host, slash, path = place.partition("/")
+    # A password with a slash in it, which should be written %2F, is cut in two here.
+    is_cut = "@" not in host and "@" in path and not re.fullmatch(r"[^:]*(:\d*)?", host)
+    place = place.rpartition("@")[2] if is_cut else f"{host.rpartition('@')[2]}{slash}{path}"
+    return f"{scheme}{mark}{place}{query}{hidden}" if mark else address
 
 
 def diagnose(address: str) -> str:

@@ -12,6 +12,8 @@ from emotion.live.face import UNCERTAIN
 #: faces with camera noise: at 5 to 60 frames a second more than 90 % of the flips go, and a clear change is seen in
 #: less than 0.5 s.
 LEAD, PATIENCE = 0.12, 0.5
+#: The same where nothing is shown, as the answer was uncertain: less, since no label has to give way.
+LEAD_FROM_UNCERTAIN, PATIENCE_FROM_UNCERTAIN = 0.08, 0.25
 
 
 @dataclass(slots=True)
@@ -30,8 +32,8 @@ class Smoother:
     without a bias at the start, exact for irregular times, so the result does not depend on the frame rate.
 
     What is shown keeps being shown (hysteresis) until another label leads by :data:`LEAD`, or for :data:`PATIENCE`.
-    "Uncertain" is shown as soon as the shown label's probability falls below ``min_confidence``, and left by the same
-    rule. So a label is never shown with less than ``min_confidence``.
+    "Uncertain" is shown as soon as the shown label's probability falls below ``min_confidence``, and left by a like
+    rule, sooner. So a label is never shown with less than ``min_confidence``.
 
     Args:
         seconds: Time constant; 0 takes every frame by itself, without hysteresis.
@@ -82,12 +84,15 @@ class Smoother:
     def _decide(self, state: _State, smoothed: Sequence[float], top: int) -> None:
         if state.shown is not None and smoothed[state.shown] < self._least:
             state.shown = state.since = None
-        lead = smoothed[top] - (self._least if state.shown is None else smoothed[state.shown])
+        if state.shown is None:
+            lead, enough, patience = smoothed[top] - self._least, LEAD_FROM_UNCERTAIN, PATIENCE_FROM_UNCERTAIN
+        else:
+            lead, enough, patience = smoothed[top] - smoothed[state.shown], LEAD, PATIENCE
         if top == state.shown or lead < 0:
             state.since = None
             return
         state.since = state.time if state.since is None else state.since
-        if lead >= LEAD or state.time - state.since >= PATIENCE:
+        if lead >= enough or state.time - state.since >= patience:
             state.shown, state.since = top, None
 
     def _answer(self, smoothed: tuple[float, ...], shown: int | None, top: int) -> tuple[tuple[float, ...], str, float]:

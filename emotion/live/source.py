@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def opened(
 
     Args:
         source: A camera's number, a video, a picture, a folder or glob of pictures, or an address.
-        max_frames: End after this many frames were yielded; None reads to the end.
+        max_frames: The stream's limit. Frames of a file end by themselves after so many; None reads to the end.
         stride: Only every frame whose index it divides is yielded.
         loop: A video file starts again at its end; index and time go on rising.
         stopped: Asked while waiting, about ten times a second; True ends the frames. A live source that is being
@@ -61,14 +61,15 @@ def opened(
         raise UserError(f"stride: must be 1 (every frame) or more, not {stride}")
     with capture.quiet(), _choose(source, stride, loop, stopped) as stream:
         total = _total(stream, max_frames, loop)
-        limited = itertools.islice(stream.frames, max_frames)
-        yield Stream(stream.name, stream.kind, stream.rate, limited, total)
+        # Of a live source some frames are passed over, and they do not count.
+        found = stream.frames if stream.live else itertools.islice(stream.frames, max_frames)
+        yield Stream(stream.name, stream.kind, stream.rate, found, total, max_frames)
 
 
 def frames(source: int | str | Path, max_frames: int | None = None) -> Iterator[Frame]:
     """The frames of a source, which is closed when the generator is; see :func:`opened`."""
     with opened(source, max_frames) as stream:
-        yield from stream.frames
+        yield from itertools.islice(stream.frames, stream.limit)
 
 
 def _total(stream: Stream, max_frames: int | None, loop: bool) -> int | None:
@@ -120,7 +121,7 @@ def path_of(source: int | str | Path | None, key: str = "source") -> Path | None
 def _camera_number(text: str) -> int | None:
     """The camera that ``0``, ``"0"`` or ``/dev/video0`` means, unless there is a file or folder of that name."""
     found = re.fullmatch(r"(?:/dev/video)?([0-9]{1,4})", text)
-    is_path = Path(text).is_file() or Path(text).is_dir()
+    is_path = found is not None and (Path(text).is_file() or Path(text).is_dir())
     return int(found[1]) if found and not is_path else None
 
 
@@ -162,8 +163,9 @@ def _finite(
     try:
         yield Stream(name, "video", capture.rate(file), found, announced and math.ceil(announced / stride))
     finally:
-        found.close()
-        file.release()
+        with suppress(ValueError):  # it is being read just now: it is closed with the process, which is about to end
+            found.close()
+            file.release()
 
 
 @contextmanager

@@ -14,6 +14,8 @@ Step = Callable[[Any], Any]
 
 #: Items that wait between two steps. More would hide hiccups of some milliseconds at the price of delay and memory.
 DEPTH = 4
+#: Items between the first step and the taker, both included, where the newest wins.
+ON_THEIR_WAY = 2
 #: Seconds between two looks at whether the work was called off, while a thread waits.
 _PATIENCE = 0.1
 
@@ -76,13 +78,18 @@ class Parallel(Generic[T]):
 
     def __init__(self, items: Iterator[Any], steps: Sequence[Step], newest: bool) -> None:
         self._cancelled = threading.Event()
+        # Where the newest item wins, so few are let in that none grows old on its way to a slow taker.
+        self._room = threading.Semaphore(ON_THEIR_WAY) if newest else None
         boxes = [Inbox[Any](1 if newest else DEPTH, self._cancelled) for _ in range(len(steps) + 1)]
         self._first, self._last = boxes[0], boxes[-1]
         put = self._first.put_newest if newest else self._first.put
-        self._threads = [threading.Thread(target=self._feed, args=(items, put), name="emotion read")]
+        # Daemons: whoever leaves an iteration in the middle and ends the program need not close it first.
+        self._threads = [threading.Thread(target=self._feed, args=(items, put), name="emotion read", daemon=True)]
+        admit = self._admit
         for step, source, target in zip(steps, boxes, boxes[1:], strict=False):
-            name = f"emotion {getattr(step, '__name__', 'step')}"
-            self._threads.append(threading.Thread(target=_work, args=(step, source, target), name=name))
+            name, work = f"emotion {getattr(step, '__name__', 'step')}", (step, source, target, admit)
+            self._threads.append(threading.Thread(target=_work, args=work, name=name, daemon=True))
+            admit = _nothing
         for thread in self._threads:
             thread.start()
 
@@ -100,10 +107,17 @@ class Parallel(Generic[T]):
             item = self._last.get(idle)
             if not isinstance(item, _End):
                 yield item
+                if self._room is not None:
+                    self._room.release()
                 continue
             if item.error is not None:
                 raise item.error
             return
+
+    def _admit(self) -> None:
+        """Wait until another item may be let in."""
+        while self._room is not None and not self._room.acquire(timeout=_PATIENCE) and not self._cancelled.is_set():
+            pass
 
     def _feed(self, items: Iterator[Any], put: Callable[[Any], None]) -> None:
         end = _End()
@@ -143,10 +157,16 @@ def parallel(items: Iterator[Any], steps: Sequence[Step], newest: bool = False) 
         running.close()
 
 
-def _work(step: Step, source: Inbox[Any], target: Inbox[Any]) -> None:
+def _nothing() -> None:
+    pass
+
+
+def _work(step: Step, source: Inbox[Any], target: Inbox[Any], admit: Callable[[], None]) -> None:
     try:
+        admit()
         while not isinstance(item := source.get(), _End):
             target.put(step(item))
+            admit()
         end = item
     except BaseException as error:
         end = _End(error)

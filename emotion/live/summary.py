@@ -21,7 +21,7 @@ class Summary:
     """What the loop did.
 
     Attributes:
-        read: Frames that the source gave.
+        read: Frames that the source gave; those on their way when the loop was ended are neither processed nor dropped.
         processed: Frames that went through every stage.
         dropped: Frames that a live source gave while a newer one was waiting to be processed.
         faces: Faces in the processed frames.
@@ -60,23 +60,24 @@ class Tally:
         self._tracks = max(self._tracks, *(face.track or 0 for face in labelled.faces), 0)
         self.frames += 1
 
-    def summary(self, dropped: int, seconds: float) -> Summary:
+    def summary(self, read: int, dropped: int, seconds: float) -> Summary:
         faces = self._counts.total()
         stages: dict[str, tuple[float, float]] = {}
         if self._timings:
             medians, tails = np.percentile(np.asarray(self._timings), (50, 95), axis=0)
             stages = {name: (float(a), float(b)) for name, a, b in zip(STAGES, medians, tails, strict=True)}
         shares = {label: self._counts[label] / faces for label in self._labels if self._counts[label]}
-        return Summary(self.frames + dropped, self.frames, dropped, faces, self._tracks, seconds, stages, shares)
+        return Summary(read, self.frames, dropped, faces, self._tracks, seconds, stages, shares)
 
 
 def report(summary: Summary) -> str:
     """The summary as a table."""
     rate = summary.processed / summary.seconds if summary.seconds else 0.0
+    tracks = f", in {summary.tracks} track{'s' * (summary.tracks > 1)}" if summary.tracks else ""
     lines = [
         f"frames: {summary.read} read, {summary.processed} processed, {summary.dropped} dropped; "
         f"{summary.seconds:.1f} s, {rate:.1f} frames/s",
-        f"faces:  {summary.faces}" + (f", in {summary.tracks} tracks" if summary.tracks else ""),
+        f"faces:  {summary.faces}{tracks}",
     ]
     if summary.stages:
         lines.append(f"  {'ms a frame':<12}{'p50':>8}{'p95':>8}")

@@ -161,7 +161,7 @@ def test_frames_that_change_their_size(start: Commands, tmp_path: Path) -> None:
     boxes = [r["box"] for r in records(log)]
     assert max(y + height for _, y, _, height in boxes) > 240  # in the pixels of the larger frames
     assert min(width for _, _, width, _ in boxes) * 1.5 < max(width for _, _, width, _ in boxes)
-    assert "25 read" in out
+    assert "25 processed" in out
 
 
 def test_an_address_with_a_query_and_a_password(start: Commands, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_an_address_with_a_query_and_a_password(start: Commands, tmp_path: Path)
         private = address.replace("://", "://me:secret@") + "/private?size=1,2&x=y"
         out, err = start("run=gray", f"source={private}", "max_frames=6", f"log={log}").finish()
         assert records(log)
-        assert "6 read" in out
+        assert "6 processed" in out
         _, refused = start("run=gray", f"source={private.replace('secret', 'geheim')}").finish(2)
     assert "wants a user and a password" in refused
     assert "secret" not in out + err

@@ -217,7 +217,7 @@ def test_an_error_of_the_source_closes_the_sinks(classifier: Classifier, picture
     assert sink.closed
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_loop_between_two_frames(
     classifier: Classifier, pictures: list[Image], number: signal.Signals
 ) -> None:
@@ -255,7 +255,7 @@ def test_the_tally_does_not_grow(classifier: Classifier) -> None:
     for _ in range(TIMED_FRAMES + 10):
         tally.add(item, {"write": 0.25})
     assert len(tally._timings) == TIMED_FRAMES
-    summary = tally.summary(dropped=3, seconds=1.0)
+    summary = tally.summary(read=TIMED_FRAMES + 13, dropped=3, seconds=1.0)
     assert (summary.read, summary.processed) == (TIMED_FRAMES + 13, TIMED_FRAMES + 10)
     assert summary.stages["read"] == (0.5, 0.5)
     assert summary.stages["write"] == (0.25, 0.25)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -93,6 +95,38 @@ def test_the_newest_item_wins_where_the_source_does_not_wait() -> None:
         got = list(results)
     assert got == [0, 98]
     assert results.dropped == 97
+
+
+def test_a_slow_taker_gets_items_that_are_hardly_old() -> None:
+    """While it is at one item, one more is on its way; all that come meanwhile are passed over."""
+    newest, go_on = 0, threading.Semaphore(0)
+
+    def items() -> Iterator[int]:
+        nonlocal newest
+        for newest in range(200):
+            if newest % 10 == 9:
+                go_on.acquire(timeout=60)
+            yield newest
+
+    ages = []
+    with parallel(items(), [lambda x: x] * 3, newest=True) as results:
+        for item in results:
+            ages.append(newest - item)
+            go_on.release()  # ten more come while this one is looked at
+            time.sleep(0.02)
+    assert max(ages) <= 21, "two rounds: the one that was on its way, and the one in which it waited"
+    assert len(ages) >= 15
+
+
+def test_a_program_may_end_in_the_middle_of_an_iteration() -> None:
+    code = (
+        "from itertools import count\n"
+        "from emotion.live.stages import parallel\n"
+        "held = parallel(count(), [lambda x: x])\n"
+        "print(next(iter(held.__enter__())))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
 
 
 def test_an_error_in_a_step_comes_after_the_items_before_it() -> None:
