@@ -302,10 +302,9 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
             for key, video in videos.items():
                 speeds[key][0].append(float(_answer(yardstick, str(video))))
                 speeds[key][1].append(ours(video, classifier, folder / "log.jsonl"))
-    print(
-        f"Frames a second from file to log, median of {arguments.rounds} rounds in turn; agreement with every frame's"
-    )
-    print("whole search: its faces that are found, and faces beyond them.")
+    print(f"Frames a second from file to log, median of {arguments.rounds} rounds in turn; the textbook loop looks for")
+    print("faces of any size. Agreement is with the search of every whole frame: its faces that are found, and faces")
+    print("beyond them.")
     print(f"{'clip':<26}{'size':>10}{'textbook':>10}{'ours':>8}{'ratio':>8}{'found':>8}{'beyond':>8}{'of':>6}")
     for (clip, size), (slow, fast) in speeds.items():
         found, beyond, total = agreement(videos[clip, size])
