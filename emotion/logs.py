@@ -48,7 +48,12 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow without its notices about CPU features, which no log level keeps off the terminal."""
+    """Import TensorFlow without its notices about CPU features, which no log level keeps off the terminal.
+
+    Nor what CUDA says where there is no GPU: that comes when devices are first asked for.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with quiet_stderr():
-        import tensorflow  # noqa: F401
+        import tensorflow
+
+        tensorflow.config.list_physical_devices("GPU")

@@ -6,8 +6,6 @@ import keras
 import tensorflow as tf
 from omegaconf import DictConfig
 
-from emotion.logs import quiet_stderr
-
 
 def set_up(trainer: DictConfig, seed: int) -> None:
     """Prepare this process for one run. Call it before any model is built."""
@@ -15,9 +13,7 @@ def set_up(trainer: DictConfig, seed: int) -> None:
     if trainer.threads is not None:
         tf.config.threading.set_intra_op_parallelism_threads(trainer.threads)
         tf.config.threading.set_inter_op_parallelism_threads(trainer.threads)
-    with quiet_stderr():  # without a GPU, CUDA says so there
-        gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
+    for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
     policy = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}[trainer.precision]
     keras.config.set_dtype_policy(policy)
