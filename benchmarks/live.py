@@ -196,7 +196,7 @@ def memory(run: Path, video: Path, folder: Path, frames: int) -> tuple[int, int,
     with _live(run, video, folder, f"log={log}", f"max_frames={frames}", "loop=true") as (process, _):
         while process.poll() is None:
             resident = _resident(process.pid)
-            if resident is None:
+            if not resident:  # it has just ended
                 break
             samples.append(resident)
             if not early and _last_frame(log) >= frames / 10:

@@ -37,8 +37,8 @@ REACH, SMALLER, LARGER = 0.3, 0.75, 1.35
 #: Mean change, in grey levels of a thumbnail, from which a frame is searched whole; and from which, with the change of
 #: the light taken out, it counts as a cut: the faces before it are others.
 CHANGE, CUT = 20.0, 18.0
-#: Shorter side of a frame from which a face is looked for within 3 frames, else 5. In smaller frames more scales are on
-#: OpenCV's coarse grid, where a turn sees all windows: on two films the agreement was the same.
+#: Shorter side of a frame from which a face is looked for within 3 frames, else 7. In smaller frames more scales are on
+#: OpenCV's coarse grid, where a turn sees all windows: 94.9 % of a film's faces are found at 360 lines, 93.9 % at 720.
 LARGE = 540
 _THUMBNAIL = (64, 36)
 #: A face that was found so few frames ago is looked for among all windows, even where the sparse look finds none.
@@ -194,7 +194,7 @@ class Detector:
         scale has its turn a fourth as often, so that all scales get the same share of windows over time.
         """
         self._turn += 1
-        spread = self.settings.spread or (3 if min(gray.shape) >= LARGE else 5)
+        spread = self.settings.spread or (3 if min(gray.shape) >= LARGE else 7)
         turns = [(s, spread * (1 if s.factor >= FINE_FROM else 4)) for s in self._scales(gray)]
         return [scale for i, (scale, every) in enumerate(turns) if i % every == self._turn % every]
 
