@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +66,7 @@ def label_frames(
 
     classifier = engines.load(runs.resolve(str(run), outputs), engine, threads)
     stop = Stop()
-    with opened(source, max_frames, stride, stopped=stop) as stream, ExitStack() as stack:
+    with opened(source, max_frames, stride, stopped=stop) as stream:
         labeller = Labeller(
             Detector(detector),
             classifier,
@@ -76,7 +75,6 @@ def label_frames(
             max_gap=max_gap,
             independent=stream.independent,
         )
-        labelled = stack.enter_context(labeller.labelled(stream))
-        stack.callback(stop.end)  # before the threads are waited for: one may be waiting for a camera
-        for item in islice(labelled, stream.limit):
-            yield item.frame, item.faces
+        with labeller.labelled(stream, stop.end) as labelled:
+            for item in islice(labelled, stream.limit):
+                yield item.frame, item.faces

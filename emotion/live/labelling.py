@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -78,9 +78,15 @@ class Labeller:
         self._smoother = Smoother(0.0 if independent else smoothing, min_confidence, classifier.contract.labels)
 
     @contextmanager
-    def labelled(self, stream: Stream) -> Iterator[Parallel[Labelled]]:
-        """The stream's frames with their faces; the threads that label them end with the context."""
-        with parallel(self._read(stream), (self._scan, self._find, self._label), newest=stream.live) as frames:
+    def labelled(self, stream: Stream, ending: Callable[[], None]) -> Iterator[Parallel[Labelled]]:
+        """The stream's frames with their faces; the threads that label them end with the context.
+
+        Args:
+            stream: The source.
+            ending: Tells the stream to give up where it waits for its camera.
+        """
+        steps = self._scan, self._find, self._label
+        with parallel(self._read(stream), steps, newest=stream.live, ending=ending) as frames:
             yield frames
 
     def _scan(self, job: _Job) -> _Job:

@@ -24,7 +24,7 @@ Overlay = Callable[[Image, Sequence[Face]], Image]
 
 
 class Stop:
-    """Whether to stop: SIGINT or SIGTERM has come, or the loop has ended and its source need not wait any more.
+    """Whether to stop: SIGINT, SIGTERM or SIGHUP has come, or the loop has ended and its source need not wait any more.
 
     Attributes:
         signal: The number of the signal that has come. A second one raises KeyboardInterrupt at once.
@@ -96,8 +96,7 @@ def run(
             stack.enter_context(sink)
         progress = stack.enter_context(_progress(stream))
         started = time.perf_counter()
-        labelled = stack.enter_context(labeller.labelled(stream))
-        stack.callback(stop.end)
+        labelled = stack.enter_context(labeller.labelled(stream, stop.end))
         for item in islice(labelled.take(lambda: not stop() and (idle is None or idle())), stream.limit):
             if stop():
                 break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
@@ -76,21 +77,25 @@ class Inbox(Generic[T]):
 class Parallel(Generic[T]):
     """The items of an iterator after several steps, in their order; see :func:`parallel`."""
 
-    def __init__(self, items: Iterator[Any], steps: Sequence[Step], newest: bool) -> None:
+    def __init__(
+        self, items: Iterator[Any], steps: Sequence[Step], newest: bool, ending: Callable[[], None] | None
+    ) -> None:
         self._cancelled = threading.Event()
         # Where the newest item wins, so few are let in that none grows old on its way to a slow taker.
         self._room = threading.Semaphore(ON_THEIR_WAY) if newest else None
         boxes = [Inbox[Any](1 if newest else DEPTH, self._cancelled) for _ in range(len(steps) + 1)]
         self._first, self._last = boxes[0], boxes[-1]
         put = self._first.put_newest if newest else self._first.put
-        # Daemons: whoever leaves an iteration in the middle and ends the program need not close it first.
-        self._threads = [threading.Thread(target=self._feed, args=(items, put), name="emotion read", daemon=True)]
+        # Daemons, since Python waits for other threads before it would call off the work at its exit; and called off it
+        # has to be, as a thread that is in OpenCV when the interpreter goes takes the process with it.
+        threads = [threading.Thread(target=self._feed, args=(items, put), name="emotion read", daemon=True)]
         admit = self._admit
         for step, source, target in zip(steps, boxes, boxes[1:], strict=False):
             name, work = f"emotion {getattr(step, '__name__', 'step')}", (step, source, target, admit)
-            self._threads.append(threading.Thread(target=_work, args=work, name=name, daemon=True))
+            threads.append(threading.Thread(target=_work, args=work, name=name, daemon=True))
             admit = _nothing
-        for thread in self._threads:
+        self._call_off = weakref.finalize(self, _call_off, self._cancelled, ending, threads)
+        for thread in threads:
             thread.start()
 
     @property
@@ -132,29 +137,42 @@ class Parallel(Generic[T]):
 
     def close(self) -> None:
         """Call the work off and wait for the threads to end, each after the item it is at."""
-        self._cancelled.set()
-        for thread in self._threads:
-            thread.join()
+        self._call_off()
 
 
 @contextmanager
-def parallel(items: Iterator[Any], steps: Sequence[Step], newest: bool = False) -> Iterator[Parallel[Any]]:
+def parallel(
+    items: Iterator[Any], steps: Sequence[Step], newest: bool = False, ending: Callable[[], None] | None = None
+) -> Iterator[Parallel[Any]]:
     """Pass items through steps, each step in its own thread.
 
     Every step sees the items one after the other in their order, so it may keep a state. An error in the iterator or in
-    a step comes out of the result's iteration, after the items before it. On leaving, the threads have ended.
+    a step comes out of the result's iteration, after the items before it. On leaving, the threads have ended; so they
+    have where a program ends in the middle.
 
     Args:
         items: Gone through in a thread of its own.
         steps: Functions of one item; each takes what the one before returns.
         newest: Skip items that came while the first step was busy, all but the newest, and keep the queues short: for
             sources that don't wait.
+        ending: Called before the threads are waited for, to tell an iterator that waits for something to give up.
     """
-    running: Parallel[Any] = Parallel(items, steps, newest)
+    running: Parallel[Any] = Parallel(items, steps, newest, ending)
     try:
         yield running
     finally:
         running.close()
+
+
+def _call_off(
+    cancelled: threading.Event, ending: Callable[[], None] | None, threads: Sequence[threading.Thread]
+) -> None:
+    cancelled.set()
+    if ending is not None:
+        ending()
+    for thread in threads:
+        if thread is not threading.current_thread():
+            thread.join()
 
 
 def _nothing() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +24,7 @@ from emotion.live.frame import Frame, Stream
 from emotion.live.labelling import Labeller
 from emotion.live.summary import STAGES, Summary, Tally, report
 from emotion.runs import Run
+from tests.conftest import REPOSITORY
 
 
 class Recorder:
@@ -290,3 +293,18 @@ def test_parity_with_evaluation(trained: Run, models) -> None:
     for face in sink.faces[0]:
         alone = classifier.classify([crop(image, face.box, classifier.contract.crop_margin)])[0]
         np.testing.assert_allclose(face.raw, alone, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_program_may_end_in_the_middle(models, outputs: Path, drawn, tmp_path: Path) -> None:
+    """Its threads are in OpenCV and LiteRT just then, which takes the process down where they are not waited for."""
+    code = (
+        "import sys\n"
+        "from emotion.live import label_frames\n"
+        "held = label_frames('gray', sys.argv[1], outputs=sys.argv[2])\n"
+        "print(next(held)[0].index)\n"
+    )
+    for _ in range(4):
+        line = [sys.executable, "-c", code, str(drawn[0]), str(outputs)]
+        done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, timeout=100)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
