@@ -162,6 +162,7 @@ class Train:
     seed: int = 0
     outputs: str = "outputs"
     resume: Any = None
+    compare: bool = False
 
 
 @dataclass

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from emotion import checkpoints, faces, files, locks, logs, runs
 from emotion.errors import UserError
 from emotion.interrupts import sigterm_raises
+from emotion.latency import medians
 from emotion.live.classifier import Classifier, UnreadableModelError
 
 if TYPE_CHECKING:
@@ -134,6 +135,13 @@ def _export(
     except OSError as error:
         raise NoExportError(f"{path}: cannot be written ({error.strerror}); make room for it") from None
     return difference
+
+
+def latency(run: runs.Run) -> float:
+    """Median milliseconds of ``model.tflite`` for one picture on one thread; noisy where other work runs."""
+    classifier = Classifier(run.tflite(), run.contract())
+    picture = np.zeros((1, *classifier.contract.shape), np.uint8)
+    return round(medians({run.id: lambda: classifier.probabilities(picture)})[run.id], 4)
 
 
 def _convert(run: runs.Run, model: keras.Model) -> bytes:

@@ -45,6 +45,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         logs.import_tensorflow()
         from emotion import checkpoints, litert, scoring
         from emotion.data import sources
+        from emotion.models import cost
         from emotion.models.build import contract_of
         from emotion.training import board, environment, fit, state
 
@@ -80,13 +81,16 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
             )
         scoring.write(run, run.path, scores, predictions, splits.fingerprint)
         board.write_scores(run, scores, progress.best_epoch)
+        efficiency = {"multiply_adds": cost.multiply_adds(model), "peak_memory_bytes": environment.peak_memory()}
         some = fit.open_store(cfg, splits, "validation", contract)
         pictures = some.read(np.arange(min(64, len(splits.validation))))
         try:
             difference = litert.export(run, model, pictures, "validation split")
             log.info("model.tflite equals the checkpoint within %.1e", difference)
+            efficiency["latency_ms"] = litert.latency(run)
         except litert.NoExportError as error:  # the run is good all the same; live can use its checkpoint
             log.warning("%s", error)
+        runs.update(run, efficiency=efficiency)
         log.info("%s", scoring.summary(run, "test", scores["test"]))
     log.info("done: %s", run.path)
     return {"run": run.id, "objective": progress.best, "scores": scores}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+import sys
+
 import keras
 import tensorflow as tf
 from omegaconf import DictConfig
@@ -32,3 +35,15 @@ def strategy(name: str) -> tf.distribute.Strategy:
         return tf.distribute.get_strategy()
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     return tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices(kind)])
+
+
+def peak_memory() -> int:
+    """The largest memory that this process has held so far, in bytes: resident, and on the first GPU where it has one.
+
+    The process is taken as it is, TensorFlow and the cached pictures included: what a machine must have to train this.
+    """
+    # Linux counts in KiB, macOS in bytes.
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    if not tf.config.list_physical_devices("GPU"):
+        return int(resident)
+    return int(resident + tf.config.experimental.get_memory_info("GPU:0")["peak"])
