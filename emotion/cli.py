@@ -11,9 +11,9 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
@@ -41,11 +41,14 @@ Task = Callable[[DictConfig], Any]
 #: Keys whose value is a run's name, though ``1e5`` or ``20261122`` reads as a number.
 _NAMES = ("run", "resume")
 
-#: Keys of the live app whose value is a path or an address, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
-_PATHS = ("source", "save", "log", "timeline", "snapshots")
+#: Keys whose value is a path or an address, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
+_PATHS = ("source", "save", "log", "timeline", "snapshots", "folder")
 
 #: The group of each command that may be null; Hydra knows null there as a default only, not as an override.
-_OPTIONAL = {"train": "experiment", "evaluate": "dataset"}
+_OPTIONAL = {"train": "experiment", "tune": "experiment", "evaluate": "dataset", "export": "dataset"}
+
+#: Commands in which a key with several values is to be searched, without -m.
+_SEARCHING = ("tune",)
 
 #: At most this many of a sweep's values are composed and validated before it starts.
 _CHECKED_VALUES = 16
@@ -61,13 +64,19 @@ class Request:
         flags: All other arguments, such as ``--cfg job``.
         cfg: The composed, validated config; for a sweep, that of its first job. None for ``--help`` and its kin.
         multirun: Whether this is a sweep.
+        shows: Whether a config is to be shown (``--cfg``, ``--info``) and nothing done.
+        space: Of a command that searches: the keys that were given several values, and these in Hydra's sweep grammar.
+        config_dir: ``--config-dir``, where it was given.
     """
 
     command: str
     overrides: tuple[str, ...]
     flags: tuple[str, ...]
     cfg: DictConfig | None
-    multirun: bool
+    multirun: bool = False
+    shows: bool = False
+    space: Mapping[str, str] = field(default_factory=dict)
+    config_dir: str | None = None
 
     def with_overrides(self, *more: str) -> Request:
         return replace(self, overrides=(*self.overrides, *more))
@@ -121,7 +130,12 @@ def request(command: str, arguments: list[str] | None = None) -> Request:
     overrides = tuple(_readable(command, parsed.overrides))
     if parsed.config_dir and not Path(parsed.config_dir).is_dir():
         raise UserError(f"--config-dir: no such folder '{parsed.config_dir}'")
-    asked = Request(command, overrides, flags, None, bool(parsed.multirun))
+    space = dict(_searched(overrides)) if command in _SEARCHING else {}
+    overrides = tuple(o for o in overrides if o.partition("=")[0] not in space)
+    shows = bool(parsed.cfg or parsed.info)
+    if parsed.multirun and shows:
+        raise UserError("-m: leave it out with --cfg and --info, which show one job")
+    asked = Request(command, overrides, flags, None, bool(parsed.multirun), shows, space, parsed.config_dir)
     if parsed.help or parsed.hydra_help or parsed.shell_completion:
         return asked
     return replace(asked, cfg=_check(asked, parsed))
@@ -132,6 +146,9 @@ def _readable(command: str, overrides: list[str]) -> Iterator[str]:
     parser = OverridesParser.create()
     for text in overrides:
         name, _, given = text.partition("=")
+        if command == "compare" and name == "runs":
+            yield _names_of_runs(given)
+            continue
         try:
             override = parser.parse_override(text)
         except HydraException:
@@ -147,8 +164,36 @@ def _readable(command: str, overrides: list[str]) -> Iterator[str]:
             yield text
 
 
+def _names_of_runs(given: str) -> str:
+    """``runs=`` with names, globs and paths as they were typed: ``[20261122,1e5]`` is text, ``[ab]*`` a glob."""
+    given = given.strip()
+    listed = given.startswith("[") and given.find("]") == len(given) - 1
+    if listed:
+        parts = re.findall(r"""'[^']*'|"[^"]*"|[^,'"\s][^,]*""", given[1:-1])
+        return f"runs=[{','.join(_as_text(part.strip()) for part in parts)}]"
+    return f"runs={_as_text(given)}" if given else "runs="
+
+
+def _as_text(given: str) -> str:
+    is_quoted = len(given) > 1 and given[0] in "'\"" and given[-1] == given[0]
+    return quoted(given[1:-1] if is_quoted else given)
+
+
+def _searched(overrides: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Of the overrides those with several values: keys to search, with their values in Hydra's grammar."""
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except HydraException:  # explained when the config is composed
+            continue
+        if override.is_sweep_override() and not override.get_key_element().startswith("hydra"):
+            key, _, value = text.partition("=")
+            yield key, value
+
+
 @contextmanager
-def _composing(directory: str, extra: str | None) -> Iterator[None]:
+def composing(directory: str, extra: str | None) -> Iterator[None]:
     """Hydra's context for ``compose``, with ``--config-dir`` where Hydra itself puts it: before all else."""
     with initialize_config_dir(directory, version_base="1.3"):
         if extra:
@@ -162,14 +207,13 @@ def _composing(directory: str, extra: str | None) -> Iterator[None]:
 def _check(asked: Request, parsed: argparse.Namespace) -> DictConfig:
     """Compose the config, or for a sweep its first job's and each other swept value once."""
     directory = os.path.abspath(parsed.config_path) if parsed.config_path else str(config.CONF)  # noqa: PTH100
-    with _composing(directory, parsed.config_dir):
+    with composing(directory, parsed.config_dir):
         try:
             variants = list(islice(_variants(list(asked.overrides), asked.multirun), _CHECKED_VALUES))
             composed = [compose(asked.command, variant) for variant in variants]
         except mistakes.COMPOSING as error:
             raise UserError(mistakes.explain(error, asked.command, list(asked.overrides))) from None
-    passive = parsed.cfg or parsed.info
-    for cfg in composed if not passive else []:
+    for cfg in composed if not asked.shows else []:
         try:
             validate(cfg)
             if cfg.get("resume") in (None, False):  # a run that is resumed knows its data

@@ -13,6 +13,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+from emotion import launchers
+
 _PACKAGE = Path(__file__).resolve().parent
 #: Where the configs are: inside an installed wheel, or beside the package in a checkout. Absolute, because a relative
 #: ``config_path`` breaks in a wheel and under console scripts.
@@ -154,7 +156,9 @@ class Trainer:
 
 
 @dataclass
-class Train:
+class Training:
+    """What every command that trains composes."""
+
     dataset: Any = MISSING
     augmentation: Any = MISSING
     model: Any = MISSING
@@ -162,7 +166,43 @@ class Train:
     seed: int = 0
     outputs: str = "outputs"
     resume: Any = None
+
+
+@dataclass
+class Train(Training):
     compare: bool = False
+
+
+@dataclass
+class Tuner:
+    """A search; ``conf/tuner/`` says what the values mean."""
+
+    name: str = MISSING
+    max_trials: int | None = None
+    objective: str = MISSING
+    executions: int = 1
+    max_failures: int = 3
+    workers: int = 0
+    seed: int = 0
+    space: dict[str, Any] | None = field(default_factory=dict)
+
+
+@dataclass
+class Bayesian(Tuner):
+    initial_points: int | None = None
+    alpha: float = 1e-4
+    beta: float = 2.6
+
+
+@dataclass
+class Hyperband(Tuner):
+    factor: int = 3
+    iterations: int = 1
+
+
+@dataclass
+class Tune(Training):
+    tuner: Any = MISSING
 
 
 @dataclass
@@ -173,6 +213,39 @@ class Evaluate:
     checkpoint: str = "best"
     batch_size: int = 256
     bootstrap: int = 1000
+    outputs: str = "outputs"
+
+
+@dataclass
+class Tolerance:
+    """How far an export may be from its checkpoint; ``conf/export.yaml`` says what the values mean."""
+
+    probability: float | None = None
+    accuracy: float | None = None
+
+
+@dataclass
+class Compare:
+    runs: Any = MISSING
+    split: str = "test"
+    rank_by: str = "accuracy"
+    resamples: int = 1000
+    seed: int = 0
+    latency: str = "auto"
+    pictures: int = 12
+    outputs: str = "outputs"
+    folder: str | None = None
+
+
+@dataclass
+class Export:
+    run: Any = MISSING
+    format: str = "litert"
+    quantize: str | None = None
+    calibration: int = 500
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    folder: str | None = None
+    dataset: Any = None
     outputs: str = "outputs"
 
 
@@ -215,7 +288,9 @@ class Live:
 def register() -> None:
     """Put the schemas where the YAML files' ``defaults`` lists find them (``base_<name>``)."""
     store = ConfigStore.instance()
-    for name, command in {"train": Train, "evaluate": Evaluate, "live": Live}.items():
+    launchers.store_schemas(store)
+    commands = {"train": Train, "tune": Tune, "evaluate": Evaluate, "compare": Compare, "export": Export, "live": Live}
+    for name, command in commands.items():
         store.store(name=f"base_{name}", node=command)
     for name, dataset in {"synthetic": Synthetic, "fer2013": Fer2013, "folder": Folder}.items():
         store.store(group="dataset", name=f"base_{name}", node=dataset)
@@ -223,3 +298,5 @@ def register() -> None:
     for name, model in {"cnn": Cnn, "mobilenet_v2": MobileNetV2}.items():
         store.store(group="model", name=f"base_{name}", node=model)
     store.store(group="trainer", name="base_trainer", node=Trainer)
+    for name, tuner in {"tuner": Tuner, "bayesian": Bayesian, "hyperband": Hyperband}.items():
+        store.store(group="tuner", name=f"base_{name}", node=tuner)

@@ -23,13 +23,16 @@ class Sentences(logging.Formatter):
         return ""
 
 
-def set_up(path: Path) -> None:
+def set_up(path: Path | None = None) -> None:
     """Log to stderr and to a file, as ``conf/hydra/job_logging/emotion.yaml`` does where Hydra sets logging up."""
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setFormatter(Sentences())
-    file = logging.FileHandler(path)
-    file.setFormatter(logging.Formatter(STAMPED))
-    logging.basicConfig(level=logging.WARNING, handlers=[terminal, file])
+    handlers: list[logging.Handler] = [terminal]
+    if path is not None:
+        file = logging.FileHandler(path)
+        file.setFormatter(logging.Formatter(STAMPED))
+        handlers.append(file)
+    logging.basicConfig(level=logging.WARNING, handlers=handlers)
     logging.getLogger("emotion").setLevel(logging.INFO)
 
 

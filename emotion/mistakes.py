@@ -50,13 +50,13 @@ def _problems(command: str, overrides: list[str]) -> Iterator[str]:
     base = _compose(command, usable)
     if base is None:
         return
-    keys = _keys(base)
+    known = keys(base)
     for override in setting:
         key = override.get_key_element()
         if key.startswith(("+", "~", "hydra.")) or override.is_sweep_override():
             continue
-        if key not in keys:
-            yield _unknown_key(key, keys, groups)
+        if key not in known:
+            yield _unknown_key(key, known, groups)
             continue
         try:
             compose(command, [*usable, override.input_line or ""])
@@ -112,7 +112,8 @@ def _compose(command: str, overrides: list[str]) -> DictConfig | None:
         return None
 
 
-def _keys(cfg: DictConfig, prefix: str = "") -> set[str]:
+def keys(cfg: DictConfig, prefix: str = "") -> set[str]:
+    """Every key of a config, dotted, groups included."""
     found: set[str] = set()
     for key in map(str, cfg):
         path = f"{prefix}{key}"
@@ -120,7 +121,7 @@ def _keys(cfg: DictConfig, prefix: str = "") -> set[str]:
         if not OmegaConf.is_missing(cfg, key) and not OmegaConf.is_interpolation(cfg, key):
             value = cfg[key]
             if isinstance(value, DictConfig) and not value._is_none():
-                found |= _keys(value, f"{path}.")
+                found |= keys(value, f"{path}.")
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from emotion.config import ALPHAS, CLASS_WEIGHTS, OPS, Train
+from emotion.config import ALPHAS, CLASS_WEIGHTS, OPS, Training
 from emotion.contract import COLOURS, INTERPOLATIONS
 from emotion.errors import UserError, did_you_mean
 from emotion.labels import EMOTIONS, NUMBERINGS
@@ -26,11 +26,17 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "trainer.monitor": ("val_macro_f1", "val_accuracy", "val_loss"),
     "trainer.precision": ("float32", "bfloat16", "float16"),
     "trainer.strategy": ("default", "mirrored"),
+    "tuner.name": ("random", "bayesian", "hyperband", "grid"),
+    "tuner.objective": ("val_macro_f1", "val_accuracy", "val_loss"),
     "split": ("train", "validation", "test"),
     "checkpoint": ("best", "last"),
     "display": ("auto", "window", "none"),
     "engine": ("auto", "litert", "keras"),
+    "format": ("litert", "onnx", "saved_model"),
+    "quantize": ("float16", "dynamic", "int8"),
     "detector.mode": ("fast", "exact"),
+    "rank_by": ("accuracy", "macro_f1"),
+    "latency": ("auto", "measured", "recorded"),
 }
 
 _GROUPS = ("dataset", "augmentation", "model", "trainer")
@@ -73,8 +79,21 @@ _RANGES: dict[str, tuple[float | None, float | None]] = {
     "trainer.min_delta": (0, None),
     "trainer.threads": (1, 1024),
     "trainer.bootstrap": (0, 100_000),
+    "tuner.max_trials": (1, None),
+    "tuner.executions": (1, 100),
+    "tuner.max_failures": (1, None),
+    "tuner.workers": (0, 1024),
+    "tuner.seed": (0, 2**31 - 2),
+    "tuner.initial_points": (1, None),
+    "tuner.alpha": (0, None),
+    "tuner.beta": (0, None),
+    "tuner.factor": (2, 100),
+    "tuner.iterations": (1, 1000),
     "bootstrap": (0, 100_000),
     "batch_size": (1, 65_536),
+    "calibration": (1, 1_000_000),
+    "tolerance.probability": (0, 1),
+    "tolerance.accuracy": (0, 1),
     "threads": (1, 1024),
     "max_frames": (1, None),
     "detector.scale_factor": (1.01, 2),
@@ -84,6 +103,8 @@ _RANGES: dict[str, tuple[float | None, float | None]] = {
     "detector.spread": (1, 100),
     "detector.hold": (0, 10_000),
     "stride": (1, None),
+    "resamples": (100, 100_000),
+    "pictures": (0, 500),
     "smoothing": (0, 60),
     "min_confidence": (0, 1),
     "max_gap": (0, 60),
@@ -141,10 +162,14 @@ def _problems(cfg: DictConfig) -> Iterator[str]:
             yield f"{key}: '{value}' is not a number"
         elif (low is not None and value < low) or (high is not None and value > high):
             yield f"{key}: {value} is out of range, must be {_interval(low, high)}"
-    if OmegaConf.get_type(cfg) is Train:
-        for key in _GROUPS:
+    if issubclass(OmegaConf.get_type(cfg) or dict, Training):
+        for key in (*_GROUPS, *(["tuner"] if "tuner" in cfg else [])):
             if not OmegaConf.is_missing(cfg, key) and not OmegaConf.is_dict(cfg[key]):
                 yield f"{key}: '{cfg[key]}' is no {key}; choose one with {key}=<option>"
+    if _value(cfg, "format") in ("onnx", "saved_model") and _value(cfg, "quantize") is not None:
+        yield f"quantize: format={cfg.format} is float32 only; leave quantize out, or choose format=litert"
+    if _value(cfg, "rank_by") and _value(cfg, "split") == "train":
+        yield "split: runs are not compared on pictures that they were trained on; choose test or validation"
     given = {key: _value(cfg, key) for key in _GROUPS}
     checks = (_dataset_problems, _augmentation_problems, _model_problems)
     for key, check in zip(_GROUPS, checks, strict=False):

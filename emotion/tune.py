@@ -1,0 +1,155 @@
+"""Search for a better config: ``python -m emotion.tune model=mobilenet_v2 tuner=hyperband tuner.max_trials=30``.
+
+Keras Tuner's oracles choose the values; every trial is a complete run of ``emotion.train`` in a process of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from emotion import cli, files, locks, logs, runs
+from emotion.errors import UserError
+from emotion.interrupts import Interrupted, sigterm_raises
+from emotion.tuning import results, searches, space, tried, work, worker
+from emotion.tuning.plan import Plan
+from emotion.tuning.progress import Reporter, short
+
+log = logging.getLogger("emotion.tune")  # __name__ is "__main__" under python -m
+
+
+def tune(plan: Plan, cfg: DictConfig, search: Path) -> tried.Tried | None:
+    """Search until the trials are used up or the space is, from wherever an earlier call was left.
+
+    Args:
+        plan: What was asked for; composes every trial's config.
+        cfg: What it composes to without values.
+        search: The search's folder, which holds its plan.
+
+    Returns:
+        The best trial; None where none was completed.
+
+    Raises:
+        UserError: The space is wrong, another process is at this search, or the disk is full.
+        FailingError: Too many trials failed in a row.
+    """
+    parameters = plan.parameters(cfg)
+    log.warning("searching %s", ", ".join(p.key for p in parameters))
+    with locks.held(search):
+        logs.import_tensorflow()
+        from emotion.tuning import chief, oracles
+
+        oracle = oracles.build(cfg, parameters, search / tried.ORACLE)
+        total = oracles.total(cfg, oracle, space.trials_of_a_grid(parameters))
+        together = cfg.tuner.workers > 0 or searches.is_chief()
+        reporter = Reporter(search, cfg.tuner.objective, total, cfg.tuner.workers)
+
+        def look() -> None:
+            if oracle.fault is not None:
+                raise oracle.fault
+            trials = tried.read(search)
+            reporter.update(trials)
+            row = tried.failures_in_a_row(trials)
+            if len(row) >= cfg.tuner.max_failures:
+                raise FailingError(row)
+
+        with reporter.shown(), sigterm_raises():
+            if together:
+                chief.run(oracle, search, cfg.tuner.workers, *_address(), look)
+            else:
+                work.until_stopped(oracle, "tuner0", plan, search, cfg.tuner.objective, look)
+            look()
+    return tried.best(tried.read(search), cfg.tuner.objective)
+
+
+class FailingError(Exception):
+    """Trials fail one after the other, so the next ones would too."""
+
+    def __init__(self, row: list[tried.Tried]) -> None:
+        super().__init__(f"the last {len(row)} trials failed")
+        self.row = row
+
+
+def _address() -> tuple[str, int]:
+    """Where the chief listens: on this machine alone, at a free port, unless Keras Tuner's variables say otherwise."""
+    given = os.environ.get("KERASTUNER_ORACLE_PORT", "0")
+    if not given.isdigit():
+        raise UserError(f"KERASTUNER_ORACLE_PORT: '{given}' is not a port number")
+    return os.environ.get("KERASTUNER_ORACLE_IP", "127.0.0.1"), int(given)
+
+
+def _search(asked: cli.Request) -> int:
+    """Do what the command line asks for; return the exit code."""
+    assert asked.cfg is not None
+    if asked.cfg.resume is None:
+        plan, cfg = Plan.of(asked), asked.cfg
+        plan.parameters(cfg)  # a wrong space is answered before there is a folder
+        search = runs.new_folder(Path(cfg.outputs), "tune")
+        searches.create(search, plan, cfg)
+    else:
+        search = searches.resolve(asked.cfg.resume, asked.cfg.outputs)
+        if searches.is_worker():
+            worker.join(search)
+            return 0
+        plan = searches.going_on(search, asked)
+        cfg = plan.compose()
+        plan.parameters(cfg)
+        files.write_text(search / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    print(f"search {search}")
+    try:
+        best = tune(plan, cfg, search)
+    except (KeyboardInterrupt, Interrupted):
+        print(f"interrupted; go on with it: python -m emotion.tune resume={search}")
+        raise
+    except FailingError as error:
+        trials = tried.read(search)
+        results.write(plan, search, cfg, trials)
+        last = (error.row[0].message.strip().splitlines() or [""])[-1]
+        log.error("%s, so the search ends: %s\nsee %s", error, last, search / "report.md")
+        return 1
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or search}: cannot write ({error.strerror}). Make room; go on with the search: "
+            f"python -m emotion.tune resume={search}"
+        ) from None
+    trials = tried.read(search)
+    results.write(plan, search, cfg, trials)
+    searches.finish(search)
+    _say(search, cfg, trials, best)
+    return 0 if best is not None else 1
+
+
+def _say(search: Path, cfg: DictConfig, trials: list[tried.Tried], best: tried.Tried | None) -> None:
+    failed = sum(t.status == "failed" for t in trials)
+    print(f"{len(trials)} trials{f', {failed} failed' if failed else ''}; report: {search / 'report.md'}")
+    if best is None:
+        print("no trial was completed")
+        return
+    spread = "" if best.deviation is None else f" ± {best.deviation:.4f}"
+    print(f"best: trial {best.number}, {cfg.tuner.objective} {best.objective:.4f}{spread}")
+    for key, value in best.values.items():
+        print(f"  {key}: {short(value)}")
+    print(f"train it:    {results.command(search)}")
+    print(f"run it live: python -m emotion.live run={best.run}")
+    print(f"compare:     tensorboard --logdir {search / 'trials'}")
+
+
+def main() -> None:
+    with cli.exit_codes():
+        asked = cli.request("tune")
+        if asked.multirun:
+            raise UserError("emotion.tune searches by itself; leave out -m / --multirun")
+        if asked.cfg is None or asked.shows:
+            cli.launch(asked, lambda cfg: None)  # Hydra shows it
+            return
+        logs.set_up()
+        if code := _search(asked):
+            sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""One of several processes that try configs for a chief: ``python -m emotion.tuning.worker <search>``.
+
+``python -m emotion.tune tuner.workers=N`` starts these. The environment says which worker this is and where its chief
+listens, by Keras Tuner's own variables: ``KERASTUNER_TUNER_ID``, ``KERASTUNER_ORACLE_IP``, ``KERASTUNER_ORACLE_PORT``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from emotion import cli, logs
+from emotion.errors import UserError
+from emotion.interrupts import sigterm_raises
+from emotion.tuning import work
+from emotion.tuning.plan import Plan
+
+
+def join(search: Path) -> None:
+    """Work for the chief that the environment names until the search ends.
+
+    Raises:
+        UserError: The chief does not answer any more.
+    """
+    plan = Plan.load(search)
+    cfg = plan.compose()
+    logs.import_tensorflow()
+    import grpc
+    from keras_tuner.src.distribute.oracle_client import OracleClient
+
+    name = os.environ["KERASTUNER_TUNER_ID"]
+    try:
+        # The client looks into its own oracle only for what this loop never asks.
+        work.until_stopped(OracleClient(None), name, plan, search, cfg.tuner.objective)
+    except grpc.RpcError as error:
+        place = f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
+        raise UserError(f"worker {name}: the chief at {place} does not answer ({error.code().name})") from None
+
+
+def _end_with_the_chief() -> None:
+    """Wait for the pipe from the process that started this one to close, which it does however that one ends."""
+    os.read(sys.stdin.fileno(), 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    with cli.exit_codes(), sigterm_raises():
+        logs.set_up()
+        threading.Thread(target=_end_with_the_chief, daemon=True).start()
+        join(Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()
