@@ -171,6 +171,7 @@ class Training:
 @dataclass
 class Train(Training):
     compare: bool = False
+    tuner: Any = None
 
 
 @dataclass

@@ -203,8 +203,9 @@ def _advice(run: Run) -> str:
 
 
 def with_absolute_paths(cfg: DictConfig) -> DictConfig:
-    """A config whose data and weights are found from any folder."""
+    """A run's config: its data and weights are found from any folder, and what only a search reads is left out."""
     cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[assignment]
+    cfg.pop("tuner", None)
     for key, names in {"dataset.root": (), "model.weights": ("imagenet",)}.items():
         value = OmegaConf.select(cfg, key)
         if isinstance(value, str) and value not in names:

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from emotion.config import ALPHAS, CLASS_WEIGHTS, OPS, Training
+from emotion.config import ALPHAS, CLASS_WEIGHTS, OPS, Training, Tune
 from emotion.contract import COLOURS, INTERPOLATIONS
 from emotion.errors import UserError, did_you_mean
 from emotion.labels import EMOTIONS, NUMBERINGS
@@ -163,7 +163,7 @@ def _problems(cfg: DictConfig) -> Iterator[str]:
         elif (low is not None and value < low) or (high is not None and value > high):
             yield f"{key}: {value} is out of range, must be {_interval(low, high)}"
     if issubclass(OmegaConf.get_type(cfg) or dict, Training):
-        for key in (*_GROUPS, *(["tuner"] if "tuner" in cfg else [])):
+        for key in (*_GROUPS, "tuner") if OmegaConf.get_type(cfg) is Tune else _GROUPS:
             if not OmegaConf.is_missing(cfg, key) and not OmegaConf.is_dict(cfg[key]):
                 yield f"{key}: '{cfg[key]}' is no {key}; choose one with {key}=<option>"
     if _value(cfg, "format") in ("onnx", "saved_model") and _value(cfg, "quantize") is not None:

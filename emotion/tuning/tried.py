@@ -79,7 +79,8 @@ def _read(path: Path, search: Path) -> Tried:
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{path}: damaged; restore it, or search anew") from None
     folder = trials.folder_of(search, state["trial_id"])
-    outcome = (_record(folder).get("trial") or {}).get("objective") or {}
+    record = _record(folder)
+    outcome = (record.get("trial") or {}).get("objective") or {}
     executions = [folder, *(folder / "executions").glob("*")]
     source = values.get(trials.BEFORE)
     return Tried(
@@ -91,7 +92,7 @@ def _read(path: Path, search: Path) -> Tried:
         epochs=values.get(trials.EPOCHS),
         source=None if source is None else int(source),
         seconds=sum(float(_record(f).get("training_seconds") or 0.0) for f in executions),
-        message=message or "",
+        message=message or str(record.get("error") or ""),  # workers' messages do not travel to the chief
         run=folder,
     )
 
