@@ -31,10 +31,10 @@ import numpy as np
 import psutil
 
 from emotion import config, files, provenance, runs
-from emotion.faces import Box, Image
+from emotion.faces import Box, Image, overlap
 from emotion.live import engines, loop, source
 from emotion.live.classifier import Classifier
-from emotion.live.detector import Detector, overlap
+from emotion.live.detector import Detector
 from emotion.live.labelling import Labeller
 from emotion.live.records import Lines
 

@@ -22,6 +22,7 @@ import hydra
 from hydra import compose, initialize_config_dir
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -194,11 +195,12 @@ def _searched(overrides: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def composing(directory: str, extra: str | None) -> Iterator[None]:
-    """Hydra's context for ``compose``, with ``--config-dir`` where Hydra itself puts it: before all else."""
+    """Hydra's context for ``compose``, with ``--config-dir`` where Hydra itself puts it: after our own configs."""
     with initialize_config_dir(directory, version_base="1.3"):
         if extra:
             search = create_config_search_path(directory)
-            search.prepend("command-line", f"file://{os.path.abspath(extra)}")  # noqa: PTH100
+            anchor = SearchPathQuery(provider="schema", path=None)
+            search.prepend("command-line", f"file://{os.path.abspath(extra)}", anchor)  # noqa: PTH100
             GlobalHydra.instance().clear()
             Hydra.create_main_hydra2("app", search)
         yield

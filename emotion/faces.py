@@ -37,6 +37,16 @@ class Box:
     height: int
 
 
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes, 0 to 1."""
+    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
+    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (a.width * a.height + b.width * b.height - shared)
+
+
 # ---------------------------------------------------------------------------------------------------------- reading
 
 
@@ -172,6 +182,11 @@ def load_cascade() -> cv2.CascadeClassifier:
     return cascade
 
 
+def smallest_side(gray: Image, min_size: float) -> int:
+    """The side in pixels of the smallest face that is looked for: a share of the picture's shorter side."""
+    return max(24, round(min(gray.shape[:2]) * min_size))  # the cascade was trained on 24x24
+
+
 def detect(
     cascade: cv2.CascadeClassifier,
     image: Image,
@@ -193,7 +208,7 @@ def detect(
         Boxes in the picture's pixels, largest first.
     """
     gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    smallest = max(24, round(min(gray.shape[:2]) * min_size))  # the cascade was trained on 24x24
+    smallest = smallest_side(gray, min_size)  # type: ignore[arg-type]
     found = cascade.detectMultiScale(
         gray, scaleFactor=scale_factor, minNeighbors=min_neighbors, minSize=(smallest, smallest)
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 _ALIGNMENT = 64  # bytes; what TensorFlow asks of memory that it does not copy
 
 
-class Store:
+class Store(ABC):
     """Pictures of one split by row number.
 
     Attributes:
@@ -43,13 +44,13 @@ class Store:
     def __len__(self) -> int:
         return self._count
 
+    @abstractmethod
     def read(self, rows: Rows) -> Pictures:
         """The pictures at these rows: uint8 ``[B, H, W, C]``.
 
         Raises:
             UserError: A file can no longer be read.
         """
-        raise NotImplementedError
 
     def fetch(self, rows: tf.Tensor) -> tf.Tensor:
         """The same inside ``tf.data``: int64 ``[B]`` to uint8 ``[B, H, W, C]``."""

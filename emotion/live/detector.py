@@ -8,13 +8,11 @@ The cascade's cost is the number of windows that it looks at, so:
 - Round a candidate the windows of the whole-frame search are looked at, those and no others: the scales of its pyramid
   are made of the whole frame and cut on its grid. What is reported is therefore what the whole-frame search finds
   there, by the same number of neighbours. A face that is no longer found is looked for a few frames more.
-
-The cascade and the grouping of its windows are OpenCV's (Viola and Jones 2001; Lienhart and Maydt 2002).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import cv2
@@ -22,15 +20,11 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from emotion import config, faces
-from emotion.faces import Box, Image
+from emotion.faces import Box, Image, overlap
+from emotion.live import windows
+from emotion.live.windows import EVERY_FOURTH, FINE_FROM, THE_OTHERS, WINDOW, Hit, Pyramid, Scale
 from emotion.validation import validate
 
-#: Side in pixels of the faces that the cascade was trained on: its window at scale 1.
-WINDOW = 24
-#: OpenCV moves its window by two pixels of a scale up to this factor, and by one above it.
-FINE_FROM = 2.0
-#: Two windows belong to one face when their edges differ by less than this share of their size; OpenCV's value.
-GROUPING = 0.2
 #: How far round a candidate, and among which sizes, windows are looked at; relative to its size. Of 553 faces that the
 #: whole-frame search finds in two films, 552 are found among these windows alone.
 REACH, SMALLER, LARGER = 0.3, 0.75, 1.35
@@ -45,30 +39,9 @@ _THUMBNAIL = (64, 36)
 PATIENT = 2
 #: A face of so many neighbours leaves nothing to look for inside it.
 STRONG = 20
-
-Hit = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class _Scale:
-    factor: float
-    window: int
-
-
-class Pyramid:
-    """A grey picture at the scales of OpenCV's search, each made when it is first asked for."""
-
-    def __init__(self, gray: Image) -> None:
-        self.gray = gray
-        self._made: dict[float, Image] = {}
-
-    def at(self, factor: float) -> Image:
-        if factor not in self._made:
-            height, width = self.gray.shape
-            size = max(1, round(width / factor)), max(1, round(height / factor))
-            # The interpolation of cv::CascadeClassifier: any other finds other windows.
-            self._made[factor] = cv2.resize(self.gray, size, interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[assignment]
-        return self._made[factor]
+#: Overlap (intersection over union) from which two boxes are of one face, and from which a face that was found leaves
+#: nothing to look for at a candidate.
+SAME, SETTLED = 0.3, 0.5
 
 
 @dataclass(frozen=True)
@@ -137,7 +110,7 @@ class Detector:
             return Scan(pyramid, scale, is_cut, self._whole(pyramid.gray))
         height, width = gray.shape
         scales = self._next_scales(pyramid.gray)
-        hits = self._windows(self._scanning, pyramid, scales, (0, 0, width, height), _EVERY_FOURTH)
+        hits = windows.search(self._scanning, pyramid, scales, (0, 0, width, height), EVERY_FOURTH)
         return Scan(pyramid, scale, False, None, hits)
 
     def find(self, scan: Scan) -> list[Box]:
@@ -174,20 +147,11 @@ class Detector:
             return False, False
         return True, float(np.abs(change - np.median(change)).mean()) > CUT
 
-    def _smallest(self, gray: Image) -> int:
-        return max(WINDOW, round(min(gray.shape) * self.settings.min_size))
+    def _scales(self, gray: Image, smallest: float = 0, largest: float = float("inf")) -> list[Scale]:
+        smallest = max(smallest, faces.smallest_side(gray, self.settings.min_size))
+        return windows.scales_of(gray, self.settings.scale_factor, smallest, largest)
 
-    def _scales(self, gray: Image, smallest: float = 0, largest: float = float("inf")) -> list[_Scale]:
-        """The scales of the whole-frame search whose windows have a side from `smallest` to `largest`."""
-        smallest, largest = max(smallest, self._smallest(gray)), min(largest, *gray.shape)
-        scales, factor = [], 1.0
-        while round(WINDOW * factor) <= largest:
-            if round(WINDOW * factor) >= smallest:
-                scales.append(_Scale(factor, round(WINDOW * factor)))
-            factor *= self.settings.scale_factor
-        return scales
-
-    def _next_scales(self, gray: Image) -> list[_Scale]:
+    def _next_scales(self, gray: Image) -> list[Scale]:
         """The scales whose turn it is.
 
         Where OpenCV's grid is coarse, every fourth window of the grid is every window that OpenCV looks at. Such a
@@ -204,7 +168,7 @@ class Detector:
         candidates = list(self._known)
         for hit in sorted(scan.hits, key=lambda h: -h[2]):
             box = Box(*hit)
-            if not any(overlap(box, other.box) > 0.3 for other in candidates):
+            if not any(overlap(box, other.box) > SAME for other in candidates):
                 candidates.append(_Known(box, self.settings.hold))  # if there is none, it is forgotten at once
         groups: list[tuple[Box, int]] = []
         missing: list[_Known] = []
@@ -217,7 +181,7 @@ class Detector:
                 missing.append(_Known(candidate.box, candidate.missing + 1))
         boxes = _without_doubles(groups)
         self._known = [_Known(box) for box in boxes]
-        self._known += [known for known in missing if not any(overlap(known.box, box) > 0.3 for box in boxes)]
+        self._known += [known for known in missing if not any(overlap(known.box, box) > SAME for box in boxes)]
         return boxes
 
     def _near(self, pyramid: Pyramid, candidate: _Known) -> list[tuple[Box, int]]:
@@ -226,89 +190,31 @@ class Detector:
         reach = REACH * box.width
         area = box.x - reach, box.y - reach, box.x + box.width + reach, box.y + box.height + reach
         scales = self._scales(pyramid.gray, SMALLER * box.width, LARGER * box.width)
-        hits = self._windows(self._finding, pyramid, scales, area, _EVERY_FOURTH)
-        clear = _grouped(hits, 2 * least)
+        hits = windows.search(self._finding, pyramid, scales, area, EVERY_FOURTH)
+        clear = windows.grouped(hits, 2 * least)
         if clear:  # more windows could only add neighbours
             return [(found, 4 * n if found.width >= FINE_FROM * WINDOW else n) for found, n in clear]
         if not hits and candidate.missing > PATIENT:  # more windows would most likely find nothing
             return []
         fine = [scale for scale in scales if scale.factor >= FINE_FROM]
-        hits += self._windows(self._finding, pyramid, fine, area, _THE_OTHERS)
-        return _grouped(hits, least)
-
-    def _windows(
-        self,
-        cascade: cv2.CascadeClassifier,
-        pyramid: Pyramid,
-        scales: Iterable[_Scale],
-        area: tuple[float, float, float, float],
-        offsets: Sequence[tuple[int, int]],
-    ) -> list[Hit]:
-        """The windows in an area that the cascade takes for a face.
-
-        At scale 1 OpenCV looks at every second pixel in both directions, so one call sees a fourth of a scale's
-        windows; which fourth is said by the offset.
-        """
-        hits: list[Hit] = []
-        for scale in scales:
-            level = pyramid.at(scale.factor)
-            factor, side = scale.factor, scale.window
-            left, top = (max(0, int(edge / factor)) & ~1 for edge in area[:2])  # even, to stay on the grid
-            right, bottom = int(area[2] / factor) + 1, int(area[3] / factor) + 1
-            for dx, dy in offsets:
-                part = level[top + dy : bottom, left + dx : right]
-                if min(part.shape) < WINDOW:
-                    continue
-                size = (WINDOW, WINDOW)
-                for x, y, _, _ in cascade.detectMultiScale(part, 1.1, 0, minSize=size, maxSize=size):
-                    hits.append((round((left + dx + x) * factor), round((top + dy + y) * factor), side, side))
-        return hits
-
-
-_EVERY_FOURTH = ((0, 0),)
-_THE_OTHERS = ((1, 0), (0, 1), (1, 1))
-
-
-def _grouped(hits: Sequence[Hit], min_neighbors: int) -> list[tuple[Box, int]]:
-    """OpenCV's grouping of overlapping windows: a box and its number of windows for each group that is large enough."""
-    if len(hits) <= min_neighbors:
-        return []
-    boxes, neighbors = cv2.groupRectangles([list(hit) for hit in hits], min_neighbors, GROUPING)
-    return [(Box(*map(int, box)), int(n)) for box, n in zip(boxes, np.ravel(neighbors), strict=True)]
+        hits += windows.search(self._finding, pyramid, fine, area, THE_OTHERS)
+        return windows.grouped(hits, least)
 
 
 def _is_settled(candidate: _Known, box: Box, neighbors: int) -> bool:
     """Whether a face that was found leaves nothing to look for at a candidate."""
-    return overlap(candidate.box, box) > 0.5 or (neighbors > STRONG and _inside(candidate.box, box))
+    return overlap(candidate.box, box) > SETTLED or (neighbors > STRONG and windows.is_inside(candidate.box, box))
 
 
 def _without_doubles(groups: Sequence[tuple[Box, int]]) -> list[Box]:
     """Drop what two candidates have both led to, and, as OpenCV does, a weaker group inside a stronger one."""
     kept: list[tuple[Box, int]] = []
     for box, neighbors in sorted(groups, key=lambda group: -group[1]):
-        if not any(overlap(box, other) > 0.3 or (n > neighbors and _inside(box, other)) for other, n in kept):
+        if not any(
+            overlap(box, other) > SAME or (n > neighbors and windows.is_inside(box, other)) for other, n in kept
+        ):
             kept.append((box, neighbors))
     return [box for box, _ in kept]
-
-
-def _inside(box: Box, other: Box) -> bool:
-    dx, dy = GROUPING * other.width, GROUPING * other.height
-    return (
-        box.x >= other.x - dx
-        and box.y >= other.y - dy
-        and box.x + box.width <= other.x + other.width + dx
-        and box.y + box.height <= other.y + other.height + dy
-    )
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes, 0 to 1."""
-    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
-    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (a.width * a.height + b.width * b.height - shared)
 
 
 def _scaled(box: Box, scale: float) -> Box:

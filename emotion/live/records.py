@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from io import FileIO, StringIO
@@ -31,7 +32,7 @@ def log_sink(path: str | Path, labels: Sequence[str]) -> Sink:
     return kind(path, labels)
 
 
-class _Log:
+class _Log(ABC):
     """A file that grows by whole frames only: a reader, or a crash, finds each at once, and never a part of one.
 
     Args:
@@ -68,8 +69,9 @@ class _Log:
         self._append(self._text(frame, faces))
         return True
 
+    @abstractmethod
     def _text(self, frame: Frame, faces: Sequence[Face]) -> str:
-        raise NotImplementedError
+        """A frame's lines."""
 
     def _append(self, text: str) -> None:
         assert self._file is not None, "used outside `with`"

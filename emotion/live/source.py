@@ -22,8 +22,6 @@ from emotion.errors import UserError, did_you_mean
 from emotion.live import capture, network, reconnect, stills, video
 from emotion.live.frame import Frame, Stream
 
-__all__ = ["Frame", "Stream", "frames", "opened", "path_of"]
-
 Stopped = Callable[[], bool]
 
 _POSSIBLE = (

@@ -17,7 +17,7 @@ from emotion.config import CONF
 from emotion.data import synthetic
 from emotion.data.drawing import Expression, Figure, Light, Pose, box, centred, draw, facs, mix, people
 from emotion.errors import UserError
-from emotion.faces import Box
+from emotion.faces import overlap
 from emotion.labels import EMOTIONS
 
 
@@ -27,14 +27,6 @@ def config(**values: object) -> DictConfig:
     assert isinstance(cfg, DictConfig)
     small = {"per_emotion": 12, "image_size": 32, "cache_dir": "unused"}
     return OmegaConf.merge(cfg, small, values)  # type: ignore[return-value]
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union."""
-    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
-    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
-    both = max(0, width) * max(0, height)
-    return both / (a.width * a.height + b.width * b.height - both)
 
 
 # --------------------------------------------------------------------------------------------------------- datasets

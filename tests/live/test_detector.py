@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from emotion import config, faces
 from emotion.data import synthetic
 from emotion.errors import UserError
-from emotion.faces import Box, Image
-from emotion.live.detector import Detector, overlap
+from emotion.faces import Box, Image, overlap
+from emotion.live.detector import Detector
 from emotion.live.source import frames
 
 EXACT = config.Detector(mode="exact")

@@ -16,7 +16,7 @@ import pytest
 
 from emotion import faces
 from emotion.data import synthetic
-from emotion.faces import Image
+from emotion.faces import Box, Image, overlap
 from emotion.live import label_frames
 from emotion.live.source import frames
 from tests.live.command import Commands, commands, records
@@ -28,13 +28,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 def start(models, outputs: Path, tmp_path: Path) -> Iterator[Commands]:
     with commands(tmp_path, outputs) as starting:
         yield starting
-
-
-def _overlap(a: list[int], b: faces.Box) -> float:
-    width = min(a[0] + a[2], b.x + b.width) - max(a[0], b.x)
-    height = min(a[1] + a[3], b.y + b.height) - max(a[1], b.y)
-    both = max(0, width) * max(0, height)
-    return both / (a[2] * a[3] + b.width * b.height - both)
 
 
 def _crowd(columns: int, rows: int, side: int = 160) -> Image:
@@ -55,7 +48,7 @@ def test_drawn_video(start: Commands, drawn, tmp_path: Path, run: str, ending: s
     found = records(log)
     assert len({r["frame"] for r in found}) > 0.9 * len(truth)
     hits = [
-        any(_overlap(r["box"], shown.box) > 0.4 for r in found if r["frame"] == i)
+        any(overlap(Box(*r["box"]), shown.box) > 0.4 for r in found if r["frame"] == i)
         for i, moment in enumerate(truth)
         for shown in moment.faces
     ]
@@ -232,7 +225,7 @@ def test_one_picture(start: Commands, tmp_path: Path) -> None:
     cv2.imwrite(str(picture), image)
     start("run=rgb", f"source={picture}", f"save={save}", f"log={log}").finish()
     found = records(log)
-    assert max(_overlap(r["box"], box) for r in found) > 0.4
+    assert max(overlap(Box(*r["box"]), box) for r in found) > 0.4
     assert all(r["track"] is None and r["raw"] == r["probabilities"] for r in found)
     assert cv2.imread(str(save)).shape == image.shape
 
@@ -284,5 +277,5 @@ def test_a_face_at_the_border(start: Commands, tmp_path: Path, corner: str) -> N
     cv2.imwrite(str(picture), cut)
     start("run=gray", f"source={picture}", f"save={save}", f"log={log}", "blur=true").finish()
     at = faces.Box(0, 0, box.width, box.height) if corner == "top left" else box
-    assert max(_overlap(r["box"], at) for r in records(log)) > 0.6
+    assert max(overlap(Box(*r["box"]), at) for r in records(log)) > 0.6
     assert cv2.imread(str(save)).shape == cut.shape
