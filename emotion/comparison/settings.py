@@ -1,0 +1,38 @@
+"""A run's config as settings that can be compared with another run's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+#: What does not change a run's result, given the same pictures; the seed changes it, and is what a group varies in.
+IRRELEVANT = ("seed", "outputs", "resume", "dataset.root", "dataset.cache", "dataset.cache_dir", "trainer.threads",
+              "trainer.bootstrap", "compare")  # fmt: skip
+
+
+def dotted(config: dict[str, Any]) -> dict[str, Any]:
+    """A config as dotted keys, without :data:`IRRELEVANT` ones; a list of named operations by their names."""
+    return {key: value for key, value in _dotted(config, "") if key not in IRRELEVANT}
+
+
+def identity(config: dict[str, Any]) -> str:
+    """A text that is equal for configs of the same training, but for its seed."""
+    relevant = {k: v for k, v in _dotted(config, "", by_name=False) if k not in IRRELEVANT}
+    return json.dumps(relevant, sort_keys=True, default=str)
+
+
+def _dotted(value: Any, key: str, by_name: bool = True) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _dotted(inner, f"{key}.{name}" if key else str(name), by_name)
+        return
+    operations = (
+        by_name and isinstance(value, list) and value and all(isinstance(v, dict) and len(v) == 1 for v in value)
+    )
+    names = [next(iter(v)) for v in value] if operations else []
+    if names and len(set(names)) == len(names):
+        for operation in value:
+            yield from _dotted(operation, key, by_name)
+    else:
+        yield key, value

@@ -1,0 +1,63 @@
+"""What an answer costs in time: the LiteRT exports of a board's entries, measured in turns or as they were recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from emotion.comparison.board import Entry
+from emotion.errors import UserError
+
+#: So many are measured in one sitting; more would take minutes, or gigabytes for the models.
+MOST_MEASURED = 12
+_ROUNDS = 100
+
+
+def timed(entries: Sequence[Entry], how: str) -> tuple[list[Entry], list[str]]:
+    """Give entries their latency: one picture, one thread, median, in milliseconds.
+
+    Args:
+        entries: With the latency that their training recorded.
+        how: ``measured``, ``recorded``, or ``auto``: measured where there are at most :data:`MOST_MEASURED`.
+
+    Returns:
+        The entries, and notes that say how it was come by.
+    """
+    if how == "recorded" or (how == "auto" and len(entries) > MOST_MEASURED):
+        notes = ["Latency: as each run recorded it at the end of its training, on the machine of that time."]
+        if all(entry.latency_ms is None for entry in entries):
+            notes = ["Latency: not recorded by these runs; latency=measured measures it."]
+        return list(entries), notes
+    found: dict[str, float] = {}
+    notes = []
+    for start in range(0, len(entries), MOST_MEASURED):
+        some, faults = _measured(entries[start : start + MOST_MEASURED])
+        found |= some
+        notes += faults
+    if found:
+        notes.insert(
+            0, f"Latency: measured here in turns, median of {_ROUNDS} steps of LiteRT, one picture, one thread."
+        )
+    return [replace(entry, latency_ms=found.get(entry.name)) for entry in entries], notes
+
+
+def _measured(entries: Sequence[Entry]) -> tuple[dict[str, float], list[str]]:
+    from emotion.latency import medians
+    from emotion.live.classifier import Classifier
+
+    steps, faults = {}, []
+    for entry in entries:
+        run = entry.runs[0]
+        try:
+            contract = run.contract()
+            classifier = Classifier(run.tflite(), contract, threads=1)
+        except UserError as error:
+            faults.append(f"Latency of {entry.name}: not measured. {error}")
+            continue
+        # Noise, not black: an export may take a shortcut through zeros.
+        picture = np.random.default_rng(0).integers(0, 256, (1, *contract.shape), dtype=np.uint8)
+        steps[entry.name] = partial(classifier.probabilities, picture)
+    return (medians(steps, rounds=_ROUNDS) if steps else {}), faults
