@@ -16,6 +16,10 @@ TIMEOUT = 2.0
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935}
 _SILENT = "{place} takes the connection and sends nothing. Is it the right port, and does the server still work?"
 _PASSWORD = "it wants a user and a password, or other ones: {scheme}://user:password@..."
+_DIGEST = (
+    "it asks for Digest authentication, which this check does not speak though OpenCV does: either the user and the "
+    "password are wrong, or the path '{path}' is"
+)
 _MISSING = "the server runs, but has nothing at '{path}' ({status}); check the path"
 _NO_VIDEO = "the server answers, but what it sends cannot be decoded as video ({what}). Give the address of the stream"
 
@@ -74,18 +78,20 @@ def _ask_rtsp(parts: SplitResult, host: str, port: int) -> str:
     with socket.create_connection((host, port), TIMEOUT) as connection:
         connection.settimeout(TIMEOUT)
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-        answer = connection.recv(1000).split(b"\r\n")[0].decode("latin-1").strip()
-    protocol, _, status = answer.partition(" ")
+        answer, _, headers = connection.recv(1000).decode("latin-1").partition("\r\n")
+    protocol, _, status = answer.strip().partition(" ")
     if not protocol.startswith("RTSP/"):
         return f"what listens at {host}:{port} does not speak RTSP; check the port"
-    return _by_status(parts, status, "what it announces")
+    return _by_status(parts, status, "what it announces", wants=headers.lower())
 
 
 def _ask_http(parts: SplitResult, host: str) -> str:
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
-    headers = dict(line.split(": ", 1) for line in _authorization(parts))
+    request = urllib.request.Request(address)
+    for line in _authorization(parts):
+        request.add_unredirected_header(*line.split(": ", 1))  # the password is for this server alone
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=TIMEOUT) as answer:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             kind = answer.headers.get_content_type()
             if kind == "text/html":
                 return "the server sends a web page, not video. Give the address of the stream that the page shows"
@@ -94,12 +100,15 @@ def _ask_http(parts: SplitResult, host: str) -> str:
             return _by_status(parts, f"{answer.status}", kind)
     except urllib.error.HTTPError as error:
         with error:
-            return _by_status(parts, f"{error.code} {error.reason}", "")
+            wants = f"www-authenticate: {error.headers.get('WWW-Authenticate', '')}".lower()
+            return _by_status(parts, f"{error.code} {error.reason}", "", wants)
     except urllib.error.URLError as error:
         raise error.reason if isinstance(error.reason, OSError) else error from None
 
 
-def _by_status(parts: SplitResult, status: str, what: str) -> str:
+def _by_status(parts: SplitResult, status: str, what: str, wants: str = "") -> str:
+    if status.startswith("401") and "www-authenticate: digest" in wants and parts.username is not None:
+        return _DIGEST.format(path=parts.path or "/")
     if status.startswith(("401", "403")):
         return _PASSWORD.format(scheme=parts.scheme)
     if status.startswith(("404", "410", "454")):

@@ -55,6 +55,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("WWW-Authenticate", 'Basic realm="camera"')
             self.send_header("Content-Length", "0")
             self.end_headers()
+        elif path == "/digest":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Digest realm="camera", nonce="1"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/told")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif path == "/told":
+            self._send("text/html" if self.headers["Authorization"] else "text/plain", b"a word or two")
         elif path == "/page":
             self._send("text/html", b"<html><body>The camera is at /video</body></html>" * 40)
         elif path == "/empty":
@@ -99,8 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``/video``, ``/stall``, ``/grow``, ``/private``, ``/page``, ``/empty``, ``/missing``, a file as ``/clip``,
-    and as ``/whole`` without byte ranges."""
+    """Serves ``/video``, ``/stall``, ``/grow``, ``/private``, ``/digest``, ``/page``, ``/empty``, ``/missing``, a file
+    as ``/clip``, and as ``/whole`` without byte ranges; ``/moved`` leads to a page that shows who brings a password."""
 
     daemon_threads = True
 

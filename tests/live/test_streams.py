@@ -252,6 +252,18 @@ def test_no_password_is_shown(user: str, password: str, scheme: str) -> None:
     assert network.shown(f"{scheme}://{user}:{password}@host:1/path@2") == f"{scheme}://host:1/path@2"
 
 
+def test_a_camera_that_wants_digest_is_not_said_to_want_another_password(server: str) -> None:
+    address = server.replace("http://", "http://me:secret@")
+    assert "Digest" in network.diagnose(f"{address}/digest")
+    assert "wants a user and a password" in network.diagnose(f"{server}/digest")
+
+
+def test_a_password_does_not_travel_with_a_redirect(server: str) -> None:
+    address = server.replace("http://", "http://me:secret@")
+    assert "web page" in network.diagnose(f"{address}/told"), "the page shows that it was told"
+    assert "text/plain" in network.diagnose(f"{address}/moved")
+
+
 def test_passwords_in_odd_places_are_hidden() -> None:
     assert network.shown("rtsp://me:gehe/im@host/x") == "rtsp://host/x"
     assert network.shown("http://cam/v?size=3&user=me&pwd=se/cr@et#x") == "http://cam/v?size=3&user=...&pwd=...#x"
