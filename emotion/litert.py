@@ -16,10 +16,13 @@ import numpy as np
 from omegaconf.errors import OmegaConfBaseException
 
 from emotion import checkpoints, faces, files, locks, logs, runs
+from emotion.contract import Contract
 from emotion.errors import UserError
+from emotion.exporting import convert
 from emotion.interrupts import sigterm_raises
 from emotion.latency import medians
-from emotion.live.classifier import Classifier, UnreadableModelError
+from emotion.live.classifier import Classifier
+from emotion.live.networks import UnreadableModelError
 
 if TYPE_CHECKING:
     import keras
@@ -108,7 +111,10 @@ def _export(
     from emotion.predict import predict
 
     path = destination or run.path / "model.tflite"
-    content = _convert(run, model)
+    try:
+        content = convert.litert(model)
+    except convert.NoConversionError as error:
+        raise NoExportError(f"run {run.id}: LiteRT cannot run its model ({error})") from None
     try:
         with files.replacing(path) as temporary:
             temporary.write_bytes(content)
@@ -144,32 +150,9 @@ def latency(run: runs.Run) -> float:
     return round(medians({run.id: lambda: classifier.probabilities(picture)})[run.id], 4)
 
 
-def _convert(run: runs.Run, model: keras.Model) -> bytes:
-    """Convert by way of a SavedModel that holds one traced function and its variables, nothing else of Keras."""
-    import tensorflow as tf
-
-    from emotion.predict import traced
-
-    module = tf.Module()
-    module.held = [variable.value for variable in model.variables]
-    try:
-        with tempfile.TemporaryDirectory(prefix="emotion-") as folder, logs.quiet_stderr():
-            tf.saved_model.save(module, folder, signatures=traced(model))
-            content: bytes = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
-    except Exception as error:  # the converter has no type of its own for what it cannot do
-        raise NoExportError(f"run {run.id}: LiteRT cannot run its model ({_reason(error)})") from None
-    return content
-
-
-def _reason(error: Exception) -> str:
-    """The converter's own words: the operation that it lacks, or else its first line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return next((line for line in lines if line.startswith(("Custom ops:", "Flex ops:"))), lines[0])[:200]
-
-
 def _pictures(run: runs.Run) -> tuple[Pictures, str]:
     """Pictures to compare on, prepared by the contract, and what they are."""
-    from emotion.data import cache, sources, synthetic
+    from emotion.data import cache, sources
 
     contract, rows = run.contract(), np.arange(COMPARED)
     try:
@@ -181,9 +164,16 @@ def _pictures(run: runs.Run) -> tuple[Pictures, str]:
             return store.read(rows), "validation split"
     except (UserError, OSError, OmegaConfBaseException):  # its data is gone: any pictures of faces will do
         pass
+    return drawn_faces(contract), "drawn faces"
+
+
+def drawn_faces(contract: Contract) -> Pictures:
+    """Pictures to compare two models on where there is no data: uint8 ``[64, H, W, C]``, prepared by the contract."""
+    from emotion.data import synthetic
+
     side = max(contract.height, contract.width)
     drawn = [faces.prepare(synthetic.picture(0, number, side, 1.0), contract) for number in range(COMPARED)]
-    return np.stack(drawn), "drawn faces"
+    return np.stack(drawn)
 
 
 def main() -> NoReturn:

@@ -38,12 +38,12 @@ def label_frames(
     ``close()``. Leaving a ``for`` loop early closes it too, unless it has a name; then close it yourself.
 
     Args:
-        run: Id, unique prefix, path, ``latest`` or ``best``.
+        run: Id, unique prefix, path, ``latest`` or ``best``; or an export, such as ``latest/exports/litert-int8``.
         source: A camera's number, a video, picture, folder or glob of pictures, or an address.
         outputs: Folder that holds the runs.
         max_frames: End after this many frames; None reads to the end.
         stride: Take every n-th frame.
-        engine: ``auto``, ``litert`` or ``keras``.
+        engine: ``auto``, ``litert`` or ``keras``; an export knows its own.
         threads: CPU threads for the model.
         smoothing: Seconds over which a track's probabilities are averaged; 0 takes each frame by itself.
         min_confidence: Less probable labels become "uncertain".
@@ -57,14 +57,13 @@ def label_frames(
     Raises:
         UserError: No such run or source, or a model that disagrees with its contract; at the first frame.
     """
-    from emotion import runs
     from emotion.live import engines
     from emotion.live.detector import Detector
     from emotion.live.labelling import Labeller
     from emotion.live.loop import Stop
     from emotion.live.source import opened
 
-    classifier = engines.load(runs.resolve(str(run), outputs), engine, threads)
+    classifier = engines.load(engines.find(run, outputs), engine, threads)
     stop = Stop()
     with opened(source, max_frames, stride, stopped=stop) as stream:
         labeller = Labeller(

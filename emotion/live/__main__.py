@@ -33,13 +33,13 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     """Label a source's frames, print a summary and return it.
 
     Returns:
-        :class:`emotion.live.summary.Summary`'s fields, ``run`` (its id), and ``signal``: the number of the signal that
-        ended it, or None.
+        :class:`emotion.live.summary.Summary`'s fields, ``run`` (its id, or the export's), and
+        ``signal``: the number of the signal that ended it, or None.
 
     Raises:
         UserError: No such run, source, folder or display, or a model that disagrees with its contract.
     """
-    from emotion import config, runs
+    from emotion import config
     from emotion.live import annotate, engines, loop, source
     from emotion.live.detector import Detector
     from emotion.live.labelling import Labeller
@@ -48,7 +48,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
     _check_paths(cfg)
     with loop.interruption() as stop:
-        chosen = runs.resolve(cfg.run, cfg.outputs)
+        chosen = engines.find(cfg.run, cfg.outputs)
         classifier = engines.load(chosen, cfg.engine, cfg.threads)
         classifier.warm_up()
         labels = classifier.contract.labels

@@ -1,4 +1,8 @@
-"""From a run to a classifier: LiteRT where there is an export or one can be made, Keras where that is asked for."""
+"""From a run or an export to a classifier.
+
+A run is classified with by LiteRT where there is an export or one can be made, by Keras where that is asked for; an
+export by what its format needs.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from emotion import runs
 from emotion.errors import UserError, did_you_mean
+from emotion.exporting import exported
+from emotion.exporting.exported import Exported
 from emotion.interrupts import sigterm_raises
 from emotion.litert import NO_EXPORT, NoExportError
-from emotion.live.classifier import Classifier, UnreadableModelError
+from emotion.live.classifier import Classifier
+from emotion.live.networks import UnreadableModelError
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +36,22 @@ ENGINES = ("auto", "litert", "keras")
 _SECONDS_TO_STOP = 5.0
 
 
-def load(run: runs.Run, engine: str = "auto", threads: int = 1) -> Classifier:
-    """Open a run's best checkpoint for classification.
+def find(name: Any, outputs: str | Path) -> runs.Run | Exported:
+    """The run or the export that a person means.
+
+    See :func:`emotion.runs.resolve` and :func:`emotion.exporting.exported.find`.
+
+    Raises:
+        UserError: Neither answers to that name.
+    """
+    return exported.find(name, outputs) or runs.resolve(name, outputs)
+
+
+def load(run: runs.Run | Exported, engine: str = "auto", threads: int = 1) -> Classifier:
+    """Open a run's best checkpoint, or an export, for classification.
+
+    An export is run by what its format needs, and must be the file that ``report.json`` tells of. One whose run has
+    another best checkpoint by now is used with a warning. For a run:
 
     ``litert`` uses ``model.tflite``; where that is missing, stale or damaged, a process of its own makes it anew from
     ``best.keras`` and compares the two, since that imports TensorFlow. Where the run's folder cannot be written to, the
@@ -37,20 +59,32 @@ def load(run: runs.Run, engine: str = "auto", threads: int = 1) -> Classifier:
     ``keras`` imports TensorFlow here: 600 MB and some seconds more.
 
     Args:
-        run: From :func:`emotion.runs.resolve`.
-        engine: ``auto``, ``litert`` or ``keras``.
+        run: From :func:`find`.
+        engine: ``auto``, ``litert`` or ``keras``; of no use to an export.
         threads: CPU threads for the model; see :class:`emotion.live.classifier.Classifier`.
 
     Raises:
         UserError: An engine that there is not, a run without a checkpoint, a damaged one, a model that disagrees with
-            its contract, or an export that is needed and cannot be made.
+            its contract, an export that is needed and cannot be made, or a package that is missing.
     """
     if engine not in ENGINES:
         raise UserError(f"engine: '{engine}' is not one of {', '.join(ENGINES)}.{did_you_mean(engine, ENGINES)}")
     try:
-        return _load(run, engine, threads)
+        return _load_export(run, engine, threads) if isinstance(run, Exported) else _load(run, engine, threads)
     except OSError as error:
         raise UserError(f"{error.filename or run.path}: cannot be read ({error.strerror})") from None
+
+
+def _load_export(export: Exported, engine: str, threads: int) -> Classifier:
+    if engine not in ("auto", export.format):
+        raise UserError(f"engine: {engine} does not run {export.id}; leave engine out, an export's format says it")
+    export.check()
+    if export.is_stale():
+        log.warning(
+            "%s is of an older checkpoint than run %s has now. Export again: %s",
+            export.id, export.report["run"], export.command(),
+        )  # fmt: skip
+    return Classifier(export.model, export.contract(), threads)
 
 
 def _load(run: runs.Run, engine: str, threads: int) -> Classifier:

@@ -12,7 +12,8 @@ from emotion.contract import Contract
 from emotion.data import synthetic
 from emotion.errors import UserError
 from emotion.faces import Box
-from emotion.live.classifier import Classifier, UnreadableModelError
+from emotion.live.classifier import Classifier
+from emotion.live.networks import UnreadableModelError
 
 TOLERANCE = 1e-4
 

@@ -1,0 +1,219 @@
+"""Export a run: ``python -m emotion.export run=latest format=litert|onnx|saved_model [quantize=float16|dynamic|int8]``.
+
+The export is compared with the checkpoint on the validation split before anybody can take it. Nothing here imports
+TensorFlow until a command's arguments and data are known to be right.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from emotion import cli, locks, provenance, runs
+from emotion.errors import UserError
+from emotion.exporting import check, data, exported, make, report
+from emotion.exporting.formats import ONNX, Kind, Tolerance
+from emotion.interrupts import sigterm_raises
+
+log = logging.getLogger("emotion.export")  # __name__ is "__main__" under python -m
+
+#: A staging folder that nobody has written to for so long belongs to a process that was killed.
+_ABANDONED_SECONDS = 3600.0
+
+#: The exit code of an export that is not equal to its checkpoint.
+NOT_EQUAL = 1
+
+
+class NotEqualError(UserError):
+    """The export is not equal to its checkpoint within its tolerance; nothing but its report was kept."""
+
+
+def export(cfg: DictConfig) -> dict[str, Any]:
+    """Export a run's best checkpoint and compare the two.
+
+    The folder is ``<run>/exports/<format>[-<quantize>]`` or ``cfg.folder``. It gets the model, ``contract.json``,
+    ``report.json`` and ``report.md``, all at once and in the place of an older export. An export that is not equal
+    leaves the older one as it is, and its report in ``<folder>-failed``.
+
+    Returns:
+        What ``report.json`` holds: ``status`` (done or failed), ``run``, ``name``, ``format``, ``quantize``,
+        ``checkpoint`` (path from here, SHA-256), ``sha256`` and ``bytes`` of the model, ``size_ratio`` to the float32
+        LiteRT file, ``compared_on``, ``pictures``, ``max_difference``, ``changed_labels``, ``accuracy`` and ``recall``
+        (checkpoint and export, fractions), ``moved`` (classes whose recall moved by more than 2 points),
+        ``latency_ms`` (medians of one picture on one thread, taken in turns), ``tolerance``, ``failures``,
+        ``calibration``, ``data`` (fingerprint), ``made``, ``command``, ``live`` (the command that
+        uses it), ``versions``.
+
+    Raises:
+        NotEqualError: The export is outside its tolerance.
+        UserError: No such run, one without a checkpoint, data that is gone or is other data, a package that is missing,
+            a folder that holds something else, or a model that the format cannot hold.
+    """
+    kind = Kind(cfg.format, cfg.quantize)
+    run = runs.resolve(cfg.run, cfg.outputs)
+    run.checkpoint()
+    contract = run.contract()
+    kind.require()
+    place = _place(cfg.folder) if cfg.folder else run.path / exported.FOLDER / kind.name
+    _check_place(place)
+    tolerance = kind.tolerance(Tolerance(**cfg.tolerance))
+    splits = data.load(run, cfg.dataset, needed=kind.quantize is not None or tolerance.accuracy is not None)
+    with sigterm_raises(), _staging(place) as staging:
+        made = make.make(run, kind, contract, splits, cfg.calibration, staging)
+        found = made.comparison
+        failures = list(check.failures(found, tolerance))
+        written = {
+            "status": "failed" if failures else "done",
+            "run": run.id,
+            "name": kind.name,
+            "format": kind.format,
+            "quantize": kind.quantize,
+            "checkpoint": {"path": _relative(run.checkpoint(), place), "sha256": made.checkpoint},
+            "sha256": made.sha256,
+            "bytes": made.bytes,
+            "size_ratio": made.size_ratio,
+            "compared_on": made.compared_on,
+            **asdict(found),
+            "accuracy": found.accuracy and dict(zip(("checkpoint", "export"), found.accuracy, strict=True)),
+            "moved": found.moved,
+            "latency_ms": made.latency_ms,
+            "tolerance": asdict(tolerance),
+            "failures": failures,
+            "calibration": made.calibration,
+            "data": splits.fingerprint["pixels"] if splits else None,
+            "made": provenance.now(),
+            "command": _command(cfg, run),
+            "live": shlex.join(["python", "-m", "emotion.live", f"run={runs.Run(place, kind.name).reference}"]),
+            "versions": provenance.versions() | _versions(kind),
+        }
+        folder = staging / "export"
+        if failures:
+            folder = staging / "failed"
+            folder.mkdir()
+            place = place.with_name(place.name + exported.FAILED)
+        report.write(folder, written, asdict(contract))
+        contract.save(folder / "contract.json")
+        _put(folder, place, staging)
+        if not failures:
+            shutil.rmtree(place.with_name(place.name + exported.FAILED), ignore_errors=True)
+    print(report.summary(written))
+    if failures:
+        raise NotEqualError(
+            f"run {run.id}: its {kind.name} export is not equal to its checkpoint: {'; '.join(failures)}. "
+            f"The model was not kept; its report is {place / 'report.md'}. {_advice(kind)}"
+        )
+    print(f"written to {place}")
+    return written
+
+
+def _advice(kind: Kind) -> str:
+    return {
+        "int8": "Try quantize=dynamic, or quantize=float16",
+        "dynamic": "Try quantize=float16",
+        "float16": "Leave quantize out: float32 is the only one that is nearer",
+    }.get(kind.precision, "Try another format, or allow more with tolerance.probability=...")
+
+
+def _command(cfg: DictConfig, run: runs.Run) -> str:
+    given = {"format": cfg.format, "quantize": cfg.quantize, "folder": cfg.folder}
+    given |= {f"tolerance.{key}": value for key, value in cfg.tolerance.items()}
+    if cfg.quantize == "int8":
+        given["calibration"] = cfg.calibration
+    words = [f"run={run.reference}", *(f"{key}={value}" for key, value in given.items() if value is not None)]
+    return shlex.join(["python", "-m", "emotion.export", *words])
+
+
+def _versions(kind: Kind) -> dict[str, str]:
+    return {name: metadata.version(name) for name in (ONNX if kind.format == "onnx" else ())}
+
+
+# ------------------------------------------------------------------------------------------------------------ folders
+
+
+def _place(given: str) -> Path:
+    try:
+        place = Path(os.path.normpath(Path(given).expanduser()))
+    except RuntimeError:
+        raise UserError(
+            f"folder: '{given}' begins with ~, but nobody here has that name; write the whole path"
+        ) from None
+    if place.name in ("", "..") or place.absolute() == Path.cwd():
+        raise UserError(f"folder: '{given}' is no name for a new folder; give one, such as folder=exports/mine")
+    return place
+
+
+def _check_place(place: Path) -> None:
+    """Refuse to put an export in the place of something else."""
+    for folder in (place, place.with_name(place.name + exported.FAILED)):
+        if not exported.may_be_replaced(folder):
+            raise UserError(
+                f"folder: '{folder}' is there and holds something other than an export; name another with folder=..."
+            )
+
+
+@contextmanager
+def _staging(place: Path) -> Iterator[Path]:
+    """A temporary folder beside the place that the export will take; gone at the end, with what is left in it."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".new-{place.name[:40]}-"
+        for left in place.parent.glob(f"{glob.escape(prefix)}*"):
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=prefix) as name:
+            (Path(name) / "export").mkdir()  # a temporary folder is for its owner alone, an export for all
+            yield Path(name)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or place}: {error.strerror or error}; the export cannot be written. Make room, or name "
+            f"another folder with folder=..."
+        ) from None
+
+
+def _put(folder: Path, place: Path, staging: Path) -> None:
+    """Move a finished folder to its place; an older one there goes with the staging folder."""
+    with locks.alone(place.parent):
+        _check_place(place)  # much may have happened since
+        older = staging / "older"
+        if place.is_dir():
+            place.rename(older)
+        try:
+            folder.rename(place)
+        except OSError:
+            if older.is_dir():
+                older.rename(place)
+            raise
+
+
+def _relative(path: Path, start: Path) -> str:
+    return Path(os.path.relpath(path.resolve(), start.resolve())).as_posix()
+
+
+def job(cfg: DictConfig) -> None:
+    try:
+        export(cfg)
+    except NotEqualError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(NOT_EQUAL)
+
+
+def main() -> None:
+    cli.main("export", job)
+
+
+if __name__ == "__main__":
+    main()
