@@ -48,9 +48,8 @@ def bare(folder: Path, base: tuple[str, ...], rates: tuple[float, ...]) -> float
     return time.perf_counter() - clock
 
 
-def overhead(folder: Path, epochs: int, rates: tuple[float, ...], rounds: int) -> None:
-    base = (*_BASE, f"trainer.epochs={epochs}")
-    search(folder / "warm", (*_TINY, "trainer.epochs=1"), rates[:1])
+def overhead(folder: Path, base: tuple[str, ...], epochs: int, rates: tuple[float, ...], rounds: int) -> None:
+    base = (*base, f"trainer.epochs={epochs}")
     print(f"{'round':>5} {'search':>9} {'start-up':>9} {'bare':>9} {'ratio without the start-up':>27}")
     ratios = []
     for number in range(rounds):
@@ -93,9 +92,10 @@ def main() -> None:
         if asked.memory:
             memory(Path(folder), asked.memory)
         elif asked.quick:
-            overhead(Path(folder), 1, _RATES[:1], 1)
+            overhead(Path(folder), _TINY, 1, _RATES[:1], 1)
         else:
-            overhead(Path(folder), asked.epochs, _RATES, asked.rounds)
+            search(Path(folder) / "warm", (*_TINY, "trainer.epochs=1"), _RATES[:1])  # fills the disk's cache
+            overhead(Path(folder), _BASE, asked.epochs, _RATES, asked.rounds)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import DictConfig
 
-from emotion import config, runs
+from emotion import config, locks, runs
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The tests run side by side on few cores; waiting threads that spin would take turns from those that work.
@@ -39,11 +40,30 @@ def shared() -> Path:
     return _SHARED
 
 
+@pytest.fixture(scope="session")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what is made once in a session, by whichever of its workers needs it first."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "common"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextmanager
+def made_once(folder: Path) -> Iterator[bool]:
+    """Whether this folder's content is still to be made; other workers wait until it is, or make it if that fails."""
+    folder.mkdir(exist_ok=True)
+    with locks.alone(folder):
+        missing = not (folder / "made").exists()
+        yield missing
+        (folder / "made").touch()
+
+
 @pytest.fixture(autouse=True, scope="session")
-def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def cache_folder(common: Path) -> Iterator[None]:
     """Keep parsed and decoded data out of the home folder; one folder serves the whole session."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EMOTION_CACHE", str(tmp_path_factory.getbasetemp() / "emotion-cache"))
+        patch.setenv("EMOTION_CACHE", str(common / "emotion-cache"))
         yield
 
 
@@ -77,9 +97,24 @@ def emotion(
     return done
 
 
+def answered(main: Callable[[], object], *arguments: str) -> int:
+    """Give a command's ``main`` arguments that it answers before its work begins; return its exit code.
+
+    In this process: starting one costs a second, which is worth it only where the process is what is tested.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["emotion", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
-    """A finished run on drawn faces, shared by the tests of one worker; do not change it."""
-    folder = tmp_path_factory.mktemp("trained")
-    emotion("train", *TINY, f"outputs={folder}", cwd=folder)
-    return runs.resolve("latest", folder)
+def trained(common: Path) -> runs.Run:
+    """A finished run on drawn faces, shared by all tests; do not change it."""
+    folder = common / "trained"
+    with made_once(folder) as missing:
+        if missing:
+            emotion("train", *TINY, f"outputs={folder / 'outputs'}", cwd=folder)
+    return runs.resolve("latest", folder / "outputs")

@@ -13,11 +13,19 @@ from emotion.data import sources, synthetic
 from emotion.faces import Image
 from emotion.labels import EMOTIONS
 from emotion.live.classifier import Classifier
-from tests.conftest import TINY, emotion
+from emotion.train import train
+from emotion.validation import validate
+from tests.conftest import TINY, compose
 
 pytestmark = pytest.mark.slow
 
 TOLERANCE = 1e-4
+
+
+def _trained_here(folder: Path, *options: str) -> runs.Run:
+    cfg = compose("train", *options, f"outputs={folder}")
+    validate(cfg)
+    return runs.resolve(train(cfg)["run"], folder)
 
 
 def _live(run: runs.Run, pictures: list[Image]) -> np.ndarray:
@@ -42,8 +50,7 @@ def test_grey(trained: runs.Run) -> None:
 
 
 def test_rgb(tmp_path: Path) -> None:
-    emotion("train", *TINY, "model.colour=rgb", f"outputs={tmp_path}", cwd=tmp_path)
-    run = runs.resolve("latest", tmp_path)
+    run = _trained_here(tmp_path, *TINY, "model.colour=rgb")
     assert run.contract().channels == 3
     np.testing.assert_allclose(_live(run, _test_pictures(run)), _evaluated(run), atol=TOLERANCE, rtol=0)
 
@@ -57,11 +64,7 @@ def test_coloured_files_of_another_size(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(path), tinted)
     options = [t for t in TINY if not t.startswith("dataset.")]
-    emotion(
-        "train", "dataset=folder", f"dataset.root={root}", *options, "model.colour=rgb",
-        f"outputs={tmp_path / 'outputs'}", cwd=tmp_path,
-    )  # fmt: skip
-    run = runs.resolve("latest", tmp_path / "outputs")
+    run = _trained_here(tmp_path, "dataset=folder", f"dataset.root={root}", *options, "model.colour=rgb")
     paths = sources.load(run.config().dataset).test.paths
     assert paths is not None
     assert {Path(path).suffix for path in paths} == {".jpg", ".png"}

@@ -15,6 +15,7 @@ from emotion import files, runs
 from emotion.data import sources
 from emotion.data.examples import Splits
 from emotion.errors import UserError
+from emotion.evaluate import evaluate
 from emotion.history import read_history
 from emotion.labels import EMOTIONS
 from emotion.train import train
@@ -71,10 +72,8 @@ def test_another_process_in_another_folder_evaluates_it(trained: runs.Run, tmp_p
 def test_other_data_is_scored_beside_the_runs_own(trained: runs.Run, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(trained.path, copy)
-    emotion(
-        "evaluate", f"run={copy}", "bootstrap=50", "dataset=synthetic", "dataset.per_emotion=30",
-        "dataset.split_seed=9", cwd=tmp_path,
-    )  # fmt: skip
+    other = ("dataset=synthetic", "dataset.per_emotion=30", "dataset.split_seed=9")
+    evaluate(compose("evaluate", f"run={copy}", "bootstrap=50", *other))
     (folder,) = (copy / "evaluations").glob("synthetic-????????-test")
     scored = files.read_json(folder / "metrics.json")
     assert scored["data"] != files.read_json(copy / "metrics.json")["data"]
@@ -85,7 +84,7 @@ def test_a_stale_export_is_made_again(trained: runs.Run, tmp_path: Path) -> None
     copy = tmp_path / "run"
     shutil.copytree(trained.path, copy)
     (copy / "model.tflite").unlink()
-    emotion("evaluate", f"run={copy}", "bootstrap=0", "split=validation", cwd=tmp_path)
+    evaluate(compose("evaluate", f"run={copy}", "bootstrap=0", "split=validation"))
     assert (copy / "model.tflite").is_file()
 
 
