@@ -1,26 +1,26 @@
 """Sweeps: ``python -m emotion.train -m model=cnn,mobilenet_v2 seed=range(3)``.
 
-Hydra expands the sweep and launches the jobs; each job is a child process of its own, because TensorFlow in one process
-grows with every model it trains. The process that launches them never imports TensorFlow.
+Hydra expands the sweep and launches the jobs, one after the other or as ``hydra/launcher=joblib`` or ``slurm`` says;
+each job trains in a child process of its own. The process that launches them never imports TensorFlow.
 """
 
 from __future__ import annotations
 
 import logging
-import signal
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from emotion import cli, files, provenance, resuming, runs
+from emotion import cli, files, launchers, resuming, runs
+from emotion.child import JobFailedError, JobRefusedError, in_child
 from emotion.errors import UserError
 from emotion.interrupts import sigterm_raises
+from emotion.launchers.progress import differing
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def run(asked: cli.Request) -> None:
         UserError: The sweep's folder holds jobs already and ``resume=true`` was not said.
     """
     assert asked.cfg is not None
-    resume = asked.cfg.resume
+    resume, verdict = asked.cfg.resume, asked.cfg.compare
     if resume not in (None, True, False):
         raise UserError(f"resume: '{resume}' with -m must be true (skip what is done in hydra.sweep.dir) or left out")
     given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.sweep.dir=")]
@@ -46,80 +46,80 @@ def run(asked: cli.Request) -> None:
         raise UserError(f"hydra.sweep.dir: there are runs in '{folder}' already; add resume=true to go on with them")
     if not given:
         asked = asked.with_overrides(f"hydra.sweep.dir={cli.quoted(folder)}")
+    launchers.register()
     refused = False
     try:
-        cli.launch(asked, job)
+        with sigterm_raises():
+            cli.launch(asked, job)
     except JobFailedError:
         refused = True  # the table tells which
     finally:
         failed = summarise(folder)
+    if verdict:
+        _compare(folder)
     if failed or refused:
         sys.exit(1)
 
 
-class JobFailedError(Exception):
-    """A job of a sweep ended without being done; its own log and ``run.json`` say why."""
+def _compare(folder: Path) -> None:
+    """End the sweep in a verdict; runs that failed are left out of it."""
+    from emotion.compare import compare_runs
+
+    try:
+        compare_runs(runs.listing(folder), folder / "comparison")
+    except UserError as error:  # nothing is done: the table has said so
+        log.error("no comparison: %s", error)
 
 
 def job(cfg: DictConfig) -> float | None:
-    """Train one job of a sweep in a child process; return its objective."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    """Train one job of a sweep in a child process, where the launcher started it; return its objective."""
+    hydra = HydraConfig.get()
+    folder, number = Path(hydra.runtime.output_dir), hydra.job.num
     resume = bool(cfg.resume)
-    cfg = runs.with_absolute_paths(OmegaConf.merge(cfg, {"resume": None}))  # type: ignore[arg-type]
-    number = HydraConfig.get().job.num
-    overrides = ", ".join(HydraConfig.get().overrides.task) or "defaults"
-    if resume and (folder / "run.json").is_file():
-        run = runs.resolve(folder, cfg.outputs)
-        record = run.record()
-        if _identity(run.config()) != _identity(cfg):
-            _refuse(f"job {number}: {folder} was made with another config; choose another hydra.sweep.dir")
-        if record["status"] == "running":
-            _refuse(f"job {number}: process {record.get('pid')} on {record.get('host')} is training it")
-        if record["status"] == "done" and (record.get("stopped_early") or record["epoch"] >= cfg.trainer.epochs):
-            log.warning("job %s (%s): done already", number, overrides)
-            return _objective(run)
-        files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
-    else:
-        run = runs.create(folder, Path(cfg.outputs), cfg)
-    log.warning("job %s (%s)", number, overrides)
-    in_child(run)
-    return _objective(run)
+    cfg = runs.with_absolute_paths(OmegaConf.merge(cfg, {"resume": None, "compare": False}))  # type: ignore[arg-type]
+    match hydra.runtime.choices["hydra/launcher"]:
+        case "joblib":
+            from emotion.launchers import joblib
+
+            joblib.begin(folder.parent, number)
+            if (run := _to_train(cfg, folder, number, resume)) is not None:
+                joblib.train(run, cfg, hydra.launcher.n_jobs)
+        case "slurm":
+            from emotion.launchers import slurm
+
+            if (run := _to_train(cfg, folder, number, resume or slurm.was_requeued())) is not None:
+                slurm.train(run)
+        case _:  # one after the other, in this terminal
+            overrides = ", ".join(hydra.overrides.task) or "defaults"
+            try:
+                run = _to_train(cfg, folder, number, resume)
+            except JobRefusedError as error:
+                log.error("%s", error)
+                raise
+            log.warning("job %s (%s)%s", number, overrides, "" if run else ": done already")
+            if run is not None:
+                in_child(run)
+    return (runs.Run(folder, folder.name).record().get("objective") or {}).get("value")
 
 
-def _refuse(why: str) -> NoReturn:
-    log.error(why)
-    raise JobFailedError(why)
-
-
-def has_state(run: runs.Run) -> bool:
-    """Whether a run can go on where it stopped; else it starts anew in its folder."""
-    return (run.path / "checkpoints" / "state.npz").is_file()
-
-
-def in_child(run: runs.Run) -> None:
-    """Train a run that has been created in a process of its own, and wait for it.
+def _to_train(cfg: DictConfig, folder: Path, number: int, resume: bool) -> runs.Run | None:
+    """A job's run, made or found; None where it is done.
 
     Raises:
-        JobFailedError: It did not end well. A child that was killed leaves no word: the record is completed here.
-        KeyboardInterrupt, emotion.interrupts.Interrupted: This process was asked to stop; so was the child.
+        JobRefusedError: There is a run in its folder that it must not go on with.
     """
-    child = subprocess.Popen([sys.executable, "-m", "emotion.job", str(run.path), run.id])
-    try:
-        with sigterm_raises():
-            code = child.wait()
-    except BaseException:
-        child.send_signal(signal.SIGTERM)
-        child.wait()
-        raise
-    if code == 0:
-        return
-    record = files.read_json(run.path / "run.json")
+    if not (resume and (folder / "run.json").is_file()):
+        return runs.create(folder, Path(cfg.outputs), cfg)
+    run = runs.resolve(folder, cfg.outputs)
+    record = run.record()
+    if _identity(run.config()) != _identity(cfg):
+        raise JobRefusedError(f"job {number}: {folder} was made with another config; choose another hydra.sweep.dir")
     if record["status"] == "running":
-        how = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        runs.update(run, status="failed", finished=provenance.now(), error=f"the process was {how}")
-    if code in (cli.INTERRUPTED, -signal.SIGINT):
-        raise KeyboardInterrupt
-    raise JobFailedError(f"run {run.id}: see {run.path / 'train.log'}")
+        raise JobRefusedError(f"job {number}: process {record.get('pid')} on {record.get('host')} is training it")
+    if record["status"] == "done" and (record.get("stopped_early") or record["epoch"] >= cfg.trainer.epochs):
+        return None
+    files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
+    return run
 
 
 def summarise(folder: Path) -> int:
@@ -131,7 +131,7 @@ def summarise(folder: Path) -> int:
     for column in ("job", "swept", "status", "objective", "test accuracy", "test macro-F1", "minutes"):
         table.add_column(column, justify="left" if column in ("job", "swept", "status") else "right")
     failed = []
-    for each, swept in zip(jobs, _swept(jobs), strict=True):
+    for each, swept in zip(jobs, differing([_overrides(job) for job in jobs]), strict=True):
         record = each.record()
         if record["status"] != "done":
             failed.append((each, record))
@@ -160,20 +160,9 @@ def _cells(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def _swept(jobs: list[runs.Run]) -> list[str]:
-    """Of each job's overrides, those in which it differs from another."""
-    given = [_overrides(job) for job in jobs]
-    common = set.intersection(*(set(g) for g in given))
-    return [", ".join(o for o in g if o not in common) for g in given]
-
-
 def _overrides(run: runs.Run) -> list[str]:
     path = run.path / ".hydra" / "overrides.yaml"
     return [str(o) for o in OmegaConf.load(path)] if path.is_file() else []
-
-
-def _objective(run: runs.Run) -> float | None:
-    return (run.record().get("objective") or {}).get("value")
 
 
 def _identity(cfg: DictConfig) -> Any:

@@ -13,7 +13,7 @@ from emotion.contract import Contract
 from emotion.data import cache, pipeline, weights
 from emotion.data.examples import Splits
 from emotion.models.build import build
-from emotion.training import board, environment, optimizers, phases, state
+from emotion.training import board, environment, optimizers, phases, replicas, state
 from emotion.training.callbacks import AveragedWeights, Keeper
 from emotion.training.console import Reporter
 from emotion.training.macro_f1 import MacroF1
@@ -54,15 +54,19 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
 
     twin = _float32_twin(cfg.model, contract)
     strategy = environment.strategy(trainer.strategy)
+    devices = strategy.num_replicas_in_sync
+    replicas.check_batch(trainer.batch_size, devices)
     with strategy.scope():
         model = build(cfg.model, contract)
+        replicas.synchronise(model, devices)
     log.info("model %s: %s parameters", cfg.model.get("name", model.name), f"{model.count_params():,}")
     state.check_space(run.path, model.count_params())
     progress = saved.progress if saved else state.Progress()
     averaged = AveragedWeights() if trainer.ema is not None else None
     keeper = Keeper(run, trainer, progress, twin, averaged)
     reporter = Reporter(trainer.epochs, steps, trainer.batch_size)
-    check = pipeline.evaluation(validation, splits.validation.labels, batch_size=max(128, trainer.batch_size))
+    check_size = replicas.evaluation_batch(max(128, trainer.batch_size), len(splits.validation), devices)
+    check = pipeline.evaluation(validation, splits.validation.labels, batch_size=check_size)
 
     stopped = trainer.patience is not None and progress.wait >= trainer.patience
     try:

@@ -1,0 +1,140 @@
+"""Sharing one machine between jobs that train at the same time: a GPU and a part of the cores for each.
+
+GPUs are found with ``nvidia-smi`` and claimed with locks on files, so neither TensorFlow nor a server is needed, and
+other sweeps of the same person keep off too. A lock goes with the processes that hold it, however they end.
+"""
+
+from __future__ import annotations
+
+import getpass
+import math
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows, where TensorFlow has no GPUs either
+    fcntl = None  # type: ignore[assignment]
+
+#: Seconds between two tries to claim a GPU that others hold.
+_TRY_EVERY = 0.5
+
+#: TensorFlow's own variables: threads within an operation, and operations at once.
+THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+@dataclass(frozen=True)
+class Share:
+    """A job's part of the machine.
+
+    Attributes:
+        environment: Variables for its process.
+        descriptors: The locks to keep open in it.
+    """
+
+    environment: dict[str, str] = field(default_factory=dict)
+    descriptors: tuple[int, ...] = ()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """What ``CUDA_VISIBLE_DEVICES`` calls each GPU of this machine that this process may use.
+
+    A variable that is set already is taken as it is. Else these are the UUIDs that ``nvidia-smi`` tells, because CUDA
+    counts GPUs in another order than it does; of a GPU that is divided (MIG), those of its instances.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        names = [name.strip() for name in given.split(",")]
+        # CUDA ignores what follows the first name that is no GPU's; an empty one and -1 are how people hide them all.
+        end = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))
+        return names[:end]
+    try:
+        told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):  # no driver, or one that does not answer
+        return []
+    found: list[list[str]] = []
+    for line in told.splitlines():
+        match = re.match(r"(\s*)(?:GPU|MIG) .*\(UUID: ([^)]+)\)", line)
+        if match and match[1]:
+            found[-1].append(match[2])
+        elif match:
+            found.append([match[2]])
+    return [name for gpu in found for name in (gpu[1:] or gpu)]
+
+
+def default_jobs() -> int:
+    """How many jobs to train at once: one on each GPU, or on every two cores where there are none."""
+    return len(gpus()) or max(1, cores() // 2)
+
+
+def slurm_threads() -> dict[str, str]:
+    """Variables for a job on a cluster: as many threads as Slurm gave it cores, wherever they are not kept apart."""
+    given = os.environ.get("SLURM_CPUS_PER_TASK")
+    return {name: given for name in THREADS if name not in os.environ} if given else {}
+
+
+@contextmanager
+def share(jobs: int, *, whole_machine: bool = False, threads: bool = True) -> Iterator[Share]:
+    """Claim a job's part of this machine, and wait for it where others hold it.
+
+    With at most as many jobs as GPUs, no two jobs are ever on one GPU. With more, they are spread evenly.
+
+    Args:
+        jobs: How many jobs train at once.
+        whole_machine: The job spreads over several GPUs, so it takes as many as there are for each job.
+        threads: Divide the cores too; false where the job's config says how many threads it uses.
+    """
+    environment = {}
+    if threads:
+        each = str(max(1, cores() // jobs))
+        environment = {name: each for name in THREADS if name not in os.environ}
+    found = gpus()
+    if not found or fcntl is None:
+        yield Share(environment)
+        return
+    count = max(1, len(found) // jobs) if whole_machine else 1
+    with ExitStack() as held:
+        claims = _claim(found, count, math.ceil(jobs / len(found)), held)
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(claims)
+        yield Share(environment, tuple(claims.values()))
+
+
+def _claim(names: Sequence[str], count: int, places: int, held: ExitStack) -> dict[str, int]:
+    """Wait for a place on each of ``count`` GPUs, on those with the fewest jobs first; names to open locks."""
+    folder = Path(tempfile.gettempdir()) / f"emotion-gpus-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    while True:
+        with ExitStack() as stack:
+            claims: dict[str, int] = {}
+            for place, name in product(range(places), names):
+                if len(claims) == count or name in claims:
+                    continue
+                lock = os.open(folder / f"{name.replace('/', '_')}.{place}", os.O_RDWR | os.O_CREAT, 0o600)
+                stack.callback(os.close, lock)
+                if _locked(lock):
+                    claims[name] = lock
+            if len(claims) == count:
+                held.push(stack.pop_all())
+                return claims
+        time.sleep(_TRY_EVERY)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
