@@ -132,7 +132,7 @@ def request(command: str, arguments: list[str] | None = None) -> Request:
     if parsed.config_dir and not Path(parsed.config_dir).is_dir():
         raise UserError(f"--config-dir: no such folder '{parsed.config_dir}'")
     space = dict(_searched(overrides)) if command in _SEARCHING else {}
-    overrides = tuple(o for o in overrides if o.partition("=")[0] not in space)
+    overrides = tuple(o for o in overrides if o.partition("=")[0].lstrip("+") not in space)
     shows = bool(parsed.cfg or parsed.info)
     if parsed.multirun and shows:
         raise UserError("-m: leave it out with --cfg and --info, which show one job")
@@ -190,7 +190,7 @@ def _searched(overrides: Iterable[str]) -> Iterator[tuple[str, str]]:
             continue
         if override.is_sweep_override() and not override.get_key_element().startswith("hydra"):
             key, _, value = text.partition("=")
-            yield key, value
+            yield key.lstrip("+"), value
 
 
 @contextmanager

@@ -81,7 +81,10 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
             )
         scoring.write(run, run.path, scores, predictions, splits.fingerprint)
         board.write_scores(run, scores, progress.best_epoch)
-        efficiency: dict[str, float] = {"multiply_adds": cost.multiply_adds(model), "peak_memory_bytes": environment.peak_memory()}
+        efficiency: dict[str, float] = {
+            "multiply_adds": cost.multiply_adds(model),
+            "peak_memory_bytes": environment.peak_memory(),
+        }
         some = fit.open_store(cfg, splits, "validation", contract)
         pictures = some.read(np.arange(min(64, len(splits.validation))))
         try:

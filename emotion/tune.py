@@ -5,6 +5,7 @@ Keras Tuner's oracles choose the values; every trial is a complete run of ``emot
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -40,20 +41,23 @@ def tune(plan: Plan, cfg: DictConfig, search: Path) -> tried.Tried | None:
     parameters = plan.parameters(cfg)
     log.warning("searching %s", ", ".join(p.key for p in parameters))
     with locks.held(search):
+        tried.read(search)  # damaged files are told before anything slow begins
         logs.import_tensorflow()
         from emotion.tuning import chief, oracles
 
         oracle = oracles.build(cfg, parameters, search / tried.ORACLE)
         total = oracles.total(cfg, oracle, space.trials_of_a_grid(parameters))
         together = cfg.tuner.workers > 0 or searches.is_chief()
-        reporter = Reporter(search, cfg.tuner.objective, total, cfg.tuner.workers)
+        reporter = Reporter(search, cfg.tuner.objective, total)
+        ended_before = len(oracle.end_order)
 
         def look() -> None:
             if oracle.fault is not None:
                 raise oracle.fault
+            ended = [int(number) for number in oracle.end_order[ended_before:]]  # first: trials may end meanwhile
             trials = tried.read(search)
             reporter.update(trials)
-            row = tried.failures_in_a_row(trials)
+            row = tried.failures_in_a_row(trials, ended)
             if len(row) >= cfg.tuner.max_failures:
                 raise FailingError(row)
 
@@ -86,6 +90,8 @@ def _search(asked: cli.Request) -> int:
     """Do what the command line asks for; return the exit code."""
     assert asked.cfg is not None
     if asked.cfg.resume is None:
+        if searches.is_worker():
+            raise UserError("KERASTUNER_TUNER_ID: this is a worker; say whose search it joins: resume=<id>")
         plan, cfg = Plan.of(asked), asked.cfg
         plan.parameters(cfg)  # a wrong space is answered before there is a folder
         search = runs.new_folder(Path(cfg.outputs), "tune")
@@ -110,8 +116,11 @@ def _search(asked: cli.Request) -> int:
         results.write(plan, search, cfg, trials)
         last = (error.row[0].message.strip().splitlines() or [""])[-1]
         log.error("%s, so the search ends: %s\nsee %s", error, last, search / "report.md")
+        log.error("put it right, then go on: python -m emotion.tune resume=%s", search)
         return 1
     except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
         raise UserError(
             f"{error.filename or search}: cannot write ({error.strerror}). Make room; go on with the search: "
             f"python -m emotion.tune resume={search}"

@@ -39,9 +39,9 @@ def collapse(candidates: Iterable[Candidate]) -> list[Group]:
     A second run of the same seed is not another sample: where the code was another (its commit is recorded), all runs
     of that config are grouped by commit; else the newest run counts, and the others are ``repeats``.
     """
-    same: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
+    same: dict[tuple[str, str, str], list[Candidate]] = defaultdict(list)
     for candidate in candidates:
-        same[trained_on(candidate), identity(candidate.config)].append(candidate)
+        same[trained_on(candidate), identity(candidate.config), began_from(candidate)].append(candidate)
     return [group for alike in same.values() for group in _by_seed(alike)]
 
 
@@ -74,6 +74,12 @@ def trained_on(candidate: Candidate) -> str:
     return str((candidate.record.get("data") or {}).get("pixels", ""))
 
 
+def began_from(candidate: Candidate) -> str:
+    """The trial of a search that a run went on from, which makes it another training; empty for all others."""
+    source = (candidate.record.get("trial") or {}).get("from") or ""
+    return str(source).partition("/executions/")[0]
+
+
 def _commit(candidate: Candidate) -> str:
     return str(candidate.record.get("commit") or (candidate.record.get("versions") or {}).get("emotion", ""))
 
@@ -97,7 +103,8 @@ def _facts(candidate: Candidate) -> dict[str, Any]:
     option = _augmentation(candidate.config)
     if option is not None:
         facts = {k: v for k, v in facts.items() if not k.startswith("augmentation.")} | {"augmentation": option}
-    return facts | {_DATA: trained_on(candidate)[:8], _COMMIT: _commit(candidate)}
+    origin = {"went on from": began_from(candidate)} if began_from(candidate) else {}
+    return facts | origin | {_DATA: trained_on(candidate)[:8], _COMMIT: _commit(candidate)}
 
 
 def names(groups: Sequence[Group]) -> list[str]:

@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LOOKS = 0.5
 #: A worker elsewhere whose trial nobody trains for so long is taken for dead: starting a child takes some seconds.
 _SECONDS_WITHOUT_LIFE = 180.0
-#: A worker that dies so often without ending a trial will not do better the next time.
-_RESTARTS = 3
+#: A worker that dies so often, each time soon after its start, will not do better the next time.
+_RESTARTS, _SECONDS_OF_A_GOOD_LIFE = 3, 300.0
 
 
 def run(oracle: Any, search: Path, workers: int, address: str, port: int, look: Callable[[], None]) -> None:
@@ -50,20 +50,16 @@ def run(oracle: Any, search: Path, workers: int, address: str, port: int, look: 
         if not workers:
             log.warning("waiting for workers at %s:%d", address, port)
         lost = _Lost(oracle, search, {f"tuner{i}" for i in range(workers)})
-        ended_before = len(oracle.end_order)
-        joined = workers > 0
         while True:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
             look()
-            if len(oracle.end_order) > ended_before:
-                ended_before = len(oracle.end_order)
-                for worker in crew:
-                    worker.deaths = 0
             for worker in crew:
                 worker.look_after()
             lost.look()
-            joined = joined or bool(oracle.tuner_ids)
-            if joined and all(w.is_done for w in crew) and not oracle.ongoing_trials and not oracle.tuner_ids:
+            if oracle._retry_queue and crew and all(worker.is_done for worker in crew):
+                crew[0].work_again()  # what another left undone
+            idle = all(worker.is_done for worker in crew) and not oracle.ongoing_trials and not oracle.tuner_ids
+            if oracle.asked and idle and not oracle._retry_queue:
                 return
 
 
@@ -100,6 +96,7 @@ class _Worker:
             "KERASTUNER_TUNER_ID": name,
             "KERASTUNER_ORACLE_IP": address if address != "0.0.0.0" else "127.0.0.1",
             "KERASTUNER_ORACLE_PORT": str(port),
+            "no_grpc_proxy": "127.0.0.1",  # gRPC would ask http_proxy even for this machine
         }
         self._start()
 
@@ -108,6 +105,7 @@ class _Worker:
         return self._search / "workers" / f"{self.name}.log"
 
     def _start(self) -> None:
+        self._started = time.monotonic()
         self.output.parent.mkdir(exist_ok=True)
         line = [sys.executable, "-m", "emotion.tuning.worker", str(self._search)]
         with self.output.open("ab") as file:
@@ -128,10 +126,16 @@ class _Worker:
         if code == 0:
             self.is_done = True
             return
-        self.deaths += 1
+        self.deaths = 1 if time.monotonic() - self._started > _SECONDS_OF_A_GOOD_LIFE else self.deaths + 1
         if self.deaths > _RESTARTS:
-            raise UserError(f"worker {self.name} died {self.deaths} times without ending a trial; see {self.output}")
+            raise UserError(f"worker {self.name} died {self.deaths} times soon after its start; see {self.output}")
         log.warning("worker %s died (%s); starting it again, with its trial", self.name, _how(code))
+        self._start()
+
+    def work_again(self) -> None:
+        """Start a worker that had found nothing more to do."""
+        self.wait()
+        self.is_done = False
         self._start()
 
     def stop(self) -> None:
@@ -166,19 +170,24 @@ class _Lost:
 
     def look(self) -> None:
         now = time.monotonic()
-        for name, trial in list(self._oracle.ongoing_trials.items()):
-            if name in self._ours:
-                continue
-            folder = trials.folder_of(self._search, trial.trial_id)
-            parts = [folder, *(folder / "executions").glob("*")]
-            if name not in self._alive or any(locks.is_held(part) for part in parts):
-                self._alive[name] = now
-            elif now - self._alive[name] > _SECONDS_WITHOUT_LIFE:
-                log.warning("worker %s has gone; trial %s is done again", name, trial.trial_id)
-                self._oracle.ongoing_trials.pop(name, None)
-                self._oracle.tuner_ids.discard(name)
-                self._oracle._retry_queue.append(trial.trial_id)
-                del self._alive[name]
+        for name in set(self._oracle.tuner_ids) - self._ours:
+            trial = self._oracle.ongoing_trials.get(name)
+            seen = max(self._alive.get(name, 0.0), self._oracle.asked[name])
+            if trial is not None and self._shows_life(trial.trial_id):
+                seen = self._alive[name] = now
+            if now - seen > _SECONDS_WITHOUT_LIFE:
+                undone = f"; trial {trial.trial_id} is done again" if trial else ""
+                log.warning("worker %s has gone%s", name, undone)
+                self._oracle.take_from(name)
+
+    def _shows_life(self, trial_id: str) -> bool:
+        """Whether a trial's run is held, or was written to lately where locks do not reach other machines."""
+        folder = trials.folder_of(self._search, trial_id)
+        parts = [folder, *(folder / "executions").glob("*")]
+        if any(locks.is_held(part) for part in parts):
+            return True
+        files = [f for part in parts for f in (part / "train.log", part / "history.csv") if f.is_file()]
+        return any(time.time() - f.stat().st_mtime < _SECONDS_WITHOUT_LIFE for f in files)
 
 
 def _how(code: int) -> str:

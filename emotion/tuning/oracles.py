@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,32 @@ _NO_LIMIT = 2**31
 
 
 class _Kept:
-    """What an oracle writes is on disk whole or not at all, and one that was killed is taken up exactly.
+    """What an oracle writes is on disk whole or not at all, and one that was killed goes on with the trials it had.
 
     Attributes:
         fault: What went wrong in writing. Raised there, it would leave the oracle locked for everybody.
+        asked: When each worker last asked for a trial, in seconds of the monotonic clock.
     """
 
     fault: OSError | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.asked: dict[str, float] = {}
+        super().__init__(*arguments, **options)
+
+    def create_trial(self, tuner_id: str) -> Any:
+        self.asked[tuner_id] = time.monotonic()
+        return super().create_trial(tuner_id)  # type: ignore[misc]
+
+    @keras_tuner.synchronized
+    def take_from(self, tuner_id: str) -> None:
+        """Forget a worker; a trial that it had goes to the next that asks."""
+        oracle: Any = self
+        oracle.tuner_ids.discard(tuner_id)
+        trial = oracle.ongoing_trials.pop(tuner_id, None)
+        if trial is not None:
+            oracle._retry_queue.append(trial.trial_id)
+            self.save()
 
     def save(self) -> None:
         self._write(self._get_oracle_fname(), self.get_state())  # type: ignore[attr-defined]
@@ -52,14 +72,13 @@ class _Kept:
         oracle: Any = self
         try:
             oracle.reload()
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        except (OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{oracle._project_dir}: the search's state is damaged ({str(error).splitlines()[0]}); restore it, or "
-                f"search anew"
+                f"{oracle._get_oracle_fname()}: damaged ({type(error).__name__}); restore it, or search anew"
             ) from None
         # Keras Tuner saves before it takes an ended trial off its list, so that one would be tried again.
         queue = [trial_id for trial_id in oracle._retry_queue if trial_id not in oracle.end_order]
-        oracle._retry_queue = sorted(set(queue), reverse=True)  # taken from its end
+        oracle._retry_queue = sorted(set(queue), key=int, reverse=True)  # taken from its end
         for trial_id in [t for t in oracle.trials if t not in oracle.start_order]:  # drawn, never handed out
             del oracle.trials[trial_id]
             shutil.rmtree(oracle._get_trial_dir(trial_id))
@@ -71,11 +90,26 @@ class _Random(_Kept, published.RandomSearchOracle):
 
 
 class _Bayesian(_Kept, published.BayesianOptimizationOracle):
-    pass
+    def populate_space(self, trial_id: str) -> Any:
+        """Keras Tuner's, but values that were tried already give way to random ones, and the search to its end."""
+        found = super().populate_space(trial_id)
+        if found.get("values") and self._duplicate(found["values"]):
+            return self._random_populate_space()
+        return found
 
 
 class _Hyperband(_Kept, published.HyperbandOracle):
-    pass
+    def begin_within(self, trials: int) -> None:
+        """Begin with the largest bracket that so many trials can finish: else none would ever be promoted."""
+        bracket: int = self._current_bracket  # type: ignore[has-type]
+        while bracket and self.trials_of(bracket) > trials:
+            bracket -= 1
+        self._current_bracket = bracket
+        self._brackets: list[dict[str, Any]] = []
+        self._start_new_bracket()
+
+    def trials_of(self, bracket: int) -> int:
+        return sum(self._get_size(bracket, number) for number in range(bracket + 1))
 
 
 class _Grid(_Kept, published.GridSearchOracle):
@@ -117,6 +151,8 @@ def build(cfg: DictConfig, parameters: list[Parameter], folder: Path) -> Any:
     oracle._set_project_dir(str(folder.parent), folder.name)
     if (folder / "oracle.json").is_file():
         oracle.take_up()
+    elif isinstance(oracle, _Hyperband) and tuner.max_trials is not None:
+        oracle.begin_within(tuner.max_trials)
     return oracle
 
 
@@ -144,9 +180,6 @@ def total(cfg: DictConfig, oracle: Any, grid: int | None) -> int | None:
     """How many trials there will be at most; None where that cannot be known."""
     planned = grid if cfg.tuner.name == "grid" else None
     if cfg.tuner.name == "hyperband":
-        brackets = oracle._get_num_brackets()
-        planned = oracle.hyperband_iterations * sum(
-            oracle._get_size(bracket, number) for bracket in range(brackets) for number in range(bracket + 1)
-        )
+        planned = oracle.hyperband_iterations * sum(map(oracle.trials_of, range(oracle._get_num_brackets())))
     known = [n for n in (planned, cfg.tuner.max_trials) if n is not None]
     return min(known) if known else None

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 FILE = "search.json"
 
 #: Keys that cannot be searched: they say where things are, or what the search itself does.
+_PATHS = ("dataset.root", "dataset.cache_dir", "model.weights", "outputs")
 _OWN = ("tuner", "outputs", "resume", "hydra", "seed", "experiment")
 
 
@@ -45,7 +46,8 @@ class Plan:
     @classmethod
     def of(cls, asked: cli.Request) -> Plan:
         directory = str(Path(asked.config_dir).absolute()) if asked.config_dir else None
-        return cls(tuple(o for o in asked.overrides if not o.startswith("resume=")), dict(asked.space), directory)
+        kept = [o for o in asked.overrides if not o.startswith("resume=")]
+        return cls(tuple(map(_absolute, kept)), dict(asked.space), directory)
 
     @classmethod
     def load(cls, folder: Path) -> Plan:
@@ -63,18 +65,13 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"overrides": list(self.overrides), "space": dict(self.space)}
 
-    def compose(self, values: Mapping[str, Value] | None = None, **more: Any) -> DictConfig:
-        """The config of ``emotion.tune`` with these values of the space.
-
-        Args:
-            values: By key of the space.
-            **more: Further values; a double underscore stands for a dot.
+    def compose(self, values: Mapping[str, Value] | None = None) -> DictConfig:
+        """The config of ``emotion.tune`` with these values of the space, by key.
 
         Raises:
             UserError: The values do not compose or are not valid together.
         """
         chosen = [space.override(k, v) for k, v in (values or {}).items()]
-        chosen += [space.override(k.replace("__", "."), v) for k, v in more.items()]
         config.register()
         with cli.composing(str(config.CONF), self.config_dir):
             cfg = self._composed(chosen)
@@ -128,6 +125,14 @@ class Plan:
                 variant = self._composed([f"{parameter.key}={option}"])
                 validate(variant)
                 yield (parameter.key, str(option)), variant
+
+
+def _absolute(override: str) -> str:
+    """Paths hold from any folder, on whatever machine a worker or a later day finds itself."""
+    key, _, value = override.partition("=")
+    if key not in _PATHS or value in ("null", "imagenet", ""):
+        return override
+    return f"{key}={cli.quoted(Path(value.strip(chr(34) + chr(39))).expanduser().absolute())}"
 
 
 def _placed(parameter: Parameter, variants: Mapping[tuple[str, str], DictConfig]) -> Parameter:

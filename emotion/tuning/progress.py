@@ -21,11 +21,10 @@ class Reporter:
         search: The search's folder.
         objective: Name of the metric.
         total: How many trials there will be at most; None where that is not known.
-        workers: How many are tried at the same time.
     """
 
-    def __init__(self, search: Path, objective: str, total: int | None, workers: int) -> None:
-        self._search, self._objective, self._total, self._workers = search, objective, total, max(1, workers)
+    def __init__(self, search: Path, objective: str, total: int | None) -> None:
+        self._objective, self._total = objective, total
         self._console = Console()
         if not self._console.is_terminal:
             self._console.width = 200

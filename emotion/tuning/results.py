@@ -62,8 +62,8 @@ def _report(search: Path, cfg: DictConfig, trials: list[Tried], keys: list[str],
     failed = [t for t in trials if t.status == "failed"]
     lines = [f"# Search {search.name}", ""]
     lines += [
-        f"{cfg.tuner.name} search for {objective}: {len(trials)} trials, {len(failed)} failed, "
-        f"{cfg.tuner.executions} runs each."
+        f"{cfg.tuner.name} search for {objective}: trials: {len(trials)}, failed: {len(failed)}, "
+        f"runs of each: {cfg.tuner.executions}."
     ]
     if best is None:
         lines += ["", "No trial was completed."]
@@ -77,7 +77,13 @@ def _report(search: Path, cfg: DictConfig, trials: list[Tried], keys: list[str],
             "|---|---|",
         ]
         lines += [f"| {k} | {short(v)} |" for k, v in best.values.items()]
-        lines += ["", "Train it again, or with more epochs or other seeds:", "", f"    {command(search)}", ""]
+        lines += [
+            "",
+            "Train this config, for instance with more epochs or other seeds:",
+            "",
+            f"    {command(search)}",
+            "",
+        ]
         lines += [
             f"The best of {len(trials)} trials looks better on the validation split than it is, since that split chose "
             f"it; the test split had no part in the search.",
@@ -102,6 +108,8 @@ def _report(search: Path, cfg: DictConfig, trials: list[Tried], keys: list[str],
 def _experiment(plan: Plan, search: Path, cfg: DictConfig, best: Tried) -> str:
     """The best trial's config as an experiment file: the options of its groups, and what differs from them."""
     own = runs.Run(best.run, "").config()
+    if best.epochs is not None:
+        own.trainer.epochs = cfg.trainer.epochs  # Hyperband stopped it early, or had it go on from another
     config.register()
     with cli.composing(str(config.CONF), plan.config_dir):
         chosen = [f"{k}={v}" for k, v in best.values.items() if k in _GROUPS]
@@ -114,15 +122,18 @@ def _experiment(plan: Plan, search: Path, cfg: DictConfig, best: Tried) -> str:
             content[group] = differs
     if own.seed != base.seed:
         content["seed"] = own.seed
-    where = f" --config-dir {shlex.quote(plan.config_dir)}" if plan.config_dir else ""
+    for group in _GROUPS:  # options of the person's own go with it
+        option = Path(plan.config_dir or "", group, f"{choices[group]}.yaml")
+        if plan.config_dir and option.is_file():
+            (search / group).mkdir(exist_ok=True)
+            files.write_bytes(search / group / option.name, option.read_bytes())
+    length = "" if best.epochs is None else f", there after {best.epochs} epochs; this trains all {own.trainer.epochs}"
     head = [
         "# @package _global_",
-        f"# The best of {cfg.tuner.max_trials or 'the'} trials of the search {search.name}, trial {best.number}:",
+        f"# Trial {best.number}, the best of the search {search.name}{length}.",
         f"# {cfg.tuner.objective} {best.objective:.4f} on the validation split, which also chose it.",
         f"#   {command(search)}",
     ]
-    if where:
-        head.append(f"# Its groups come from{where}: put this file into experiment/ there.")
     return "\n".join(head) + "\n" + OmegaConf.to_yaml(OmegaConf.create(content))
 
 

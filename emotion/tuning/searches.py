@@ -30,7 +30,7 @@ def is_worker() -> bool:
     """
     names = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
     absent = [n for n in names if not os.environ.get(n)]
-    if len(absent) == len(names) or is_chief():
+    if "KERASTUNER_TUNER_ID" in absent or is_chief():
         return False
     if absent:
         raise UserError(f"{', '.join(absent)}: not set, though other variables of Keras Tuner are; set all three")
@@ -109,5 +109,6 @@ def going_on(search: Path, asked: cli.Request) -> Plan:
     names = {c.partition("=")[0] for c in changes}
     kept = [o for o in before.overrides if o.partition("=")[0] not in names]
     plan = Plan((*kept, *changes), before.space, before.config_dir)
-    files.write_json(search / FILE, files.read_json(search / FILE) | {"plan": plan.as_json(), "finished": None})
+    with locks.held(search):
+        files.write_json(search / FILE, files.read_json(search / FILE) | {"plan": plan.as_json(), "finished": None})
     return plan

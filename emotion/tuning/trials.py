@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
+import os
 import shutil
 import statistics
 import time
@@ -61,23 +63,24 @@ def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, A
 
     Raises:
         TrialFailedError: The values do not make a valid config, or a run failed.
+        OSError: The disk is full, or may not be written to: no trial's fault, so it is not over.
         KeyboardInterrupt, emotion.interrupts.Interrupted: The process was asked to stop.
     """
     values: dict[str, Value] = {k: v for k, v in hyperparameters.items() if not k.startswith(OWN)}
     try:
         cfg = plan.compose(values)
-        epochs = hyperparameters.get(EPOCHS)
-        if epochs is not None:  # after validation: a first round is shorter than warm-ups and frozen phases
-            cfg.trainer.epochs = int(epochs)
-        cfg.trainer.monitor = cfg.tuner.objective
-        before = hyperparameters.get(BEFORE)
-        origin = folder_of(search, before) if before is not None else None
-        found = []
-        for execution in range(cfg.tuner.executions):
-            part = Path("executions", str(execution)) if execution else Path()
-            found.append(_objective(cfg, search, folder_of(search, trial_id), part, origin, values, execution))
     except UserError as error:
         raise TrialFailedError(str(error)) from None
+    epochs = hyperparameters.get(EPOCHS)
+    if epochs is not None:  # after validation: a first round is shorter than warm-ups and frozen phases
+        cfg.trainer.epochs = int(epochs)
+    cfg.trainer.monitor = cfg.tuner.objective
+    before = hyperparameters.get(BEFORE)
+    origin = folder_of(search, before) if before is not None else None
+    found = []
+    for execution in range(cfg.tuner.executions):
+        part = Path("executions", str(execution)) if execution else Path()
+        found.append(_objective(cfg, folder_of(search, trial_id), part, origin, values, execution))
     outcome = Outcome(statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None, tuple(found))
     first = runs.resolve(folder_of(search, trial_id), cfg.outputs)
     runs.update(first, trial=first.record()["trial"] | {"objective": asdict(outcome)})
@@ -86,7 +89,6 @@ def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, A
 
 def _objective(
     cfg: DictConfig,
-    search: Path,
     trial: Path,
     part: Path,
     origin: Path | None,
@@ -99,6 +101,8 @@ def _objective(
     if (folder / "run.json").is_file():
         run = runs.resolve(folder, cfg.outputs)
         _wait_for_another(run)
+        if run.record()["status"] != "done":  # what may change may have changed
+            files.write_text(folder / "config.yaml", OmegaConf.to_yaml(own, resolve=True))
     else:
         run = runs.create(folder, Path(cfg.outputs), own)
     came_from = runs.resolve(origin / part, cfg.outputs).id if origin is not None else None
@@ -110,7 +114,11 @@ def _objective(
         try:
             child.in_child(run, output=folder / "output.log")
         except child.JobFailedError:
-            raise TrialFailedError(str(run.record().get("error") or f"see {folder / 'train.log'}")) from None
+            said = str(run.record().get("error") or f"see {folder / 'train.log'}")
+            for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                if os.strerror(number) in said:
+                    raise OSError(number, os.strerror(number), str(folder)) from None
+            raise TrialFailedError(said) from None
     value = (run.record().get("objective") or {}).get("value")
     if value is None or not math.isfinite(value):
         raise TrialFailedError(f"run {run.id} has no finite {cfg.tuner.objective}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,14 +61,19 @@ def best(tried: list[Tried], objective: str) -> Tried | None:
     return max(done, key=lambda t: (sign * (t.objective or 0.0), -t.number), default=None)
 
 
-def failures_in_a_row(tried: list[Tried]) -> list[Tried]:
-    """The last trials that ended, back to the last one that did not fail."""
-    ended = [t for t in tried if t.status != "running"]
+def failures_in_a_row(tried: list[Tried], ended: Sequence[int]) -> list[Tried]:
+    """The last trials that ended, back to the last one that did not fail.
+
+    Args:
+        tried: From :func:`read`.
+        ended: Numbers of those to look at, in the order in which they ended.
+    """
+    by_number = {t.number: t for t in tried}
     row: list[Tried] = []
-    for trial in reversed(ended):
-        if trial.status != "failed":
+    for number in reversed(ended):
+        if by_number[number].status != "failed":
             break
-        row.append(trial)
+        row.append(by_number[number])
     return row
 
 

@@ -6,6 +6,7 @@ listens, by Keras Tuner's own variables: ``KERASTUNER_TUNER_ID``, ``KERASTUNER_O
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -17,6 +18,11 @@ from emotion.errors import UserError
 from emotion.interrupts import sigterm_raises
 from emotion.tuning import work
 from emotion.tuning.plan import Plan
+
+log = logging.getLogger(__name__)
+
+#: Keras Tuner's client waits an hour for a chief.
+_SECONDS_TO_ANSWER = 120.0
 
 
 def join(search: Path) -> None:
@@ -31,13 +37,20 @@ def join(search: Path) -> None:
     import grpc
     from keras_tuner.src.distribute.oracle_client import OracleClient
 
-    name = os.environ["KERASTUNER_TUNER_ID"]
+    name, host, port = (os.environ[f"KERASTUNER_{part}"] for part in ("TUNER_ID", "ORACLE_IP", "ORACLE_PORT"))
+    os.environ.setdefault("no_grpc_proxy", host)  # gRPC would ask http_proxy even within one network
+    log.warning("worker %s joins the chief at %s:%s", name, host, port)
     try:
+        with grpc.insecure_channel(f"{host}:{port}") as channel:
+            grpc.channel_ready_future(channel).result(_SECONDS_TO_ANSWER)
         # The client looks into its own oracle only for what this loop never asks.
         work.until_stopped(OracleClient(None), name, plan, search, cfg.tuner.objective)
+    except grpc.FutureTimeoutError:
+        raise UserError(
+            f"worker {name}: no chief answers at {host}:{port}; is it running, and the address right?"
+        ) from None
     except grpc.RpcError as error:
-        place = f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
-        raise UserError(f"worker {name}: the chief at {place} does not answer ({error.code().name})") from None
+        raise UserError(f"worker {name}: the chief at {host}:{port} does not answer ({error.code().name})") from None
 
 
 def _end_with_the_chief() -> None:
