@@ -6,6 +6,7 @@ Importing this imports TensorFlow, by way of Keras Tuner.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ from omegaconf import DictConfig
 from emotion import files
 from emotion.errors import UserError
 from emotion.tuning.space import Choice, Parameter
+
+log = logging.getLogger(__name__)
 
 #: Keras Tuner's own limit is out of the way: where it is hit the oracle keeps its lock, and a chief hangs.
 _NO_LIMIT = 2**31
@@ -100,10 +103,16 @@ class _Bayesian(_Kept, published.BayesianOptimizationOracle):
 
 class _Hyperband(_Kept, published.HyperbandOracle):
     def begin_within(self, trials: int) -> None:
-        """Begin with the largest bracket that so many trials can finish: else none would ever be promoted."""
+        """Begin with the largest bracket that so many trials can finish: else none would ever be promoted.
+
+        Not with the last, which promotes none either: there raising ``max_trials`` could not go on to a promotion.
+        """
         bracket: int = self._current_bracket  # type: ignore[has-type]
-        while bracket and self.trials_of(bracket) > trials:
+        while bracket > 1 and self.trials_of(bracket) > trials:
             bracket -= 1
+        if bracket and self.trials_of(bracket) > trials:
+            log.warning("tuner.max_trials=%d ends before Hyperband's first promotion, which takes more: %d trials "
+                        "in all", trials, self.trials_of(bracket))  # fmt: skip
         self._current_bracket = bracket
         self._brackets: list[dict[str, Any]] = []
         self._start_new_bracket()
