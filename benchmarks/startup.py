@@ -33,6 +33,10 @@ _COMMANDS = {
     "evaluate run=nosuch": (["-m", "emotion.evaluate", "run=nosuch"], 2),
     "live --help": (["-m", "emotion.live", "--help"], 0),
     "live run=latest sorce=0": (["-m", "emotion.live", "run=latest", "sorce=0"], 2),
+    "tune space upside down": (["-m", "emotion.tune", "trainer.learning_rate=interval(1,0.1)"], 2),
+    "tune model=choice(cnn,cnm)": (["-m", "emotion.tune", "model=choice(cnn,cnm)"], 2),
+    "compare runs=nosuch": (["-m", "emotion.compare", "runs=nosuch"], 2),
+    "export run=nosuch": (["-m", "emotion.export", "run=nosuch"], 2),
 }
 _QUICK = ("train --help", "train trainer.epohs=3", "live --help")
 

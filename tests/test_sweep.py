@@ -28,7 +28,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
     folder = tmp_path_factory.mktemp("sweep")
     done = emotion(
         "train", "-m", *TINY, f"trainer.class_weight={_HEAVY},sqrt", "seed=range(2)", "hydra.sweep.dir=mine",
-        "trainer.deterministic=true", cwd=folder, check=False,
+        "trainer.deterministic=true", "compare=true", cwd=folder, check=False,
     )  # fmt: skip
     return folder, done
 
@@ -48,6 +48,9 @@ def test_a_failing_job_stops_no_other_and_is_told(sweep: tuple[Path, subprocess.
     assert "seed=1" in done.stdout
     assert "dataset.per_emotion" not in "".join(table), "only what was swept is in the table"
     assert "tensorboard --logdir mine" in done.stdout
+    comparison = files.read_json(folder / "mine" / "comparison" / "comparison.json")
+    (entry,) = comparison["boards"][0]["entries"]
+    assert entry["seeds"] == [0, 1], "the runs that are done are compared, those that failed are not"
 
 
 def test_a_job_equals_the_same_run_alone(sweep: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
