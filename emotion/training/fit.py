@@ -129,7 +129,7 @@ def _compile(model: keras.Model, trainer: DictConfig, phase: phases.Phase, steps
         model.compile(
             optimizer=optimizer,
             loss=keras.losses.CategoricalCrossentropy(),
-            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy"), MacroF1(name="macro_f1")],
+            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy"), MacroF1(model.output_shape[-1])],
             jit_compile=False,  # XLA trains these models about ten times slower on a CPU
         )
     model.optimizer.build(model.trainable_variables)

@@ -139,7 +139,7 @@ def test_macro_f1_is_that_of_the_report() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 6, 200)  # the seventh class does not occur
     probabilities = rng.dirichlet(np.ones(7), 200).astype(np.float32)
-    metric = MacroF1()
+    metric = MacroF1(7)
     for part in (slice(0, 120), slice(120, 200)):
         metric.update_state(np.eye(7, dtype=np.float32)[labels[part]], probabilities[part])
     expected = metrics.score(probabilities, labels, bootstrap=0)["macro_f1"]["value"]
