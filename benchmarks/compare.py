@@ -12,19 +12,15 @@ Every line is a whole process, from its start to its end.
 from __future__ import annotations
 
 import argparse
-import os
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import machine
 import numpy as np
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from processes import imported, seconds
 
 from emotion import config, files, metrics, runs
 from emotion.contract import Contract
@@ -107,34 +103,8 @@ def _write(run: runs.Run, cfg: DictConfig, columns: dict[str, np.ndarray], score
     )
 
 
-def seconds(root: Path) -> float:
-    """One comparison of all runs, as a process of its own."""
-    began = time.perf_counter()
-    done = subprocess.run(_line(root), cwd=root, env=_environment(), capture_output=True, text=True)
-    took = time.perf_counter() - began
-    if done.returncode:
-        raise RuntimeError(f"it ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    return took
-
-
-def imported(root: Path) -> list[str]:
-    """Which of the heavy packages a comparison imports."""
-    line = [sys.executable, "-X", "importtime", *_line(root)[1:]]
-    done = subprocess.run(line, cwd=root, env=_environment(), capture_output=True, text=True)
-    names = set(re.findall(r"^import time:.*\| *([\w.]+)$", done.stderr, flags=re.MULTILINE))
-    if "encodings" not in names:
-        raise RuntimeError(f"python -X importtime listed no imports:\n{done.stderr[-2000:]}")
-    return [heavy for heavy in ("tensorflow", "keras", "sklearn", "matplotlib") if heavy in names]
-
-
-def _line(root: Path) -> list[str]:
-    return [sys.executable, "-m", "emotion.compare", "runs=all", f"outputs={root}", f"folder={root / 'comparison'}"]
-
-
-def _environment() -> dict[str, str]:
-    repository = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join(p for p in (repository, os.environ.get("PYTHONPATH")) if p)
-    return os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+def _arguments(root: Path) -> list[str]:
+    return ["-m", "emotion.compare", "runs=all", f"outputs={root}", f"folder={root / 'comparison'}"]
 
 
 def main() -> None:
@@ -149,8 +119,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         make_runs(root, count, pictures)
-        heavy = imported(root)  # also fills the disk cache
-        taken = [seconds(root) for _ in range(repeats)]
+        heavy = imported(_arguments(root), root)  # also fills the disk cache
+        taken = [seconds(_arguments(root), root) for _ in range(repeats)]
     print("python -m emotion.compare runs=all, whole process, with the HTML page, Markdown, CSV and JSON")
     print(f"{'runs':>6}{'pictures':>10}{'seconds':>9}{'slowest':>9}  imported")
     print(f"{count:>6}{pictures:>10,}{statistics.median(taken):>9.2f}{max(taken):>9.2f}  {', '.join(heavy) or 'none'}")

@@ -9,16 +9,11 @@ from ``python -X importtime`` in a run of its own. Run it twice where the files 
 from __future__ import annotations
 
 import argparse
-import os
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from pathlib import Path
 
 import machine
+from processes import imported, seconds
 
 _YARDSTICK = ["-c", "import tensorflow"]
 
@@ -39,37 +34,6 @@ _COMMANDS = {
     "export run=nosuch": (["-m", "emotion.export", "run=nosuch"], 2),
 }
 _QUICK = ("train --help", "train trainer.epohs=3", "live --help")
-
-
-def seconds(arguments: list[str], folder: str, expected: int) -> float:
-    """Run one process; return how long it took.
-
-    Raises:
-        RuntimeError: It ended with another exit code than expected.
-    """
-    began = time.perf_counter()
-    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=_environment(), capture_output=True, text=True)
-    took = time.perf_counter() - began
-    if done.returncode != expected:
-        raise RuntimeError(f"{arguments} ended with {done.returncode}, not {expected}:\n{done.stderr[-2000:]}")
-    return took
-
-
-def imported(arguments: list[str], folder: str) -> list[str]:
-    """Which of the heavy packages a process imported."""
-    line = [sys.executable, "-X", "importtime", *arguments]
-    done = subprocess.run(line, cwd=folder, env=_environment(), capture_output=True, text=True)
-    names = set(re.findall(r"^import time:.*\| *([\w.]+)$", done.stderr, flags=re.MULTILINE))
-    if "encodings" not in names:
-        raise RuntimeError(f"python -X importtime listed no imports:\n{done.stderr[-2000:]}")
-    return [heavy for heavy in ("tensorflow", "keras") if heavy in names]
-
-
-def _environment() -> dict[str, str]:
-    """The repository on the path: the processes run in an empty folder, where they cannot leave anything behind."""
-    repository = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join(p for p in (repository, os.environ.get("PYTHONPATH")) if p)
-    return os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def main() -> None:

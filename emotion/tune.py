@@ -19,29 +19,33 @@ from emotion.interrupts import Interrupted, sigterm_raises
 from emotion.tuning import results, searches, space, tried, work, worker
 from emotion.tuning.plan import Plan
 from emotion.tuning.progress import Reporter, short
+from emotion.tuning.space import Parameter
 
 log = logging.getLogger("emotion.tune")  # __name__ is "__main__" under python -m
 
 
-def tune(plan: Plan, cfg: DictConfig, search: Path) -> tried.Tried | None:
+def tune(plan: Plan, cfg: DictConfig, parameters: list[Parameter], search: Path) -> tried.Tried | None:
     """Search until the trials are used up or the space is, from wherever an earlier call was left.
 
     Args:
         plan: What was asked for; composes every trial's config.
         cfg: What it composes to without values.
+        parameters: What is searched, from :meth:`emotion.tuning.plan.Plan.parameters`.
         search: The search's folder, which holds its plan.
 
     Returns:
         The best trial; None where none was completed.
 
     Raises:
-        UserError: The space is wrong, another process is at this search, or the disk is full.
+        UserError: Another process is at this search, or a file of it is damaged.
+        OSError: The disk is full, or may not be written to.
         FailingError: Too many trials failed in a row.
     """
-    parameters = plan.parameters(cfg)
     log.warning("searching %s", ", ".join(p.key for p in parameters))
     with locks.held(search):
         tried.read(search)  # damaged files are told before anything slow begins
+        if (state := search / tried.ORACLE / "oracle.json").is_file():
+            files.read_json(state)
         logs.import_tensorflow()
         from emotion.tuning import chief, oracles
 
@@ -93,7 +97,7 @@ def _search(asked: cli.Request) -> int:
         if searches.is_worker():
             raise UserError("KERASTUNER_TUNER_ID: this is a worker; say whose search it joins: resume=<id>")
         plan, cfg = Plan.of(asked), asked.cfg
-        plan.parameters(cfg)  # a wrong space is answered before there is a folder
+        parameters = plan.parameters(cfg)  # a wrong space is answered before there is a folder
         search = runs.new_folder(Path(cfg.outputs), "tune")
         searches.create(search, plan, cfg)
     else:
@@ -103,17 +107,17 @@ def _search(asked: cli.Request) -> int:
             return 0
         plan = searches.going_on(search, asked)
         cfg = plan.compose()
-        plan.parameters(cfg)
+        parameters = plan.parameters(cfg)
         files.write_text(search / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     print(f"search {search}")
     try:
-        best = tune(plan, cfg, search)
+        best = tune(plan, cfg, parameters, search)
     except (KeyboardInterrupt, Interrupted):
         print(f"interrupted; go on with it: python -m emotion.tune resume={search}")
         raise
     except FailingError as error:
         trials = tried.read(search)
-        results.write(plan, search, cfg, trials)
+        results.write(plan, search, cfg, trials, parameters)
         last = (error.row[0].message.strip().splitlines() or [""])[-1]
         log.error("%s, so the search ends: %s\nsee %s", error, last, search / "report.md")
         log.error("put it right, then go on: python -m emotion.tune resume=%s", search)
@@ -126,7 +130,7 @@ def _search(asked: cli.Request) -> int:
             f"python -m emotion.tune resume={search}"
         ) from None
     trials = tried.read(search)
-    results.write(plan, search, cfg, trials)
+    results.write(plan, search, cfg, trials, parameters)
     searches.finish(search)
     _say(search, cfg, trials, best)
     return 0 if best is not None else 1

@@ -10,105 +10,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from emotion.allowed import CHOICES, RANGES
 from emotion.config import ALPHAS, CLASS_WEIGHTS, OPS, Training, Tune
-from emotion.contract import COLOURS, INTERPOLATIONS
 from emotion.errors import UserError, did_you_mean
-from emotion.labels import EMOTIONS, NUMBERINGS
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "dataset.cache": ("memory", "disk", "none"),
-    "dataset.numbering": tuple(NUMBERINGS),
-    "model.colour": COLOURS,
-    "model.interpolation": INTERPOLATIONS,
-    "model.activation": ("relu", "relu6", "gelu", "silu", "leaky_relu"),
-    "trainer.optimizer": ("adamw", "adam", "sgd", "rmsprop"),
-    "trainer.schedule": ("cosine", "constant"),
-    "trainer.monitor": ("val_macro_f1", "val_accuracy", "val_loss"),
-    "trainer.precision": ("float32", "bfloat16", "float16"),
-    "trainer.strategy": ("default", "mirrored"),
-    "tuner.name": ("random", "bayesian", "hyperband", "grid"),
-    "tuner.objective": ("val_macro_f1", "val_accuracy", "val_loss"),
-    "split": ("train", "validation", "test"),
-    "checkpoint": ("best", "last"),
-    "display": ("auto", "window", "none"),
-    "engine": ("auto", "litert", "keras"),
-    "format": ("litert", "onnx", "saved_model"),
-    "quantize": ("float16", "dynamic", "int8"),
-    "detector.mode": ("fast", "exact"),
-    "rank_by": ("accuracy", "macro_f1"),
-    "latency": ("auto", "measured", "recorded"),
-}
+from emotion.labels import EMOTIONS
 
 _GROUPS = ("dataset", "augmentation", "model", "trainer")
 _MOBILENET_V2 = "emotion.models.mobilenet_v2.build"
-
-# Closed intervals [low, high]; None is open-ended.
-_RANGES: dict[str, tuple[float | None, float | None]] = {
-    "seed": (0, 2**31 - 1),
-    "dataset.crop_margin": (-0.4, 2),
-    "dataset.validation_fraction": (0.01, 0.5),
-    "dataset.test_fraction": (0.01, 0.5),
-    "dataset.split_seed": (0, 2**31 - 1),
-    "dataset.limit": (1, None),
-    "dataset.max_unreadable": (0, 1),
-    "dataset.per_emotion": (10, 100_000),
-    "dataset.image_size": (24, 512),
-    "dataset.noise": (0, 3),
-    "augmentation.mixup": (0, 10),
-    "augmentation.cutmix": (0, 10),
-    "augmentation.mix_probability": (0, 1),
-    "augmentation.unmixed_epochs": (0, None),
-    "model.input_size": (16, 512),
-    "model.alpha": (0.1, 2),
-    "model.dropout": (0, 0.95),
-    "model.stage_dropout": (0, 0.95),
-    "model.convolutions": (1, 8),
-    "model.frozen_epochs": (0, None),
-    "model.batch_norm_frozen_epochs": (0, None),
-    "model.fine_tune_scale": (1e-6, 100),
-    "trainer.epochs": (1, 100_000),
-    "trainer.batch_size": (1, 65_536),
-    "trainer.learning_rate": (1e-10, 100),
-    "trainer.warmup_epochs": (0, None),
-    "trainer.weight_decay": (0, 1),
-    "trainer.momentum": (0, 0.9999),
-    "trainer.clip_norm": (1e-6, None),
-    "trainer.ema": (0.5, 0.99999),
-    "trainer.label_smoothing": (0, 0.9),
-    "trainer.patience": (1, None),
-    "trainer.min_delta": (0, None),
-    "trainer.threads": (1, 1024),
-    "trainer.bootstrap": (0, 100_000),
-    "tuner.max_trials": (1, None),
-    "tuner.executions": (1, 100),
-    "tuner.max_failures": (1, None),
-    "tuner.workers": (0, 1024),
-    "tuner.seed": (0, 2**31 - 2),
-    "tuner.initial_points": (1, None),
-    "tuner.alpha": (0, None),
-    "tuner.beta": (0, None),
-    "tuner.factor": (2, 100),
-    "tuner.iterations": (1, 1000),
-    "bootstrap": (0, 100_000),
-    "batch_size": (1, 65_536),
-    "calibration": (1, 1_000_000),
-    "tolerance.probability": (0, 1),
-    "tolerance.accuracy": (0, 1),
-    "threads": (1, 1024),
-    "max_frames": (1, None),
-    "detector.scale_factor": (1.01, 2),
-    "detector.min_neighbors": (1, 50),
-    "detector.min_size": (0.01, 1),
-    "detector.working_size": (64, 16_384),
-    "detector.spread": (1, 100),
-    "detector.hold": (0, 10_000),
-    "stride": (1, None),
-    "resamples": (100, 100_000),
-    "pictures": (0, 500),
-    "smoothing": (0, 60),
-    "min_confidence": (0, 1),
-    "max_gap": (0, 60),
-}
 
 
 def validate(cfg: DictConfig) -> None:
@@ -150,11 +58,11 @@ def _problems(cfg: DictConfig) -> Iterator[str]:
     for key in sorted(OmegaConf.missing_keys(cfg)):
         yield f"{key}: no value given. Set it with {key}=..."
     yield from _unknown_keys(cfg)
-    for key, allowed in _CHOICES.items():
+    for key, allowed in CHOICES.items():
         value = _value(cfg, key)
         if value is not None and value not in allowed:
             yield f"{key}: '{value}' is not one of {', '.join(allowed)}.{did_you_mean(value, allowed)}"
-    for key, (low, high) in _RANGES.items():
+    for key, (low, high) in RANGES.items():
         value = _value(cfg, key)
         if value is None:
             continue

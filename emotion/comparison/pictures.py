@@ -93,9 +93,7 @@ def _examples(dataset: DictConfig) -> Iterator[Examples]:
     if dataset.name == "synthetic":
         from emotion.data import synthetic
 
-        persons = synthetic._divide(dataset)
-        for name in names:  # drawing the training pictures takes most of the time
-            yield synthetic._draw(dataset, synthetic._rows(persons[name], dataset.limit))
+        yield from (synthetic.draw_split(dataset, name) for name in names)  # the training split takes most of the time
         return
     splits = sources.load(dataset)
     yield from (splits[name] for name in names)

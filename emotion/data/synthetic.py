@@ -48,8 +48,7 @@ def load(cfg: Any) -> Splits:
     Raises:
         UserError: Too few pictures for three splits.
     """
-    rows = {name: _rows(persons, cfg.limit) for name, persons in _divide(cfg).items()}
-    splits = {name: _draw(cfg, numbers) for name, numbers in rows.items()}
+    splits = {name: draw_split(cfg, name) for name in SPLITS}
     notes = (
         f"drawn faces of {cfg.per_emotion} people, not real ones; no person is in two splits",
         *([f"limited to {cfg.limit} pictures a split"] if cfg.limit is not None else []),
@@ -57,6 +56,12 @@ def load(cfg: Any) -> Splits:
     return Splits(
         splits["train"], splits["validation"], splits["test"], fingerprint=fingerprint("synthetic", splits), notes=notes
     )
+
+
+def draw_split(cfg: Any, name: str) -> Examples:
+    """One split of :func:`load`, without the cost of the others."""
+    persons = _divide(cfg)[name]
+    return _draw(cfg, [k * len(EMOTIONS) + e for k in persons for e in range(len(EMOTIONS))][: cfg.limit])
 
 
 def _divide(cfg: Any) -> dict[str, list[int]]:
@@ -72,10 +77,6 @@ def _divide(cfg: Any) -> dict[str, list[int]]:
     order = sorted(range(count), key=lambda k: (k + 1) * 0.6180339887498949 % 1)
     parts = {"test": order[:test], "validation": order[test : test + validation], "train": order[test + validation :]}
     return {name: sorted(parts[name]) for name in SPLITS}
-
-
-def _rows(persons: list[int], limit: int | None) -> list[int]:
-    return [k * len(EMOTIONS) + e for k in persons for e in range(len(EMOTIONS))][:limit]
 
 
 def _draw(cfg: Any, numbers: list[int]) -> Examples:

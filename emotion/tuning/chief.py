@@ -91,12 +91,13 @@ class _Worker:
     def __init__(self, name: str, search: Path, address: str, port: int) -> None:
         self.name, self.deaths, self.is_done = name, 0, False
         self._search = search
+        host = address if address != "0.0.0.0" else "127.0.0.1"
         self._environment = {
             **os.environ,
             "KERASTUNER_TUNER_ID": name,
-            "KERASTUNER_ORACLE_IP": address if address != "0.0.0.0" else "127.0.0.1",
+            "KERASTUNER_ORACLE_IP": host,
             "KERASTUNER_ORACLE_PORT": str(port),
-            "no_grpc_proxy": "127.0.0.1",  # gRPC would ask http_proxy even for this machine
+            "no_grpc_proxy": host,  # gRPC would ask http_proxy even for this machine
         }
         self._start()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,12 +19,10 @@ from emotion.tuning import space
 from emotion.tuning.space import Choice, Parameter, Value
 from emotion.validation import validate
 
-log = logging.getLogger(__name__)
-
 FILE = "search.json"
 
-#: Keys that cannot be searched: they say where things are, or what the search itself does.
 _PATHS = ("dataset.root", "dataset.cache_dir", "model.weights", "outputs")
+#: Keys that cannot be searched: they say where things are, or what the search itself does.
 _OWN = ("tuner", "outputs", "resume", "hydra", "seed", "experiment")
 
 

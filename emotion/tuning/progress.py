@@ -26,8 +26,6 @@ class Reporter:
     def __init__(self, search: Path, objective: str, total: int | None) -> None:
         self._objective, self._total = objective, total
         self._console = Console()
-        if not self._console.is_terminal:
-            self._console.width = 200
         self._told = {t.number for t in tried.read(search) if t.status != "running"}
         self._before, self._started = len(self._told), time.monotonic()
         columns = (

@@ -15,13 +15,14 @@ from emotion import cli, config, files, plots, runs
 from emotion.tuning import tried
 from emotion.tuning.plan import Plan
 from emotion.tuning.progress import short
+from emotion.tuning.space import Interval, Parameter
 from emotion.tuning.tried import Tried
 
 #: The config groups of a run, and what of them says where things are.
 _GROUPS = ("dataset", "augmentation", "model", "trainer")
 
 
-def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Tried]) -> None:
+def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Tried], parameters: list[Parameter]) -> None:
     """Write ``trials.csv``, ``report.md``, the plots and, where a trial is completed, ``experiment/best.yaml``.
 
     Args:
@@ -29,6 +30,7 @@ def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Tried]) -> Non
         search: Its folder.
         cfg: The config that the plan composes to without values.
         trials: From :func:`emotion.tuning.tried.read`.
+        parameters: What was searched.
     """
     keys = list(dict.fromkeys(k for t in trials for k in t.values))
     files.write_text(search / "trials.csv", _csv(trials, keys))
@@ -38,7 +40,8 @@ def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Tried]) -> Non
         experiment.parent.mkdir(exist_ok=True)
         files.write_text(experiment, _experiment(plan, search, cfg, best))
         plots.search(trials, cfg.tuner.objective, search / "objective.png")
-        plots.parameters(trials, keys, _logarithmic(plan, cfg), cfg.tuner.objective, search / "parameters.png")
+        logarithmic = {p.key for p in parameters if isinstance(p, Interval) and p.log}
+        plots.parameters(trials, keys, logarithmic, cfg.tuner.objective, search / "parameters.png")
     files.write_text(search / "report.md", _report(search, cfg, trials, keys, best))
 
 
@@ -146,7 +149,3 @@ def _differences(wanted: DictConfig, base: DictConfig) -> dict[str, Any]:
         if key not in given or given[key] != value:
             found[str(key)] = value
     return found
-
-
-def _logarithmic(plan: Plan, cfg: DictConfig) -> set[str]:
-    return {p.key for p in plan.parameters(cfg) if getattr(p, "log", False)}

@@ -99,7 +99,7 @@ def going_on(search: Path, asked: cli.Request) -> Plan:
     if locks.is_held(search):
         raise UserError(f"{search}: another process is at this search; stop it first")
     before = Plan.load(search)
-    changes = [o for o in asked.overrides if not o.startswith(("resume=", "outputs="))]
+    changes = [o for o in Plan.of(asked).overrides if not o.startswith("outputs=")]
     wrong = [o.partition("=")[0] for o in changes if o.partition("=")[0] not in MAY_CHANGE] + list(asked.space)
     if wrong:
         raise UserError(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import cv2
 import numpy as np
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emotion.faces import Box
+from emotion.data.drawing import acting
+from emotion.faces import Box, Image
 from emotion.labels import EMOTIONS
-from emotion.live import showcase
 from emotion.live.annotate import Boxes, Labels, Overlay, Rate, compose
 from emotion.live.bars import Bars
 from emotion.live.blur import Blur
@@ -34,6 +34,15 @@ def _scene(height: int, width: int, value: int = 0) -> np.ndarray:
 
 def _changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return np.any(before != after, axis=2)
+
+
+def _two_people(size: tuple[int, int], seed: int) -> tuple[Image, list[Face]]:
+    """A frame of two drawn people, and their faces as they were drawn to be."""
+    seconds = 14  # two for each emotion: half of the first is full expression
+    image, moment = next(islice(acting.moments(seconds=seconds, fps=1, size=size, seed=seed, persons=2), 1, None))
+    return image, [
+        _face(f.box, EMOTIONS[f.emotion], number, confidence=0.9) for number, f in enumerate(moment.faces, start=1)
+    ]
 
 
 class _Spy(Layout):
@@ -308,7 +317,7 @@ def _likeness(a: np.ndarray, b: np.ndarray) -> float:
 def test_a_blurred_face_is_no_longer_found_nor_recognised() -> None:
     from emotion import faces
 
-    image, found = showcase.drawn((640, 480), seed=1)
+    image, found = _two_people((640, 480), seed=1)
     blurred = Blur().annotate(image.copy(), found)
     cascade = faces.load_cascade()
     assert faces.detect(cascade, image)
@@ -339,7 +348,7 @@ def test_blur_reaches_to_the_border_and_leaves_the_rest(box: Box) -> None:
 
 
 def test_blur_comes_before_what_is_drawn() -> None:
-    image, found = showcase.drawn((640, 480), seed=1)
+    image, found = _two_people((640, 480), seed=1)
     plain, blurred = (compose(EMOTIONS, rate=False, blur=b)(image, found) for b in (False, True))
     spy = _Spy()
     Overlay([Labels(spy)], spy)(image, found)

@@ -52,16 +52,17 @@ def folder(models, outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return made
 
 
-def test_litert_and_onnx_need_no_tensorflow(folder: Path) -> None:
+def _python(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
-        [sys.executable, "-c", _LABEL],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=120,
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_litert_and_onnx_need_no_tensorflow(folder: Path) -> None:
+    done = _python(["-c", _LABEL], folder)
     found = json.loads(done.stdout)
     assert len(found["litert"]) == len(found["onnx"]) == 1  # the face
     np.testing.assert_allclose(found["onnx"], found["litert"], atol=1e-4)
@@ -80,17 +81,9 @@ def test_both_say_what_the_checkpoint_says(folder: Path, models) -> None:
 
 
 def test_the_command_takes_an_export(folder: Path, tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "emotion.live", "run=latest/exports/onnx", f"outputs={folder}", "display=none"]
+    line = ["-m", "emotion.live", "run=latest/exports/onnx", f"outputs={folder}", "display=none"]
     line += [f"source={folder / 'face.png'}", f"log={tmp_path / 'faces.jsonl'}"]
-    done = subprocess.run(
-        line,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    done = _python(line, tmp_path)
     assert done.stdout.startswith("run gray/exports/onnx on ")
     (record,) = [json.loads(text) for text in (tmp_path / "faces.jsonl").read_text().splitlines()]
     expected = engines.load(engines.find("gray/exports/onnx", folder)).contract.labels
