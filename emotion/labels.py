@@ -9,6 +9,9 @@ from emotion.errors import UserError, did_you_mean
 #: The order everywhere: model outputs, confusion matrices, contracts, logs.
 EMOTIONS = ("angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
 
+#: FER+'s eighth label, which ``dataset.contempt=keep`` adds behind the seven.
+CONTEMPT = "contempt"
+
 #: Words for the same emotion: ours, FER2013's, FER+'s, AffectNet's, CK+'s, RAF-DB's, everyday words and misspellings
 #: that public datasets are known for. AffectNet's "none" and RAVDESS's "calm" are not neutral, and not here.
 ALIASES: dict[str, tuple[str, ...]] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from emotion import files
+from emotion import agreement, files
 
 #: The headline comes from this split where it was scored.
 HEADLINE_SPLIT = "test"
@@ -58,6 +58,7 @@ def write(
         _headline(split, headline),
         "## Scores\n\n" + _score_table(scores),
         _meaning(headline),
+        *(["## Agreement with people\n\n" + _agreement(scores)] if "agreement" in headline else []),
         f"## Each emotion ({_plain(split)} split)\n\n" + _class_table(headline["per_class"]),
         "### Most often confused\n\n" + _confusions(headline),
         *(["## Pictures\n\n" + "\n\n".join(_image(path, *image) for image in images.items())] if images else []),
@@ -121,6 +122,18 @@ def _score_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
         show = _nats if metric in _NOT_PERCENT else percent
         rows.append({"": heading, **{name: show(score[metric]) for name, score in columns.items()}})
     return table(rows, ["", *columns])
+
+
+def _agreement(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    voted = {_plain(split): score["agreement"] for split, score in scores.items() if "agreement" in score}
+    rows = [
+        {"": title, **{name: (_nats if metric == "kl_divergence" else percent)(s[metric]) for name, s in voted.items()}}
+        for metric, title in agreement.METRICS.items()
+    ]
+    return table(rows, ["", *voted]) + (
+        "\n\nSeveral people labelled each picture, and often they differ. The scores above count the label of the "
+        "majority as right; these count all votes."
+    )
 
 
 def _meaning(score: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from omegaconf import DictConfig
 
-from emotion import files, metrics, plots, report, runs
+from emotion import agreement, files, metrics, plots, report, runs
 from emotion.data import cache, pipeline
 from emotion.data.examples import SPLITS, Splits
 from emotion.errors import UserError
@@ -54,16 +54,25 @@ def score_split(
         batch_size: Pictures a step.
 
     Returns:
-        The scores, and what goes into ``predictions.npz`` for this split. For a test split whose pictures could be
-        compared with the training data, the scores are those of :func:`emotion.metrics.score_with_leak_free`, and the
-        predictions have a column ``leaked``; else they are those of :func:`emotion.metrics.score`.
+        The scores, with those of :func:`emotion.agreement.score` as ``agreement`` where people voted; and what goes
+        into ``predictions.npz`` for this split. For a test split whose pictures could be compared with the training
+        data, the scores are those of :func:`emotion.metrics.score_with_leak_free`, and the predictions have a column
+        ``leaked``; else they are those of :func:`emotion.metrics.score`.
 
     Raises:
         UserError: The split has no pictures, or one can no longer be read.
     """
     examples = splits[split]
     if not len(examples):
-        raise UserError(f"split: the {split} split of this data has no pictures; choose another split=...")
+        raise UserError(
+            f"split: the {split} split of this data has no pictures; choose another split=..., such as validation"
+        )
+    names = run.contract().labels
+    if names != splits.labels:
+        raise UserError(
+            f"dataset: its labels are {', '.join(splits.labels)}; run {run.id} knows {', '.join(names)}. Score it on "
+            f"data with its own labels"
+        )
     store = cache.open_store(examples, run.contract(), cache=dataset.cache, cache_dir=dataset.cache_dir)
     with cache.failing(store):
         probabilities = predict(model, pipeline.evaluation(store, batch_size=batch_size))
@@ -72,14 +81,19 @@ def score_split(
         "labels": examples.labels.astype(np.int8),
         "hashes": examples.hashes,
     }
+    agreed: dict[str, Any] = {}
+    if examples.votes is not None:
+        columns["votes"] = examples.votes
+        agreed = {"agreement": agreement.score(probabilities, examples.votes, bootstrap=settings.bootstrap)}
     if split != "test" or trained_on is None:
-        return metrics.score(probabilities, examples.labels, bootstrap=settings.bootstrap), columns
+        score = metrics.score(probabilities, examples.labels, names=names, bootstrap=settings.bootstrap)
+        return score | agreed, columns
     seen = np.concatenate([trained_on.train.hashes, trained_on.validation.hashes])
     columns["leaked"] = np.isin(examples.hashes, seen)
     score = metrics.score_with_leak_free(
-        probabilities, examples.labels, columns["leaked"], bootstrap=settings.bootstrap
+        probabilities, examples.labels, columns["leaked"], names=names, bootstrap=settings.bootstrap
     )
-    return score, columns
+    return score | agreed, columns
 
 
 def write(
@@ -117,7 +131,9 @@ def write(
     shown = "test" if "test" in merged else next(iter(merged))
     if shown in scores:
         matrix = np.array(scores[shown]["confusion_matrix"])
-        plots.confusion_matrix(matrix, folder / "confusion_matrix.png", title=f"{run.id}: {shown} split")
+        plots.confusion_matrix(
+            matrix, folder / "confusion_matrix.png", names=run.contract().labels, title=f"{run.id}: {shown} split"
+        )
         curve = metrics.reliability_curve(predictions[shown]["probabilities"], predictions[shown]["labels"])
         ece = scores[shown]["expected_calibration_error"]["value"]
         plots.reliability(curve, folder / "reliability.png", ece=ece, title=f"{run.id}: {shown} split")
@@ -191,13 +207,16 @@ def summary(run: runs.Run, split: str, score: dict[str, Any]) -> str:
         if key in ("accuracy", "macro_f1") and clean and clean["excluded"]:
             without = f"without {clean['excluded']} seen in training or validation"
             lines.append(f"  {'  leak-free':<24}{_figure(clean[key], key)}  {without}")
+    for key, title in agreement.METRICS.items():
+        if "agreement" in score:
+            lines.append(f"  {title:<36}{_figure(score['agreement'][key], key)}")
     if split == "test" and "leak_free" not in score:
         lines.append("  not checked for pictures seen in training: the training data is no longer there")
     return "\n".join(lines)
 
 
 def _figure(value: dict[str, float | None], key: str) -> str:
-    plain = key == "negative_log_likelihood"
+    plain = key in ("negative_log_likelihood", "kl_divergence")
     scale, digits, unit = (1, 3, "") if plain else (100, 1, " %")
     if value["value"] is None:
         return "undefined"

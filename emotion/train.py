@@ -15,6 +15,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from emotion import cli, files, logs, resuming, runs, sweep
+from emotion.contract import Contract
+from emotion.data.examples import Splits
 from emotion.errors import UserError
 
 log = logging.getLogger("emotion.train")  # __name__ is "__main__" under python -m
@@ -46,15 +48,13 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         from emotion import checkpoints, litert, scoring
         from emotion.data import sources
         from emotion.models import cost
-        from emotion.models.build import contract_of
         from emotion.training import board, environment, fit, state
 
         environment.set_up(cfg.trainer, cfg.seed)
-        contract = contract_of(cfg.model, cfg.dataset.crop_margin)
-        contract.save(run.path / "contract.json")
         saved = state.load(run.path / "checkpoints" / "state.npz") if resume else None
         splits = sources.load(cfg.dataset)
         resuming.check_data(run, splits.fingerprint)
+        contract = _contract(cfg, run, splits.labels, resume)
         if resume:
             files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
         runs.update(run, data=splits.fingerprint, unreadable=[list(u) for u in splits.unreadable])
@@ -75,7 +75,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
 
         model = checkpoints.load(run.checkpoint())
         scores, predictions = {}, {}
-        for split in ("validation", "test"):  # the test split is read here for the first time
+        for split in _scored(splits):  # the test split is read here for the first time
             scores[split], predictions[split] = scoring.score_split(
                 model, run, cfg.dataset, splits, split, cfg.trainer, splits
             )
@@ -94,9 +94,32 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         except litert.NoExportError as error:  # the run is good all the same; live can use its checkpoint
             log.warning("%s", error)
         runs.update(run, efficiency=efficiency)
-        log.info("%s", scoring.summary(run, "test", scores["test"]))
+        shown = list(scores)[-1]
+        log.info("%s", scoring.summary(run, shown, scores[shown]))
     log.info("done: %s", run.path)
     return {"run": run.id, "objective": progress.best, "scores": scores}
+
+
+def _contract(cfg: DictConfig, run: runs.Run, labels: tuple[str, ...], resume: bool) -> Contract:
+    """What the model eats and says; a run that goes on keeps what it began with."""
+    from emotion.data import dataset_contract
+    from emotion.models.build import contract_of
+
+    if resume and (run.path / "contract.json").is_file():
+        return run.contract()
+    margin, note = dataset_contract.crop_margin(cfg.dataset)
+    log.info("%s", note)
+    contract = contract_of(cfg.model, margin, labels)
+    contract.save(run.path / "contract.json")
+    return contract
+
+
+def _scored(splits: Splits) -> list[str]:
+    """The splits that a finished run is scored on: both held out ones, where they have pictures."""
+    if not len(splits.test):
+        log.warning("the test split is empty: this run has validation scores alone, which flatter it")
+        return ["validation"]
+    return ["validation", "test"]
 
 
 def job(cfg: DictConfig) -> float | None:

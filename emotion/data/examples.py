@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
+
+from emotion.labels import EMOTIONS
 
 SPLITS = ("train", "validation", "test")
 
@@ -15,16 +17,25 @@ class Examples:
     """Labelled pictures, either in memory or as files.
 
     Attributes:
-        labels: int64 ``[N]``, indices into :data:`emotion.labels.EMOTIONS`.
+        labels: int64 ``[N]``, indices into the dataset's labels, see :attr:`Splits.labels`.
         hashes: ``S16`` ``[N]``: SHA-256 over shape and decoded pixels, cut to 16 bytes. Equal means pixel-identical.
         images: uint8 ``[N, H, W]`` (grey) or ``[N, H, W, 3]`` (OpenCV's BGR), or None when the pictures are files.
         paths: str ``[N]``, or None when the pictures are in memory.
+        perceptual: uint64 ``[N, 2]``, pHash and dHash of each picture, where its source keeps them; see
+            :func:`emotion.data.similar.perceptual_hash`.
+        rows: int64 ``[N]``, which row of its file a picture is, counted from 0, where it comes from a table.
+        targets: float32 ``[N, C]``, what is fitted in place of one-hot labels, where several people labelled.
+        votes: float32 ``[N, C]``, the shares of the votes that people gave to each label; rows sum to 1.
     """
 
     labels: np.ndarray[Any, Any]
     hashes: np.ndarray[Any, Any]
     images: np.ndarray[Any, Any] | None = None
     paths: np.ndarray[Any, Any] | None = None
+    perceptual: np.ndarray[Any, Any] | None = None
+    rows: np.ndarray[Any, Any] | None = None
+    targets: np.ndarray[Any, Any] | None = None
+    votes: np.ndarray[Any, Any] | None = None
 
     def __post_init__(self) -> None:
         if (self.images is None) == (self.paths is None):
@@ -35,12 +46,14 @@ class Examples:
 
     def take(self, rows: np.ndarray[Any, Any]) -> Examples:
         """The examples at these rows, in this order."""
-        return Examples(
-            labels=self.labels[rows],
-            hashes=self.hashes[rows],
-            images=None if self.images is None else self.images[rows],
-            paths=None if self.paths is None else self.paths[rows],
-        )
+        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Examples(**{name: None if column is None else column[rows] for name, column in columns.items()})
+
+    def name_of(self, i: int) -> str:
+        """Where a picture comes from, for people: its path, or its row in a table."""
+        if self.paths is not None:
+            return str(self.paths[i])
+        return f"row {i if self.rows is None else self.rows[i]}"
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,8 @@ class Splits:
         fingerprint: JSON-ready: which data this is; see :mod:`emotion.data.fingerprint`.
         unreadable: ``(path, reason)`` of each file that was left out.
         notes: Sentences for the log: where the splits came from, what is unusual.
+        labels: What :attr:`Examples.labels` mean, in order.
+        loss: ``cross_entropy``, or ``any_target`` where a target names several labels of which any is right.
     """
 
     train: Examples
@@ -62,6 +77,8 @@ class Splits:
     fingerprint: dict[str, Any]
     unreadable: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = field(default=())
+    labels: tuple[str, ...] = EMOTIONS
+    loss: str = "cross_entropy"
 
     def __getitem__(self, split: str) -> Examples:
         if split not in SPLITS:

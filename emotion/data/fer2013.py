@@ -24,7 +24,8 @@ from emotion.labels import EMOTIONS, NUMBERINGS
 #: Part of the cache's key: raise it when parsing or hashing changes.
 PARSER_VERSION = 1
 _FILES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
-_OURS = np.array([EMOTIONS.index(NUMBERINGS["fer2013"][i]) for i in range(len(EMOTIONS))], np.int64)
+#: Our label of each of FER2013's numbers.
+OURS = np.array([EMOTIONS.index(NUMBERINGS["fer2013"][i]) for i in range(len(EMOTIONS))], np.int64)
 #: Mirrors lack a few pictures now and then; more unreadable files than this fraction stop the run.
 _MAX_UNREADABLE = 0.01
 
@@ -50,9 +51,7 @@ def load(cfg: DictConfig) -> Splits:
         parts, divided = _divide_table(source, table, hashes)
         notes = (*notes, *said, *divided)
     parts, said = complete(parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed)
-    return assemble(
-        "fer2013", parts, limit_to=cfg.limit, seed=cfg.split_seed, notes=(*notes, *said), unreadable=unreadable
-    )
+    return assemble("fer2013", parts, cfg, notes=(*notes, *said), unreadable=unreadable)
 
 
 def find(root: Path) -> tuple[Path, tuple[str, ...]]:
@@ -151,14 +150,14 @@ def _write_cache(path: Path, table: fer_csv.Table, hashes: np.ndarray[Any, Any])
 def _divide_table(
     path: Path, table: fer_csv.Table, hashes: np.ndarray[Any, Any]
 ) -> tuple[dict[str, Examples], tuple[str, ...]]:
-    everything = Examples(labels=_OURS[table.emotions], hashes=hashes, images=table.images)
+    everything = Examples(labels=OURS[table.emotions], hashes=hashes, images=table.images, rows=np.arange(len(hashes)))
     rows = {usage: np.flatnonzero(table.usage == i) for i, usage in enumerate(fer_csv.USAGES)}
     by_usage = {usage: everything.take(r) for usage, r in rows.items() if len(r)}
     if "Training" not in by_usage:
         raise UserError(f"{path}: no row has the Usage Training (all are {' or '.join(by_usage)}): nothing to fit")
     if not table.has_usage:
         return {"train": by_usage["Training"]}, ("The CSV has no Usage column: all rows are taken for Training.",)
-    return _official(by_usage)
+    return official(by_usage)
 
 
 # -------------------------------------------------------------------------------------------------- the folder mirror
@@ -184,7 +183,7 @@ def divide_mirror(parts: dict[str, Examples]) -> tuple[dict[str, Examples], tupl
     said = np.array([1 if n.startswith("publictest") else 2 if n.startswith("privatetest") else 0 for n in names])
     if (said > 0).all():
         by_usage = {u: test.take(np.flatnonzero(said == i)) for i, u in enumerate(fer_csv.USAGES) if (said == i).any()}
-        return _official({"Training": parts["train"], **by_usage})
+        return official({"Training": parts["train"], **by_usage})
     counts = np.bincount(test.labels, minlength=len(EMOTIONS))
     for usages in (("PublicTest",), ("PrivateTest",), ("PublicTest", "PrivateTest")):
         if (counts == published_counts(usages)).all():
@@ -195,7 +194,12 @@ def divide_mirror(parts: dict[str, Examples]) -> tuple[dict[str, Examples], tupl
     return parts, (f"The mirror's test folder {kind}: it is the test split.",)
 
 
-def _official(by_usage: dict[str, Examples]) -> tuple[dict[str, Examples], tuple[str, ...]]:
+def official(by_usage: dict[str, Examples]) -> tuple[dict[str, Examples], tuple[str, ...]]:
+    """Official splits to ours: PrivateTest tests and PublicTest validates, or tests where the former is missing.
+
+    Returns:
+        The splits that are there, and a sentence for the log.
+    """
     parts = {"train": by_usage["Training"]}
     if "PrivateTest" in by_usage:
         parts["test"] = by_usage["PrivateTest"]

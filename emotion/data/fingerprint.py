@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -42,13 +42,19 @@ def hash_pixels(image: Image) -> bytes:
     return digest.digest()[:16]
 
 
-def fingerprint(name: str, splits: Mapping[str, Examples], recognised: str | None = None) -> dict[str, Any]:
+def fingerprint(
+    name: str,
+    splits: Mapping[str, Examples],
+    recognised: str | None = None,
+    labels: Sequence[str] = EMOTIONS,
+) -> dict[str, Any]:
     """Describe the data of a run; independent of the order of the pictures.
 
     Args:
         name: The dataset's name in the config.
         splits: The pictures of each split.
         recognised: What :func:`recognise_fer2013` said, where that was asked before pictures were left out.
+        labels: The dataset's labels in order.
 
     Returns:
         JSON-ready ``{"dataset", "counts": {split: {emotion: n}}, "pixels", "pixels_by_split", "recognised"}``. The
@@ -59,7 +65,8 @@ def fingerprint(name: str, splits: Mapping[str, Examples], recognised: str | Non
     return {
         "dataset": name,
         "counts": {
-            split: dict(zip(EMOTIONS, map(int, _counts(examples)), strict=True)) for split, examples in splits.items()
+            split: dict(zip(labels, map(int, _counts(examples, len(labels))), strict=True))
+            for split, examples in splits.items()
         },
         "pixels": hashlib.sha256(together.encode()).hexdigest(),
         "pixels_by_split": by_split,
@@ -147,8 +154,8 @@ def _divided_as_published(splits: Mapping[str, Examples], usages: tuple[str, ...
     return bool((train == training).all()) if official else bool((train + validation == training).all())
 
 
-def _counts(examples: Examples) -> Any:
-    return np.bincount(examples.labels, minlength=len(EMOTIONS))
+def _counts(examples: Examples, classes: int = len(EMOTIONS)) -> Any:
+    return np.bincount(examples.labels, minlength=classes)
 
 
 def _bytes(hashes: Any) -> Any:

@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
 
+from emotion.data import manifest
 from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.data.pixel_index import hash_files
 from emotion.data.splits import assemble, complete
@@ -63,9 +65,11 @@ def load(cfg: DictConfig) -> Splits:
         max_unreadable=cfg.max_unreadable,
         cache_dir=Path(cfg.cache_dir).expanduser(),
     )
-    parts, notes = complete(found.parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed)
-    notes = (*found.notes, *notes)
-    return assemble("folder", parts, limit_to=cfg.limit, seed=cfg.split_seed, notes=notes, unreadable=found.unreadable)
+    testable = None if cfg.get("test_unreviewed") else _reviewed(root, found.parts["train"])
+    parts, notes = complete(
+        found.parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed, alike=True, testable=testable
+    )
+    return assemble("folder", parts, cfg, notes=(*found.notes, *notes), unreadable=found.unreadable)
 
 
 # ------------------------------------------------------------------------------------------------------ the layout
@@ -169,7 +173,7 @@ def read(
             names += files
             of += [(SPLITS.index(split), label)] * len(files)
 
-    hashes, reasons, said = hash_files(root, names, cache_dir)
+    hashes, perceptual, reasons, said = hash_files(root, names, cache_dir)
     for i, name in enumerate(names):
         if not _is_text(name):  # TensorFlow cannot take such a path
             reasons[i] = "its name is not valid UTF-8"
@@ -184,7 +188,10 @@ def read(
             f"Repair them, or leave their folder out with dataset.ignore"
         )
     everything = Examples(
-        labels=label_of, hashes=hashes[keep], paths=np.array([str(root / names[i]) for i in keep], np.str_)
+        labels=label_of,
+        hashes=hashes[keep],
+        paths=np.array([str(root / names[i]) for i in keep], np.str_),
+        perceptual=perceptual[keep],
     )
     return Found(
         parts={split: everything.take(np.flatnonzero(part == SPLITS.index(split))) for split in splits},
@@ -196,6 +203,15 @@ def read(
 def show(path: str | Path) -> str:
     """A path as one printable line, whatever its characters."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
+
+
+def _reviewed(root: Path, examples: Examples) -> np.ndarray[Any, Any] | None:
+    """bool ``[N]``: pictures whose label is more than a search engine's answer; None where nothing was collected."""
+    unreviewed = manifest.unreviewed(root)
+    if not unreviewed:
+        return None
+    files = {str(root.absolute() / name) for name in unreviewed}
+    return np.array([str(path) not in files for path in examples.paths], np.bool_)  # type: ignore[union-attr]
 
 
 def _classes(folder: Path, numbering: str | None, ignore: Sequence[str], notes: list[str]) -> dict[int, list[Path]]:

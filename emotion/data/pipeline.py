@@ -19,7 +19,6 @@ from emotion.data.augment import Op, augment, fold, key, parse
 from emotion.data.cache import Store
 from emotion.data.mixing import mix
 from emotion.errors import UserError
-from emotion.labels import EMOTIONS
 
 Labels = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -82,6 +81,7 @@ def training(
     class_weights: np.ndarray[Any, Any] | Sequence[float],
     label_smoothing: float = 0.0,
     threads: int | None = None,
+    targets: np.ndarray[Any, Any] | None = None,
 ) -> tf.data.Dataset:
     """All batches of the epochs ``start_epoch`` to ``epochs``, one after the other, ``steps_per_epoch`` each.
 
@@ -103,6 +103,8 @@ def training(
         class_weights: float ``[C]``, from :func:`emotion.data.weights.class_weights`.
         label_smoothing: Share of each target that is spread over all classes.
         threads: How many batches are made at once; None lets ``tf.data`` choose.
+        targets: float32 ``[N, K]``, what is fitted in place of the one-hot labels. A row that names several labels by
+            ones is weighed by their mean.
 
     Returns:
         A dataset of pictures uint8 ``[B, H, W, C]``, targets float32 ``[B, K]``, weights float32 ``[B]``.
@@ -114,6 +116,7 @@ def training(
     with tf.device("CPU:0"):
         labels = tf.constant(labels, tf.int32)
         weight_of = tf.constant(np.asarray(class_weights, np.float32))
+        target_of = None if targets is None else tf.constant(targets, tf.float32)
     classes = len(class_weights)
 
     @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes time
@@ -124,10 +127,12 @@ def training(
 
     @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes time
     def batch(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        targets = tf.one_hot(tf.gather(labels, rows), classes)
+        targets = tf.one_hot(tf.gather(labels, rows), classes) if target_of is None else tf.gather(target_of, rows)
         mixes = epoch < epochs - augmentation.unmixed_epochs
         pictures, targets = _vary(store.fetch(rows), targets, augmentation, key(seed, epoch, step), mixes)
         weights = tf.linalg.matvec(targets, weight_of)
+        if target_of is not None:
+            weights /= tf.reduce_sum(targets, axis=1)
         return pictures, targets * (1.0 - label_smoothing) + label_smoothing / classes, weights
 
     dataset = tf.data.Dataset.range(start_epoch, epochs).flat_map(batches_of)
@@ -139,7 +144,7 @@ def evaluation(
     labels: Labels | None = None,
     *,
     batch_size: int,
-    classes: int = len(EMOTIONS),
+    classes: int = 0,
     threads: int | None = None,
 ) -> tf.data.Dataset:
     """The pictures in order, as they are; the last batch may be short.
@@ -148,7 +153,7 @@ def evaluation(
         store: Pictures of a split.
         labels: int ``[N]``, or None.
         batch_size: Pictures a batch.
-        classes: How many there are.
+        classes: How many there are; needed with ``labels``.
         threads: How many batches are read at once; None lets ``tf.data`` choose.
 
     Returns:
@@ -194,7 +199,7 @@ def grid(
     rows = shuffled[np.lexsort((labels[shuffled], turn))][:count]
     originals = store.read(rows)
     with tf.device("CPU:0"):
-        pictures, targets = tf.constant(originals), tf.one_hot(labels[rows], len(EMOTIONS))
+        pictures, targets = tf.constant(originals), tf.one_hot(labels[rows], int(labels.max()) + 1)
         varied = [_vary(pictures, targets, augmentation, key(seed, i, 0), True)[0].numpy() for i in range(variants)]
     return np.stack([originals, *varied], axis=1)
 

@@ -1,4 +1,4 @@
-"""A pixel hash of every picture file, decoded once and remembered.
+"""A pixel hash and the perceptual hashes of every picture file, decoded once and remembered.
 
 The first start of a run decodes each file fully, which finds duplicates and damaged files; later starts read a small
 index and decode only what has changed.
@@ -23,20 +23,21 @@ import numpy as np
 
 from emotion import files
 from emotion.data.fingerprint import hash_pixels
+from emotion.data.similar import perceptual_hash
 from emotion.faces import UnreadableImageError, decode
 
 log = logging.getLogger(__name__)
 
 # OpenCV's version counts, because JPEG decoders differ in single pixel values.
-_VERSION = f"1 opencv {cv2.__version__}"
+_VERSION = f"2 opencv {cv2.__version__}"
 _BATCH = 256
 _SECONDS_BETWEEN_LINES = 15.0
 
 
 def hash_files(
     root: Path, names: Sequence[str], cache_dir: Path | None
-) -> tuple[np.ndarray[Any, Any], dict[int, str], tuple[str, ...]]:
-    """Decode picture files and hash their pixels.
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], dict[int, str], tuple[str, ...]]:
+    """Decode picture files and hash their pixels and how they look.
 
     Args:
         root: The folder that the names are relative to.
@@ -44,11 +45,12 @@ def hash_files(
         cache_dir: Where the index is kept; None keeps none. A file is decoded again when its size or time changes.
 
     Returns:
-        ``S16`` ``[N]`` hashes; why each unreadable file is so, by its position in ``names``; notes for the log.
+        ``S16`` ``[N]`` pixel hashes; uint64 ``[N, 2]`` perceptual hashes; why each unreadable file is so, by its
+        position in ``names``; notes for the log.
     """
     index_path = None if cache_dir is None else cache_dir / f"folder-{_key(str(root.resolve()))}.json"
     index = _read_index(index_path)
-    hashes = np.zeros(len(names), "S16")
+    digests = np.zeros((len(names), 32), np.uint8)  # 16 bytes of pixel hash, 8 of pHash, 8 of dHash
     reasons: dict[int, str] = {}
     entries: dict[str, list[Any]] = {}
     todo: list[int] = []
@@ -56,7 +58,7 @@ def hash_files(
         known = index.get(name)
         if known is not None and known[:2] == _identity(root / name):
             entries[name] = known
-            _file_away(i, known[2], known[3], hashes, reasons)
+            _file_away(i, known[2], known[3], digests, reasons)
         else:
             todo.append(i)
 
@@ -66,7 +68,7 @@ def hash_files(
             for i, (identity, digest, reason, final) in zip(
                 batch, pool.map(_examine, (root / names[i] for i in batch)), strict=True
             ):
-                _file_away(i, digest, reason, hashes, reasons)
+                _file_away(i, digest, reason, digests, reasons)
                 if final:
                     entries[names[i]] = [*identity, digest, reason]
                 advance()
@@ -78,14 +80,18 @@ def hash_files(
                 temporary.write_text(json.dumps({"version": _VERSION, "files": entries}))
         except OSError as error:
             notes = (f"{index_path.parent}: cannot be written ({error.strerror}), so the next start decodes again.",)
-    return hashes, reasons, notes
+    hashes = np.ascontiguousarray(digests[:, :16]).view("S16").ravel()
+    perceptual = np.ascontiguousarray(digests[:, 16:]).view(">u8").astype(np.uint64)
+    return hashes, perceptual, reasons, notes
 
 
 def _examine(path: Path) -> tuple[list[int], str | None, str | None, bool]:
-    """Size and time, the hash in hex or why there is none, and whether that stays true while the file is unchanged."""
+    """Size and time, the hashes in hex or why there are none, and whether that stays so while the file is unchanged."""
     identity = _identity(path)
     try:
-        return identity, hash_pixels(decode(path.read_bytes())).hex(), None, True
+        image = decode(path.read_bytes())
+        p, d = perceptual_hash(image)
+        return identity, f"{hash_pixels(image).hex()}{p:016x}{d:016x}", None, True
     except UnreadableImageError as error:
         return identity, None, str(error), True
     except OSError as error:  # rights and disks change without the file changing
@@ -100,11 +106,11 @@ def _identity(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _file_away(i: int, digest: str | None, reason: str | None, hashes: Any, reasons: dict[int, str]) -> None:
+def _file_away(i: int, digest: str | None, reason: str | None, digests: Any, reasons: dict[int, str]) -> None:
     if digest is None:
         reasons[i] = reason or "unreadable"
     else:
-        hashes[i] = bytes.fromhex(digest)
+        digests[i] = np.frombuffer(bytes.fromhex(digest), np.uint8)
 
 
 def _read_index(path: Path | None) -> dict[str, list[Any]]:
@@ -124,7 +130,7 @@ def _is_entry(value: Any) -> bool:
         return False
     if value[2] is None:
         return value[3] is not None
-    return isinstance(value[2], str) and len(value[2]) == 32 and not set(value[2]) - set("0123456789abcdef")
+    return isinstance(value[2], str) and len(value[2]) == 64 and not set(value[2]) - set("0123456789abcdef")
 
 
 def _key(text: str) -> str:

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from emotion.data.examples import Splits
 from emotion.errors import UserError, did_you_mean
 
-NAMES = ("synthetic", "fer2013", "folder")
+NAMES = ("synthetic", "fer2013", "ferplus", "folder")
 
 
 def load(cfg: DictConfig) -> Splits:
@@ -28,6 +28,10 @@ def load(cfg: DictConfig) -> Splits:
         from emotion.data import fer2013
 
         return fer2013.load(cfg)
+    if cfg.name == "ferplus":
+        from emotion.data import ferplus
+
+        return ferplus.load(cfg)
     if cfg.name == "folder":
         from emotion.data import folder
 

@@ -12,11 +12,13 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig
 
+from emotion.data.duplicates import drop, group_hashes
 from emotion.data.examples import Examples, Splits
 from emotion.data.fingerprint import fingerprint, recognise_fer2013
 from emotion.errors import UserError
-from emotion.labels import EMOTIONS
+from emotion.labels import CONTEMPT, EMOTIONS
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -31,7 +33,7 @@ def hold_out(labels: Any, groups: Any, fraction: float, seed: int) -> tuple[Rows
     a duplicate are dealt by StratifiedKFold, which does the same for groups of one and is a thousand times faster.
 
     Args:
-        labels: int ``[N]``, indices into :data:`emotion.labels.EMOTIONS`.
+        labels: int ``[N]``, indices into the dataset's labels.
         groups: ``[N]`` pixel hashes; equal ones stay together.
         fraction: Share to hold out, 0 to 0.5.
         seed: Draws the part. The same pictures are drawn in whatever order they come, from a CSV or from folders.
@@ -47,7 +49,7 @@ def hold_out(labels: Any, groups: Any, fraction: float, seed: int) -> tuple[Rows
     order = np.lexsort((labels, groups))
     labels, groups = labels[order], groups[order]
     pairs = np.unique(np.stack([labels, groups], 1), axis=0)
-    different = np.bincount(pairs[:, 0], minlength=len(EMOTIONS))
+    different = np.bincount(pairs[:, 0])
     if not len(labels) or (different == 1).any():
         _too_few(int(np.argmax(different == 1)) if len(labels) else None, different)
     share = Fraction(fraction).limit_denominator(20) if fraction >= 0.05 else Fraction(1, round(1 / fraction))
@@ -70,7 +72,13 @@ def hold_out(labels: Any, groups: Any, fraction: float, seed: int) -> tuple[Rows
 
 
 def complete(
-    parts: Mapping[str, Examples], validation_fraction: float, test_fraction: float, seed: int
+    parts: Mapping[str, Examples],
+    validation_fraction: float,
+    test_fraction: float,
+    seed: int,
+    *,
+    alike: bool = False,
+    testable: np.ndarray[Any, Any] | None = None,
 ) -> tuple[dict[str, Examples], tuple[str, ...]]:
     """Hold out what is missing from ``train``: first the test split, then validation from what is left.
 
@@ -79,6 +87,8 @@ def complete(
         validation_fraction: Share of the training pictures.
         test_fraction: Share of the pictures that ``train`` has at first.
         seed: Draws both.
+        alike: Keep pictures that look alike together, not only those with equal pixels.
+        testable: bool ``[N]``, the pictures of ``train`` that may be held out for the test; None is all.
 
     Returns:
         All three splits, and a note for each that was held out.
@@ -89,13 +99,40 @@ def complete(
         if split in parts:
             continue
         train = whole["train"]
-        rest, held = hold_out(train.labels, train.hashes, fraction, seed)
+        groups = group_hashes(train) if alike else train.hashes
+        if split == "test" and testable is not None and not testable.all():
+            rest, held, why = _hold_out_testable(train.labels, groups, testable, fraction, seed)
+            notes.append(why)
+        else:
+            rest, held = hold_out(train.labels, groups, fraction, seed)
         whole["train"], whole[split] = train.take(rest), train.take(held)
         notes.append(
             f"No {split} split of its own: {len(held)} of {len(train)} pictures held out from train, stratified, "
-            f"duplicates kept together (dataset.{split}_fraction={fraction:g}, dataset.split_seed={seed})."
+            f"{'pictures that look alike' if alike else 'duplicates'} kept together "
+            f"(dataset.{split}_fraction={fraction:g}, dataset.split_seed={seed})."
         )
     return whole, tuple(notes)
+
+
+def _hold_out_testable(
+    labels: Any, groups: Any, testable: np.ndarray[Any, Any], fraction: float, seed: int
+) -> tuple[Rows, Rows, str]:
+    """Hold out pictures whose whole group may be tested on: as many as of all, and at most half of those."""
+    inverse = np.unique(groups, return_inverse=True)[1]
+    clean = np.bincount(inverse, ~testable)[inverse] == 0
+    pairs = np.unique(np.stack([labels[clean], inverse[clean]], axis=1), axis=0)
+    enough = np.bincount(pairs[:, 0], minlength=int(labels.max(initial=0)) + 1) > 1
+    candidates = np.flatnonzero(clean & enough[labels])
+    why = (
+        f"{int((~testable).sum())} pictures carry the label of a search that nobody has reviewed, and stay out of the "
+        f"test split. Review them (review-<emotion>.html, emotion.collect apply=...), or set "
+        f"dataset.test_unreviewed=true."
+    )
+    if not len(candidates):
+        return np.arange(len(labels)), np.arange(0), why
+    share = min(0.5, max(0.01, fraction * len(labels) / len(candidates)))
+    _, held = hold_out(labels[candidates], groups[candidates], share, seed)
+    return np.setdiff1d(np.arange(len(labels)), candidates[held]), candidates[held], why
 
 
 def limit(examples: Examples, n: int, seed: int) -> Examples:
@@ -105,7 +142,7 @@ def limit(examples: Examples, n: int, seed: int) -> Examples:
     """
     if len(examples) <= n:
         return examples
-    counts = np.bincount(examples.labels, minlength=len(EMOTIONS))
+    counts = np.bincount(examples.labels)
     exact = counts * (n / len(examples))
     keep = np.floor(exact).astype(np.int64)
     if n >= np.count_nonzero(counts):
@@ -125,46 +162,54 @@ def limit(examples: Examples, n: int, seed: int) -> Examples:
 def assemble(
     name: str,
     parts: Mapping[str, Examples],
+    cfg: DictConfig,
     *,
-    limit_to: int | None = None,
-    seed: int = 0,
     notes: tuple[str, ...] = (),
     unreadable: tuple[tuple[str, str], ...] = (),
+    labels: tuple[str, ...] = EMOTIONS,
+    loss: str = "cross_entropy",
+    recognised: str | None = None,
 ) -> Splits:
-    """Turn the three divided parts into :class:`Splits`: recognise, cap, fingerprint and note what is unusual.
+    """Turn the three divided parts into :class:`Splits`: recognise, drop, cap, fingerprint and note what is unusual.
 
     Args:
         name: The dataset's name in the config.
         parts: ``train``, ``validation`` and ``test``.
-        limit_to: At most this many pictures a split; None is all.
-        seed: Draws those.
+        cfg: Gives ``drop_duplicates``, ``limit``, ``split_seed`` and ``cache_dir``; see ``conf/dataset/``.
         notes: What the source has to say.
         unreadable: ``(path, reason)`` of each file that was left out.
+        labels: The dataset's labels in order.
+        loss: See :class:`Splits`.
+        recognised: What the source knows about where its pictures are published; None looks for FER2013's.
     """
     said = list(notes)
-    recognised = recognise_fer2013(parts)
+    recognised = recognised or recognise_fer2013(parts)
     if recognised:
         said.append(f"Recognised: {recognised}.")
     if unreadable:
         path, reason = unreadable[0]
         said.append(f"Left out {len(unreadable)} unreadable files, the first of them {path}: {reason}.")
     for split in ("validation", "test"):
-        absent = [e for i, e in enumerate(EMOTIONS) if not (parts[split].labels == i).any()]
-        if absent and len(absent) < len(EMOTIONS):
+        absent = [e for i, e in enumerate(labels) if not (parts[split].labels == i).any()]
+        if absent and len(absent) < len(labels):
             said.append(f"No pictures of {', '.join(absent)} in {split}.")
         copies = int(np.isin(parts[split].hashes, parts["train"].hashes).sum())
         if copies:
             said.append(f"{copies} of {len(parts[split])} {split} pictures are pixel-identical to a training picture.")
-    if limit_to is not None:
-        parts = {split: limit(examples, limit_to, seed) for split, examples in parts.items()}
-        said.append(f"Limited to {limit_to} pictures a split.")
+    parts, dropped = drop(parts, cfg)
+    said += dropped
+    if cfg.limit is not None:
+        parts = {split: limit(examples, cfg.limit, cfg.split_seed) for split, examples in parts.items()}
+        said.append(f"Limited to {cfg.limit} pictures a split.")
     return Splits(
         train=parts["train"],
         validation=parts["validation"],
         test=parts["test"],
-        fingerprint=fingerprint(name, parts, recognised),
+        fingerprint=fingerprint(name, parts, recognised, labels),
         unreadable=unreadable,
         notes=tuple(said),
+        labels=labels,
+        loss=loss,
     )
 
 
@@ -203,8 +248,9 @@ def _repair(labels: Rows, groups: Rows, held: Any, rng: np.random.Generator) -> 
 def _too_few(label: int | None, different: Any) -> None:
     if label is None:
         raise UserError("no pictures to divide into splits")
+    names = (*EMOTIONS, CONTEMPT)
     count = "too few different pictures" if different is None else "only 1 different picture"
     raise UserError(
-        f"emotion '{EMOTIONS[label]}' has {count} left to occur in training and in the part that is held out from it. "
+        f"emotion '{names[label]}' has {count} left to occur in training and in the part that is held out from it. "
         f"Add pictures of it, or leave its folder out with dataset.ignore"
     )

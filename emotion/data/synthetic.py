@@ -9,7 +9,6 @@ trained on these crops meets the same in video.
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,6 +17,7 @@ import numpy as np
 from emotion import faces
 from emotion.data import drawing
 from emotion.data.drawing import Figure, Light, Pose, acting, facs, people
+from emotion.data.duplicates import drop
 from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.data.fingerprint import fingerprint, hash_pixels
 from emotion.errors import UserError
@@ -48,10 +48,11 @@ def load(cfg: Any) -> Splits:
     Raises:
         UserError: Too few pictures for three splits.
     """
-    splits = {name: draw_split(cfg, name) for name in SPLITS}
+    splits, dropped = drop({name: draw_split(cfg, name) for name in SPLITS}, cfg)
     notes = (
         f"drawn faces of {cfg.per_emotion} people, not real ones; no person is in two splits",
         *([f"limited to {cfg.limit} pictures a split"] if cfg.limit is not None else []),
+        *dropped,
     )
     return Splits(
         splits["train"], splits["validation"], splits["test"], fingerprint=fingerprint("synthetic", splits), notes=notes

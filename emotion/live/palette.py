@@ -1,4 +1,4 @@
-"""The colours of the seven emotions, and short names for where there is little room."""
+"""The colours of the emotions, and short names for where there is little room."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from emotion.labels import EMOTIONS
+from emotion.labels import CONTEMPT, EMOTIONS
 from emotion.live.face import UNCERTAIN
 
 Colour = tuple[int, int, int]
@@ -27,6 +27,7 @@ COLOURS: dict[str, Colour] = dict(
         strict=True,
     )
 )
+COLOURS[CONTEMPT] = (176, 172, 64)  # teal
 COLOURS[UNCERTAIN] = (152, 146, 142)
 #: Labels of another contract.
 OTHER: Colour = (220, 220, 220)

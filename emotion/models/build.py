@@ -13,15 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 from emotion.config import Model
 from emotion.contract import Contract
 from emotion.errors import UserError, did_you_mean
+from emotion.labels import EMOTIONS
 
 #: Keys of a model config that the framework reads itself; all others go to the model's function.
 SHARED_KEYS = {f.name for f in fields(Model)}
 
 
-def contract_of(model: DictConfig, crop_margin: float) -> Contract:
+def contract_of(model: DictConfig, crop_margin: float, labels: tuple[str, ...] = EMOTIONS) -> Contract:
     """The contract that a model config promises to keep."""
     size = int(model.input_size)
-    return Contract(size, size, model.get("colour", "gray"), crop_margin, model.get("interpolation", "area"))
+    return Contract(size, size, model.get("colour", "gray"), crop_margin, model.get("interpolation", "area"), labels)
 
 
 def build(model: DictConfig, contract: Contract) -> keras.Model:

@@ -51,7 +51,7 @@ def write_scores(run: runs.Run, scores: dict[str, dict[str, Any]], epoch: int) -
                 if isinstance(value, dict) and value.get("value") is not None:
                     tf.summary.scalar(f"final/{name}", value["value"], step=epoch)
             matrix = np.array(score["confusion_matrix"])
-            picture = plots.confusion_matrix(matrix, None, title=f"{split} split")
+            picture = plots.confusion_matrix(matrix, None, names=list(score["per_class"]), title=f"{split} split")
             tf.summary.image("confusion_matrix", picture[None], step=epoch)
     with _writer(run, "").as_default():
         for split, score in scores.items():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from omegaconf import DictConfig
@@ -13,7 +15,7 @@ from emotion.contract import Contract
 from emotion.data import cache, pipeline, weights
 from emotion.data.examples import Splits
 from emotion.models.build import build
-from emotion.training import board, environment, optimizers, phases, replicas, state
+from emotion.training import board, environment, losses, optimizers, phases, replicas, state
 from emotion.training.callbacks import AveragedWeights, Keeper
 from emotion.training.console import Reporter
 from emotion.training.macro_f1 import MacroF1
@@ -47,8 +49,9 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
     train = open_store(cfg, splits, "train", contract)
     validation = open_store(cfg, splits, "validation", contract)
     steps = pipeline.steps_per_epoch(len(splits.train), trainer.batch_size)
-    class_weights = weights.class_weights(splits.train.labels, _plain(trainer.class_weight))
-    log.info("class weights (%s)\n%s", trainer.class_weight, weights.table(splits.train.labels, class_weights))
+    names = splits.labels
+    class_weights = weights.class_weights(splits.train.labels, _plain(trainer.class_weight), names)
+    log.info("class weights (%s)\n%s", trainer.class_weight, weights.table(splits.train.labels, class_weights, names))
     augmentation = pipeline.Augmentation.from_config(cfg.augmentation)
     board.write_start(run, cfg, train, splits.train, augmentation)
 
@@ -66,7 +69,7 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
     keeper = Keeper(run, trainer, progress, twin, averaged)
     reporter = Reporter(trainer.epochs, steps, trainer.batch_size)
     check_size = replicas.evaluation_batch(max(128, trainer.batch_size), len(splits.validation), devices)
-    check = pipeline.evaluation(validation, splits.validation.labels, batch_size=check_size)
+    check = pipeline.evaluation(validation, splits.validation.labels, batch_size=check_size, classes=len(names))
 
     stopped = trainer.patience is not None and progress.wait >= trainer.patience
     try:
@@ -74,7 +77,7 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
             if progress.epoch >= phase.stop or stopped:
                 continue
             with strategy.scope():
-                _compile(model, trainer, phase, steps)
+                _compile(model, trainer, phase, steps, losses.LOSSES[splits.loss])
             if saved is not None:
                 state.restore(model.variables, saved.model, "model")
                 if progress.epoch > phase.start:
@@ -92,6 +95,7 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
                 class_weights=class_weights,
                 label_smoothing=trainer.label_smoothing,
                 threads=trainer.threads,
+                targets=splits.train.targets,
             )
             with cache.failing(train, validation):
                 model.fit(
@@ -117,7 +121,9 @@ def open_store(cfg: DictConfig, splits: Splits, split: str, contract: Contract) 
     return cache.open_store(splits[split], contract, cache=cfg.dataset.cache, cache_dir=cfg.dataset.cache_dir)
 
 
-def _compile(model: keras.Model, trainer: DictConfig, phase: phases.Phase, steps: int) -> None:
+def _compile(
+    model: keras.Model, trainer: DictConfig, phase: phases.Phase, steps: int, loss: Callable[..., Any]
+) -> None:
     phases.apply(phase, model)
     optimizer = optimizers.build(trainer, phase, steps)
     if model.compiled:
@@ -128,7 +134,7 @@ def _compile(model: keras.Model, trainer: DictConfig, phase: phases.Phase, steps
     else:
         model.compile(
             optimizer=optimizer,
-            loss=keras.losses.CategoricalCrossentropy(),
+            loss=loss,
             metrics=[keras.metrics.CategoricalAccuracy(name="accuracy"), MacroF1(model.output_shape[-1])],
             jit_compile=False,  # XLA trains these models about ten times slower on a CPU
         )

@@ -242,7 +242,7 @@ def test_defaults_are_filled_in():
 @pytest.mark.parametrize("cache", ["memory", "disk", "none"])
 def test_evaluation_gives_everything_in_order(cache, tmp_path):
     store = store_of(number_pictures(), cache, tmp_path)
-    result = [tuple(p.numpy() for p in b) for b in evaluation(store, LABELS, batch_size=10, threads=2)]
+    result = [tuple(p.numpy() for p in b) for b in evaluation(store, LABELS, batch_size=10, classes=7, threads=2)]
     assert [len(b[0]) for b in result] == [10, 10, 10, 10, 10, 3]
     np.testing.assert_array_equal(np.concatenate([rows_of(b) for b in result]), np.arange(COUNT))
     np.testing.assert_array_equal(np.concatenate([b[1] for b in result]), np.eye(7)[LABELS])

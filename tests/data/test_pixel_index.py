@@ -11,6 +11,7 @@ import pytest
 from emotion.data import pixel_index
 from emotion.data.fingerprint import hash_pixels
 from emotion.data.pixel_index import hash_files
+from emotion.data.similar import perceptual_hash
 
 NAMES = ["a/1.png", "a/2.png", "b c/new\nline.png", "b c/ü.png", "a/broken.jpg", "a/missing.png"]
 
@@ -42,18 +43,19 @@ def decoded(monkeypatch) -> list[bytes]:
 
 
 def test_hashes_and_reasons_stand_at_their_files_places(root):
-    hashes, reasons, notes = hash_files(root, NAMES, None)
+    hashes, perceptual, reasons, notes = hash_files(root, NAMES, None)
     for i in range(4):
         assert hashes[i] == np.array(hash_pixels(picture(i)), "S16")
+        assert tuple(perceptual[i].tolist()) == perceptual_hash(picture(i))
     assert reasons == {4: "not a picture that OpenCV can decode", 5: "No such file or directory"}
     assert notes == ()
 
 
 def test_only_what_changed_is_decoded_again(root, tmp_path, decoded):
-    first, reasons, _ = hash_files(root, NAMES, tmp_path / "cache")
+    first, _, reasons, _ = hash_files(root, NAMES, tmp_path / "cache")
     assert len(decoded) == 5
     decoded.clear()
-    again, same_reasons, _ = hash_files(root, NAMES[::-1], tmp_path / "cache")
+    again, _, same_reasons, _ = hash_files(root, NAMES[::-1], tmp_path / "cache")
     assert again.tolist() == first.tolist()[::-1]
     assert {5 - i: reason for i, reason in same_reasons.items()} == reasons
     assert decoded == []
@@ -63,7 +65,7 @@ def test_only_what_changed_is_decoded_again(root, tmp_path, decoded):
     os.utime(root / NAMES[1], ns=(1, 1))  # touched, not changed
     write(root / NAMES[4], 11)
     write(root / NAMES[5], 12)  # what was missing is there now
-    changed, reasons, _ = hash_files(root, NAMES, tmp_path / "cache")
+    changed, _, reasons, _ = hash_files(root, NAMES, tmp_path / "cache")
     assert len(decoded) == 4
     assert reasons == {}
     assert [changed[i] == first[i] for i in range(6)] == [False, True, True, True, False, False]
@@ -76,8 +78,8 @@ def test_a_file_that_could_not_be_read_is_tried_again(root, tmp_path, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", refuse)
-        assert hash_files(root, NAMES[:1], tmp_path / "cache")[1] == {0: "Permission denied"}
-    assert hash_files(root, NAMES[:1], tmp_path / "cache")[1] == {}
+        assert hash_files(root, NAMES[:1], tmp_path / "cache")[2] == {0: "Permission denied"}
+    assert hash_files(root, NAMES[:1], tmp_path / "cache")[2] == {}
 
 
 def test_another_opencv_decodes_again(root, tmp_path, decoded, monkeypatch):
@@ -102,12 +104,12 @@ def test_another_opencv_decodes_again(root, tmp_path, decoded, monkeypatch):
     ],
 )
 def test_a_damaged_index_is_made_anew(root, tmp_path, content):
-    first, _, _ = hash_files(root, NAMES, tmp_path / "cache")
+    first, _, _, _ = hash_files(root, NAMES, tmp_path / "cache")
     (index,) = (tmp_path / "cache").iterdir()
     good, status = index.read_bytes(), (root / NAMES[0]).stat()
     content = content.replace(b"VERSION", pixel_index._VERSION.encode())
     index.write_bytes(content.replace(b"SIZE", b"%d" % status.st_size).replace(b"TIME", b"%d" % status.st_mtime_ns))
-    again, _, notes = hash_files(root, NAMES, tmp_path / "cache")
+    again, _, _, notes = hash_files(root, NAMES, tmp_path / "cache")
     assert again.tolist() == first.tolist()
     assert notes == ()
     assert index.read_bytes() == good
@@ -124,6 +126,6 @@ def test_a_bar_on_a_terminal(root, monkeypatch, capsys):
     monkeypatch.setattr(pixel_index, "_BATCH", 2)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    hashes, _, _ = hash_files(root, NAMES, None)
+    hashes, _, _, _ = hash_files(root, NAMES, None)
     assert "Decoding pictures" in capsys.readouterr().err
     assert len(set(hashes.tolist())) == 5  # four pictures and the empty hash

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import DictConfig
 
 from emotion.data.examples import Examples
 from emotion.data.splits import assemble, complete, hold_out, limit
@@ -157,7 +158,7 @@ def test_assemble_says_what_is_unusual():
     splits = assemble(
         "folder",
         {"train": train, "validation": train.take(np.arange(7)), "test": test},
-        limit_to=14,
+        DictConfig({"limit": 14, "split_seed": 0}),
         notes=("From somewhere.",),
         unreadable=(("a.jpg", "truncated"),),
     )

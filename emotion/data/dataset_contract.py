@@ -1,0 +1,94 @@
+"""``dataset.json`` in a dataset's folder: how its pictures were cut, so that live video cuts faces alike.
+
+``emotion.collect`` writes the margin that it cut with, ``emotion.audit`` the one that it measured.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from emotion import files
+from emotion.errors import UserError
+
+FILE = "dataset.json"
+
+
+@dataclass(frozen=True)
+class DatasetContract:
+    """How a dataset's pictures are framed.
+
+    Attributes:
+        crop_margin: What is added on each side of the Haar cascade's box, as a fraction of its longer side.
+        source: Which command wrote it: ``emotion.collect`` or ``emotion.audit``.
+        pictures: How many pictures it rests on.
+    """
+
+    crop_margin: float
+    source: str
+    pictures: int
+
+    def save(self, root: Path) -> Path:
+        """Write it into a dataset's folder, or beside its file; return where.
+
+        Raises:
+            OSError: The folder cannot be written to.
+        """
+        path = place(root)
+        files.write_json(path, asdict(self))
+        return path
+
+    @classmethod
+    def load(cls, root: Path) -> DatasetContract | None:
+        """Read it; None where there is none.
+
+        Raises:
+            UserError: The file is damaged.
+        """
+        path = place(root)
+        if not path.is_file():
+            return None
+        content = files.read_json(path)
+        margin = content.get("crop_margin")
+        if isinstance(margin, bool) or not isinstance(margin, int | float) or not math.isfinite(margin):
+            raise UserError(
+                f"{path}: crop_margin is {json.dumps(margin)}, must be a number. Delete the file or repair it, or set "
+                f"dataset.crop_margin=..."
+            )
+        return cls(float(margin), str(content.get("source", "")), int(content.get("pictures") or 0))
+
+
+def place(root: Path) -> Path:
+    """Where a dataset's contract is: in its folder, or beside its file."""
+    return (root if root.is_dir() else root.parent) / FILE
+
+
+#: What ``emotion.audit`` measured of datasets that are the same for everybody.
+_MEASURED: dict[str, float] = {"synthetic": 0.0}
+
+
+def crop_margin(dataset: DictConfig) -> tuple[float, str]:
+    """The margin that live video adds round the detector's box, and a sentence that says where it comes from.
+
+    Raises:
+        UserError: The dataset's contract is damaged.
+    """
+    if dataset.crop_margin is not None:
+        return float(dataset.crop_margin), f"Live crops get a margin of {dataset.crop_margin:g} (dataset.crop_margin)."
+    if dataset.get("root"):
+        root = Path(dataset.root).expanduser()
+        found = DatasetContract.load(root)
+        if found is not None:
+            where = place(root)
+            return found.crop_margin, f"Live crops get a margin of {found.crop_margin:g} ({where}, by {found.source})."
+    if dataset.name in _MEASURED:
+        margin = _MEASURED[dataset.name]
+        return margin, f"Live crops get a margin of {margin:g}, measured on {dataset.name}."
+    return 0.0, (
+        "Live crops get no margin, as nobody has measured how these pictures are cut. Measure it with: "
+        f"python -m emotion.audit dataset={dataset.name}" + (f" dataset.root={dataset.root}" if dataset.root else "")
+    )

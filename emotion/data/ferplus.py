@@ -1,0 +1,241 @@
+"""FER+ (Barsoum et al. 2016): FER2013's pictures with the votes of ten people for each.
+
+``fer2013new.csv`` lies beside ``fer2013.csv``, row for row. FER2013's own label agrees with the majority of the ten for
+63 % of the pictures, so these are two benchmarks on the same pixels.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from emotion.data import fer2013, fer_csv
+from emotion.data.examples import Examples, Splits
+from emotion.data.fingerprint import recognise_fer2013
+from emotion.data.splits import assemble, hold_out
+from emotion.errors import UserError
+from emotion.labels import CONTEMPT, EMOTIONS
+
+FILE = "fer2013new.csv"
+#: The file's columns of votes, in its order.
+COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", CONTEMPT, "unknown", "NF")
+NOT_A_FACE = COLUMNS.index("NF")
+
+_OURS = ("neutral", "happy", "surprised", "sad", "angry", "disgusted", "fearful", CONTEMPT)
+#: Column of each of our labels, contempt last.
+_ORDER = np.array([_OURS.index(name) for name in (*EMOTIONS, CONTEMPT)])
+
+Votes = np.ndarray[Any, np.dtype[np.uint8]]
+Shares = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def load(cfg: DictConfig) -> Splits:
+    """Load FER+; ``cfg`` is the dataset node, see ``conf/dataset/ferplus.yaml``.
+
+    Validation and test hold the pictures for which most of the votes agree, whatever ``label_mode`` is, so that models
+    of all modes are scored on the same pictures and labels. The mode says what is trained on; see :func:`targets`.
+
+    Raises:
+        UserError: One of the two files is missing or damaged, or they do not belong together.
+    """
+    if not cfg.root:
+        raise UserError("dataset.root: no value given. Set dataset.root=<fer2013.csv, or the folder it is in>")
+    source, notes = fer2013.find(Path(cfg.root).expanduser())
+    if source.is_dir():
+        raise UserError(
+            f"{source}: folders of pictures; FER+ votes belong to the rows of fer2013.csv. "
+            f"Set dataset.root to that file"
+        )
+    table, hashes, said = fer2013.read_csv(source, Path(cfg.cache_dir).expanduser())
+    votes_path = Path(cfg.votes).expanduser() if cfg.votes else source.with_name(FILE)
+    votes, usage = read_votes(votes_path)
+    _check_rows(source, table, votes_path, usage)
+
+    names = EMOTIONS if cfg.contempt == "drop" else (*EMOTIONS, CONTEMPT)
+    agreed, shown = targets(votes, "majority", len(names)), shares(votes, len(names))
+    fitted = agreed if cfg.label_mode == "majority" else targets(votes, cfg.label_mode, len(names))
+    sure = np.asarray(agreed.any(axis=1))
+    everything = Examples(
+        labels=np.where(sure[:, None], agreed, fitted).argmax(axis=1).astype(np.int64),
+        hashes=hashes,
+        images=table.images,
+        rows=np.arange(len(hashes)),
+        targets=None if cfg.label_mode == "majority" else fitted,
+        votes=shown,
+    )
+    parts, divided = _divide(cfg, everything, table, sure, fitted.any(axis=1))
+    lost = int((~sure & ~fitted.any(axis=1)).sum())
+    notes = (
+        *notes,
+        *said,
+        f"FER+ votes read from {votes_path}: {lost:,} of {len(votes):,} pictures left out, on which the votes do not "
+        f"agree or which they call no face or unknown{'' if cfg.contempt == 'keep' else ' or contempt'}.",
+        *divided,
+    )
+    # FER2013's own labels: they and the pixels say which copy of it this is.
+    own = Examples(fer2013.OURS[table.emotions], hashes, images=table.images)
+    trained = np.array([fer_csv.USAGES[u] == "Training" for u in table.usage])
+    found = recognise_fer2013({"train": own.take(trained), "test": own.take(~trained)})
+    recognised = f"FER+ ({cfg.label_mode}) on {found or 'pictures that are not those of FER2013'}"
+    loss = "any_target" if cfg.label_mode == "multi_target" else "cross_entropy"
+    return assemble("ferplus", parts, cfg, notes=notes, labels=names, loss=loss, recognised=recognised)
+
+
+def read_votes(path: Path) -> tuple[Votes, list[str]]:
+    """Read the votes: uint8 ``[R, 10]`` in the order of :data:`COLUMNS`, and each row's Usage.
+
+    A row without an image name is one that FER+ calls not a face; its votes are what the file says.
+
+    Raises:
+        UserError: With file and line: it is missing, its header is another, or a value is no number of votes.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            header = [name.strip() for name in next(reader, [])]
+            if header != ["Usage", "Image name", *COLUMNS]:
+                raise UserError(
+                    f"{path}, line 1: expected the columns Usage, Image name, {', '.join(COLUMNS)}; found "
+                    f"'{', '.join(header)[:80]}'. Take fer2013new.csv from the FER+ repository"
+                )
+            usage, rows = [], []
+            for fields in reader:
+                if not any(fields):
+                    continue
+                try:
+                    row = [int(v) for v in fields[2:]]
+                except ValueError:
+                    row = []
+                if len(row) != len(COLUMNS) or not all(0 <= v <= 255 for v in row):
+                    raise UserError(
+                        f"{path}, line {reader.line_num}: expected {len(COLUMNS)} numbers of votes, found "
+                        f"'{','.join(fields[2:])[:60]}'. Take the file from the FER+ repository again"
+                    )
+                usage.append(fields[0].strip())
+                rows.append(row)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file. Put FER+'s fer2013new.csv beside fer2013.csv, or set dataset.votes=<where it is>"
+        ) from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    if not rows:
+        raise UserError(f"{path}: a header and no rows. Take the file from the FER+ repository again")
+    return np.array(rows, np.uint8), usage
+
+
+def targets(votes: Votes, mode: str, classes: int) -> Shares:
+    """What is fitted, by the rules of FER+'s own code. In all modes single votes are first taken for slips.
+
+    - ``majority``: the label that more than half of the votes are for.
+    - ``probability``: the labels with most votes, one after the other until they hold three quarters of the votes;
+      at most three, and more than half of the votes. Soft targets.
+    - ``multi_target``: all labels with at least 30 % of the votes, if they hold more than half of them. Each counts as
+      right.
+
+    Pictures for which the rule gives no label are left out, and so are those that are mostly unknown or not a face.
+    Contempt is left out with ``classes=7``: pictures that show it most, and its share of soft targets.
+
+    Args:
+        votes: uint8 ``[R, 10]``.
+        mode: ``majority``, ``probability`` or ``multi_target``.
+        classes: 7, or 8 with contempt.
+
+    Returns:
+        float32 ``[R, classes]``, in the order of our labels; rows sum to 1 (``multi_target``: are 0 or 1), or are all 0
+        where a picture is left out.
+    """
+    counted = np.where(votes > 1, votes, 0).astype(np.float64)
+    total = counted.sum(axis=1, keepdims=True)
+    if mode == "majority":
+        taken = counted * (counted > 0.5 * total)
+    elif mode == "probability":
+        taken = _leading(counted, total)
+    else:
+        taken = counted * (counted >= 0.3 * total)
+    valid = (taken.sum(axis=1) > 0.5 * total[:, 0]) & (taken.argmax(axis=1) < len(_OURS))
+    ours = taken[:, _ORDER] * valid[:, None]
+    if classes == len(EMOTIONS):
+        ours = ours[:, : len(EMOTIONS)] * (ours.argmax(axis=1) < len(EMOTIONS))[:, None]
+    if mode == "multi_target":
+        return (ours > 0).astype(np.float32)
+    return (ours / np.maximum(ours.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+
+
+def shares(votes: Votes, classes: int) -> Shares:
+    """Of the votes for our labels, the share of each: float32 ``[R, classes]``; all 0 where there are none."""
+    ours = votes[:, _ORDER[:classes]].astype(np.float32)
+    return ours / np.maximum(ours.sum(axis=1, keepdims=True), 1)
+
+
+def _leading(counted: Any, total: Any) -> Any:
+    """The labels with most votes that together hold three quarters of them; nothing where that takes more than three.
+
+    Labels with equally many votes come together. Unknown or not a face end the list, and count only as its first.
+    """
+    taken = np.zeros_like(counted)
+    left = counted.copy()
+    open_rows = total[:, 0] > 0
+    others = np.arange(counted.shape[1]) >= len(_OURS)
+    while True:
+        going = open_rows & (taken.sum(axis=1) < 0.75 * total[:, 0]) & ((taken > 0).sum(axis=1) < 3)
+        if not going.any():
+            break
+        largest = left.max(axis=1, keepdims=True)
+        going &= largest[:, 0] > 0
+        next_ = (left == largest) & (left > 0) & going[:, None]
+        ended = (next_ & others).any(axis=1)
+        alone = ended & ~(taken > 0).any(axis=1) & ~(next_ & ~others).any(axis=1)
+        add = next_ & (~others | alone[:, None])
+        taken = np.where(add, counted, taken)
+        left = np.where(next_, 0, left)
+        open_rows &= going & ~ended
+    taken[(taken > 0).sum(axis=1) > 3] = 0
+    return taken
+
+
+def _check_rows(source: Path, table: fer_csv.Table, path: Path, usage: list[str]) -> None:
+    """Refuse votes of other rows: they would label every picture wrongly, and nobody would notice."""
+    if len(usage) != len(table.images):
+        raise UserError(
+            f"{path}: {len(usage):,} rows, {source} has {len(table.images):,}. The two files belong together row for "
+            f"row: take both as they were published"
+        )
+    wrong = [i for i, (a, b) in enumerate(zip(usage, table.usage, strict=True)) if a != fer_csv.USAGES[b]]
+    if wrong and table.has_usage:
+        raise UserError(
+            f"{path}, line {wrong[0] + 2}: Usage is '{usage[wrong[0]]}', {source} has "
+            f"'{fer_csv.USAGES[table.usage[wrong[0]]]}' in that row. The two files belong together row for row"
+        )
+
+
+def _divide(
+    cfg: DictConfig, everything: Examples, table: fer_csv.Table, agreed: Any, fitted: Any
+) -> tuple[dict[str, Examples], tuple[str, ...]]:
+    """The official splits; validation held out of Training where PrivateTest is missing."""
+    rows = {u: np.flatnonzero(table.usage == i) for i, u in enumerate(fer_csv.USAGES)}
+    training = rows["Training"][(agreed | fitted)[rows["Training"]]]
+    tests = {u: rows[u][agreed[rows[u]]] for u in ("PublicTest", "PrivateTest")}
+    by_usage = {"Training": everything.take(training)}
+    by_usage |= {u: replace(everything.take(r), targets=None) for u, r in tests.items() if len(r)}
+    parts, notes = fer2013.official(by_usage)
+    said = list(notes)
+    for split, fraction in (("test", cfg.test_fraction), ("validation", cfg.validation_fraction)):
+        if split in parts:
+            continue
+        train = parts["train"]
+        sure = np.flatnonzero(agreed[train.rows])
+        held = sure[hold_out(train.labels[sure], train.hashes[sure], fraction, cfg.split_seed)[1]]
+        away = np.isin(train.hashes, train.hashes[held])  # copies of held out pictures on which votes do not agree
+        parts[split] = replace(train.take(held), targets=None)
+        parts["train"] = train.take(np.flatnonzero(~away))
+        said.append(
+            f"No {split} split of its own: {len(held):,} of {len(train):,} pictures held out from train, stratified, "
+            f"duplicates kept together (dataset.{split}_fraction={fraction:g}, dataset.split_seed={cfg.split_seed})."
+        )
+    return parts, tuple(said)

@@ -1,0 +1,91 @@
+"""Duplicates across splits and labels, and what leaving them out leaves."""
+
+import numpy as np
+import pytest
+from omegaconf import DictConfig
+
+from emotion.data import duplicates
+from emotion.data.examples import Examples
+from emotion.data.synthetic import picture
+
+#: Looks that are far from each other; an upper case letter is its lower case one with a few bits changed.
+_CENTRES = {name: int(np.random.default_rng(i).integers(0, 2**63)) for i, name in enumerate("abcdeghi")}
+LOOKS = _CENTRES | {name.upper(): look ^ 0b1011 for name, look in _CENTRES.items()}
+
+
+def examples(labels: list[int], names: str, looks: str) -> Examples:
+    """One picture a letter: equal letters have equal pixels; looks of one letter in either case are alike."""
+    return Examples(
+        labels=np.array(labels, np.int64),
+        hashes=np.array([name * 16 for name in names], "S16"),
+        paths=np.array([f"{i}{name}.png" for i, name in enumerate(names)], np.str_),
+        perceptual=np.array([[LOOKS[look]] * 2 for look in looks], np.uint64).reshape(-1, 2),
+    )
+
+
+PARTS = {
+    # a is in the test too, b looks like a test picture; c twice; d under two labels; e and f look alike, labels differ.
+    "train": examples([0, 1, 2, 2, 3, 4, 5, 6, 0], "abccddefg", "abccddeEg"),
+    "validation": examples([1, 1], "hi", "hB"),
+    "test": examples([0, 1], "aj", "aB"),
+}
+
+
+def found() -> duplicates.Duplicates:
+    return duplicates.find(PARTS, {s: e.perceptual for s, e in PARTS.items()})
+
+
+def test_groups_over_all_splits():
+    d = found()
+    assert d.exact.tolist() == [0, 1, 2, 2, 4, 4, 6, 7, 8, 9, 10, 0, 12]
+    assert d.near[6] == d.near[7] == 6
+    assert d.near[1] == d.near[10] == d.near[12]
+    assert d.repeated(d.exact).tolist() == [True, False, True, True, True, True] + [False] * 5 + [True, False]
+    assert d.conflicting(d.exact).nonzero()[0].tolist() == [4, 5]
+    assert d.conflicting(d.near).nonzero()[0].tolist() == [4, 5, 6, 7]
+    assert (d.within("train") & d.shared_with(d.exact, "test")).nonzero()[0].tolist() == [0]
+
+
+def kept(mode: str) -> dict[str, list[str]]:
+    parts, said = duplicates.drop(PARTS, DictConfig({"drop_duplicates": mode, "cache_dir": "unused"}))
+    assert bool(said) == (mode != "none")
+    return {split: [str(p)[1] for p in e.paths] for split, e in parts.items()}
+
+
+def test_what_each_mode_leaves_out():
+    assert kept("none") == {"train": list("abccddefg"), "validation": ["h", "i"], "test": ["a", "j"]}
+    assert kept("train_vs_test") == {"train": list("ccddefg"), "validation": ["h"], "test": ["a", "j"]}
+    assert kept("all") == {"train": ["c", "g"], "validation": ["h"], "test": ["a", "j"]}
+
+
+def test_the_log_says_how_many(capsys):
+    _, said = duplicates.drop(PARTS, DictConfig({"drop_duplicates": "all", "cache_dir": "unused"}))
+    assert "Left out of training: 2 pictures" in said[0]
+    assert "5 that repeat or contradict" in said[0]
+    assert "Left out of validation: 1 pictures" in said[1]
+
+
+def test_groups_do_not_depend_on_the_order():
+    train = PARTS["train"]
+    groups = duplicates.group_hashes(train)
+    order = np.random.default_rng(0).permutation(len(train))
+    assert duplicates.group_hashes(train.take(order)).tolist() == groups[order].tolist()
+    assert groups[6] == groups[7] != groups[8]
+
+
+@pytest.fixture
+def drawn() -> Examples:
+    images = np.stack([picture(0, n, 48, 0.5) for n in range(8)])
+    hashes = np.array([bytes([n + 1]) * 16 for n in range(8)], "S16")
+    return Examples(labels=np.arange(8), hashes=hashes, images=images)
+
+
+def test_perceptual_hashes_are_kept(drawn, tmp_path):
+    first = duplicates.perceptual_hashes(drawn, tmp_path)
+    (file,) = tmp_path.iterdir()
+    np.save(file, first + 1)
+    assert (duplicates.perceptual_hashes(drawn, tmp_path) == first + 1).all()  # read, not computed
+    file.write_bytes(b"damaged")
+    assert (duplicates.perceptual_hashes(drawn, tmp_path) == first).all()
+    assert (np.load(file) == first).all()
+    assert (duplicates.perceptual_hashes(drawn, None) == first).all()
