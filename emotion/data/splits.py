@@ -103,6 +103,9 @@ def complete(
         if split == "test" and testable is not None and not testable.all():
             rest, held, why = _hold_out_testable(train.labels, groups, testable, fraction, seed)
             notes.append(why)
+            if not len(held):
+                whole[split] = train.take(held)
+                continue
         else:
             rest, held = hold_out(train.labels, groups, fraction, seed)
         whole["train"], whole[split] = train.take(rest), train.take(held)

@@ -1,5 +1,6 @@
 """Class folders: layouts, names, files that are no whole pictures, and what is said of mistakes."""
 
+import json
 import os
 import shutil
 import zlib
@@ -343,3 +344,71 @@ def test_a_second_start_gives_the_same_and_without_a_writable_cache_it_goes_on(r
     third = load(max_unreadable=0.5)
     assert third.fingerprint == first.fingerprint
     assert any("cannot be written" in n for n in third.notes)
+
+
+# ------------------------------------------------------------------------------- what must not be torn apart or tested
+
+
+def near(image: np.ndarray, seed: int) -> np.ndarray:
+    """The same picture with some noise, as another copy on the web has."""
+    return cv2.add(image, np.random.default_rng(seed).integers(0, 3, image.shape, np.uint8))
+
+
+def test_pictures_that_look_alike_are_in_one_split(root, load):
+    for e, name in enumerate(EMOTIONS):
+        (root / name).mkdir(parents=True)
+        for i in range(12):
+            face = cv2.resize(picture(100 * e + i), (48, 48), interpolation=cv2.INTER_CUBIC)
+            for k in range(3):
+                assert cv2.imwrite(str(root / name / f"{i}-{k}.png"), near(face, k))
+    splits = load(validation_fraction=0.2, test_fraction=0.2)
+    where: dict[str, set[str]] = {}
+    for split in ("train", "validation", "test"):
+        for path in splits[split].paths:
+            where.setdefault(str(path).rpartition("-")[0], set()).add(split)
+    assert len(where) == 7 * 12
+    assert all(len(found) == 1 for found in where.values())
+    assert len(splits.test) > 30
+    assert any("look alike" in note for note in splits.notes)
+
+
+def collected(root: Path, reviewed: list[str]) -> None:
+    """What emotion.collect leaves: pictures whose label is a query's, and some that a person has looked at."""
+    files = sorted(str(p.relative_to(root)) for p in root.glob("*/*.png"))
+    lines = [
+        {"key": f, "decision": "kept", "file": f, "label_source": "query"} for f in files if not f.startswith("own")
+    ]
+    lines += [{"event": "review", "file": f, "decision": "accepted"} for f in reviewed]
+    (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_what_nobody_has_reviewed_stays_out_of_the_test(root, load):
+    fill(root, n=20)
+    collected(root, [])
+    splits = load()
+    assert len(splits.test) == 0
+    assert len(splits.train) + len(splits.validation) == 140
+    assert any("140 pictures carry the label of a search" in note for note in splits.notes)
+
+    happy_and_sad = [f"{name}/0_{i}.png" for name in ("happy", "sad") for i in range(10)]
+    collected(root, [*happy_and_sad, "angry/0_0.png"])  # one angry picture cannot be in training and in the test
+    tested = {str(Path(p).relative_to(root)) for p in load().test.paths}
+    assert 8 <= len(tested) <= 12
+    assert tested <= set(happy_and_sad)
+    assert len(load(test_unreviewed=True).test) == pytest.approx(14, abs=4)
+
+    collected(root, [f"{name}/0_{i}.png" for name in EMOTIONS for i in range(20)])
+    assert len(load().test) == pytest.approx(14, abs=4)
+
+
+def test_a_copy_that_nobody_has_reviewed_keeps_its_twin_out_of_the_test(root, load):
+    fill(root, n=20)
+    for name in EMOTIONS:
+        for i in range(20):
+            face = cv2.imread(str(root / name / f"0_{i}.png"))
+            assert cv2.imwrite(str(root / name / f"twin_{i}.png"), near(face, i))
+    reviewed = [f"{name}/0_{i}.png" for name in EMOTIONS for i in range(20)]
+    collected(root, reviewed)
+    assert len(load().test) == 0
+    collected(root, [*reviewed, *(f"happy/twin_{i}.png" for i in range(20))])
+    assert {Path(p).parent.name for p in load().test.paths} == {"happy"}

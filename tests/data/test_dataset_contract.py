@@ -1,0 +1,40 @@
+"""Where the live crop margin of a dataset comes from."""
+
+import json
+
+import pytest
+from omegaconf import DictConfig
+
+from emotion.data.dataset_contract import DatasetContract, crop_margin
+from emotion.errors import UserError
+
+
+def dataset(root, **values) -> DictConfig:
+    return DictConfig({"name": "folder", "root": str(root), "crop_margin": None, **values})
+
+
+def test_what_is_set_beats_what_was_measured_and_that_beats_nothing(tmp_path):
+    margin, note = crop_margin(dataset(tmp_path))
+    assert margin == 0
+    assert "emotion.audit dataset=folder" in note
+    path = DatasetContract(0.15, "emotion.audit", 120).save(tmp_path)
+    assert json.loads(path.read_text()) == {"crop_margin": 0.15, "source": "emotion.audit", "pictures": 120}
+    margin, note = crop_margin(dataset(tmp_path))
+    assert margin == 0.15
+    assert str(path) in note
+    assert crop_margin(dataset(tmp_path, crop_margin=-0.1))[0] == -0.1
+
+
+def test_beside_a_file(tmp_path):
+    (tmp_path / "fer2013.csv").write_text("")
+    DatasetContract(0.2, "emotion.audit", 9).save(tmp_path / "fer2013.csv")
+    assert (tmp_path / "dataset.json").is_file()
+    assert crop_margin(dataset(tmp_path / "fer2013.csv"))[0] == 0.2
+    assert crop_margin(dataset(tmp_path))[0] == 0.2
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"crop_margin": "wide"}', '{"crop_margin": NaN}', "{}"])
+def test_a_damaged_one_is_named(tmp_path, content):
+    (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(UserError, match=r"dataset\.json"):
+        crop_margin(dataset(tmp_path))
