@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 from emotion.contract import COLOURS, INTERPOLATIONS
-from emotion.labels import NUMBERINGS
+from emotion.labels import EMOTIONS, NUMBERINGS
+
+#: Licence filters of the image search.
+LICENCES = ("any", "creative_commons", "public", "share", "share_commercially", "modify", "modify_commercially")
+
+#: What ``emotion.audit`` finds, as ``fail_on`` names it, in the order in which it is told.
+FINDINGS = (
+    "leakage",
+    "near_leakage",
+    "conflicts",
+    "duplicates",
+    "near_duplicates",
+    "unreadable",
+    "blank",
+    "no_face",
+    "tiny",
+    "imbalance",
+    "altered",
+    "label_noise",
+)
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "dataset.cache": ("memory", "disk", "none"),
+    "dataset.drop_duplicates": ("none", "train_vs_test", "all"),
+    "dataset.label_mode": ("majority", "probability", "multi_target"),
+    "dataset.contempt": ("drop", "keep"),
     "dataset.numbering": tuple(NUMBERINGS),
     "model.colour": COLOURS,
     "model.interpolation": INTERPOLATIONS,
@@ -27,6 +49,13 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "detector.mode": ("fast", "exact"),
     "rank_by": ("accuracy", "macro_f1"),
     "latency": ("auto", "measured", "recorded"),
+    "emotion": EMOTIONS,
+    "faces": ("one", "largest", "all"),
+    "colour": COLOURS,
+    "interpolation": INTERPOLATIONS,
+    "search.face": ("face", "portrait"),
+    "search.licence": LICENCES,
+    "search.size": ("small", "medium", "large", "wallpaper"),
 }
 
 #: Closed intervals [low, high]; None is open-ended.
@@ -95,4 +124,21 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "smoothing": (0, 60),
     "min_confidence": (0, 1),
     "max_gap": (0, 60),
+    "per_emotion": (1, 1_000_000),
+    "min_face": (24, 4096),
+    "min_sharpness": (0, 100_000),
+    "max_pixels": (10_000, 80_000_000),
+    "crop_margin": (-0.4, 2),
+    "size": (16, 1024),
+    "search.parallel": (1, 32),
+    "search.timeout": (1, 600),
+    "search.deadline": (1, None),
+    "search.retries": (0, 100),
+    "search.back_off": (0, 3600),
+    "search.min_interval": (0, 3600),
+    "search.max_bytes": (1000, None),
+    "min_side": (1, None),
+    "limits.no_face": (0, 1),
+    "limits.imbalance": (1, None),
+    "limits.label_noise": (0, 1),
 }

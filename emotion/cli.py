@@ -43,7 +43,7 @@ Task = Callable[[DictConfig], Any]
 _NAMES = ("run", "resume")
 
 #: Keys whose value is a path or an address, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
-_PATHS = ("source", "save", "log", "timeline", "snapshots", "folder")
+_PATHS = ("source", "save", "log", "timeline", "snapshots", "folder", "root", "path", "against")
 
 #: The group of each command that may be null; Hydra knows null there as a default only, not as an override.
 _OPTIONAL = {"train": "experiment", "tune": "experiment", "evaluate": "dataset", "export": "dataset"}

@@ -30,7 +30,8 @@ class Dataset:
     root: str | None = None
     cache: str = "memory"
     cache_dir: str = MISSING
-    crop_margin: float = 0.0
+    crop_margin: float | None = None
+    drop_duplicates: str = "none"
     validation_fraction: float = 0.1
     test_fraction: float = 0.1
     split_seed: int = 0
@@ -50,10 +51,18 @@ class Fer2013(Dataset):
 
 
 @dataclass
+class FerPlus(Dataset):
+    votes: str | None = None
+    label_mode: str = "majority"
+    contempt: str = "drop"
+
+
+@dataclass
 class Folder(Dataset):
     numbering: str | None = None
     ignore: list[str] = field(default_factory=list)
     max_unreadable: float = 0.01
+    test_unreviewed: bool = False
 
 
 # ----------------------------------------------------------------------------------------------------- augmentation
@@ -149,6 +158,7 @@ class Trainer:
     strategy: str = "default"
     deterministic: bool = False
     threads: int | None = None
+    calibrate: bool = True
     bootstrap: int = 1000
 
 
@@ -264,6 +274,77 @@ class Detector:
 
 
 @dataclass
+class FaceSearch:
+    """How faces are searched for in a still picture; ``conf/collect.yaml`` says what the values mean."""
+
+    scale_factor: float = 1.1
+    min_neighbors: int = 5
+    min_size: float = 0.08
+    working_size: int = 1024
+
+
+@dataclass
+class ImageSearch:
+    """How pictures are searched for and fetched; ``conf/collect.yaml`` says what the values mean."""
+
+    adult_filter: bool = True
+    face: str | None = "face"
+    licence: str = "any"
+    size: str | None = "medium"
+    parallel: int = 4
+    timeout: int = 15
+    deadline: float = 3600.0
+    retries: int = 3
+    back_off: float = 1.0
+    min_interval: float = 0.5
+    max_bytes: int = 20_000_000
+
+
+@dataclass
+class Collect:
+    root: str = MISSING
+    source: str = "bing"
+    path: Any = None
+    emotion: str | None = None
+    per_emotion: int = 300
+    against: str | None = None
+    apply: Any = None
+    faces: str = "one"
+    min_face: int = 64
+    min_sharpness: float = 80.0
+    max_pixels: int = 50_000_000
+    crop_margin: float = 0.1
+    size: int = 96
+    colour: str = "rgb"
+    interpolation: str = "area"
+    stride: int = 15
+    detector: FaceSearch = field(default_factory=FaceSearch)
+    search: ImageSearch = field(default_factory=ImageSearch)
+    queries: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass
+class AuditLimits:
+    """From where on findings are met; ``conf/audit.yaml`` says what the values mean."""
+
+    no_face: float = 0.1
+    imbalance: float = 10.0
+    label_noise: float = 0.1
+
+
+@dataclass
+class Audit:
+    dataset: Any = MISSING
+    run: Any = None
+    fail_on: Any = field(default_factory=list)
+    min_side: int = 32
+    limits: AuditLimits = field(default_factory=AuditLimits)
+    pictures: int = 12
+    outputs: str = "outputs"
+    folder: str | None = None
+
+
+@dataclass
 class Live:
     run: Any = MISSING
     source: Any = 0
@@ -293,7 +374,9 @@ def register() -> None:
     commands = {"train": Train, "tune": Tune, "evaluate": Evaluate, "compare": Compare, "export": Export, "live": Live}
     for name, command in commands.items():
         store.store(name=f"base_{name}", node=command)
-    for name, dataset in {"synthetic": Synthetic, "fer2013": Fer2013, "folder": Folder}.items():
+    store.store(name="base_collect", node=Collect)
+    store.store(name="base_audit", node=Audit)
+    for name, dataset in {"synthetic": Synthetic, "fer2013": Fer2013, "ferplus": FerPlus, "folder": Folder}.items():
         store.store(group="dataset", name=f"base_{name}", node=dataset)
     store.store(group="augmentation", name="base_augmentation", node=Augmentation)
     for name, model in {"cnn": Cnn, "mobilenet_v2": MobileNetV2}.items():

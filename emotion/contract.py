@@ -33,6 +33,8 @@ class Contract:
             the box's longer side. Negative values cut tighter than the box.
         interpolation: ``area``, ``linear`` or ``cubic``; see :func:`emotion.faces.resize`.
         labels: What the model's outputs mean, in order.
+        temperature: What its logits are divided by, so that its confidence means what it says; see
+            :mod:`emotion.calibration`.
     """
 
     height: int
@@ -41,6 +43,7 @@ class Contract:
     crop_margin: float = 0.0
     interpolation: str = "area"
     labels: tuple[str, ...] = EMOTIONS
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         if self.colour not in COLOURS:
@@ -53,6 +56,8 @@ class Contract:
             raise UserError(f"contract: input is {self.height}x{self.width}, must be at least 8x8 pixels")
         if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
             raise UserError(f"contract: labels must be two or more different names, not {list(self.labels)}")
+        if not self.temperature > 0:
+            raise UserError(f"contract: temperature is {self.temperature}, must be above 0")
 
     @property
     def channels(self) -> int:
@@ -100,6 +105,10 @@ def _integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _finite(value: Any) -> bool:
+    return _integer(value) or (isinstance(value, float) and math.isfinite(value))
+
+
 def _text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -109,7 +118,8 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "height": ("an integer", _integer),
     "width": ("an integer", _integer),
     "colour": ("text", _text),
-    "crop_margin": ("a finite number", lambda v: _integer(v) or (isinstance(v, float) and math.isfinite(v))),
+    "crop_margin": ("a finite number", _finite),
     "interpolation": ("text", _text),
+    "temperature": ("a finite number", _finite),
     "labels": ("a list of texts", lambda v: isinstance(v, list) and all(map(_text, v))),
 }

@@ -1,11 +1,15 @@
-"""SIGTERM as an exception, as SIGINT is one: what is open is closed, and the run says how it ended."""
+"""Being asked to stop: as an exception (SIGTERM, as SIGINT is one), or as a flag to look at between two steps."""
 
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Interrupted(BaseException):
@@ -28,3 +32,44 @@ def sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class Stop:
+    """Whether to stop: SIGINT, SIGTERM or SIGHUP has come, or the loop has ended and its source need not wait any more.
+
+    Attributes:
+        signal: The number of the signal that has come. A second one raises KeyboardInterrupt at once.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._ended = False
+
+    def __call__(self) -> bool:
+        return self._ended or self.signal is not None
+
+    def end(self) -> None:
+        self._ended = True
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+@contextmanager
+def interruption() -> Iterator[Stop]:
+    """Turn SIGINT, SIGTERM and SIGHUP into a flag, so that the loop ends between two frames and files are whole.
+
+    Outside the main thread, which alone may handle signals, the flag stays down.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, stop.handle) for number in _SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

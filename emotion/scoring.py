@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import keras
 import numpy as np
 from omegaconf import DictConfig
 
-from emotion import agreement, files, metrics, plots, report, runs
+from emotion import agreement, calibration, files, metrics, plots, report, runs
 from emotion.data import cache, pipeline
 from emotion.data.examples import SPLITS, Splits
 from emotion.errors import UserError
@@ -75,7 +76,8 @@ def score_split(
         )
     store = cache.open_store(examples, run.contract(), cache=dataset.cache, cache_dir=dataset.cache_dir)
     with cache.failing(store):
-        probabilities = predict(model, pipeline.evaluation(store, batch_size=batch_size))
+        raw = predict(model, pipeline.evaluation(store, batch_size=batch_size))
+    probabilities = calibration.apply(raw, run.contract().temperature)
     columns: dict[str, np.ndarray[Any, Any]] = {
         "probabilities": probabilities,
         "labels": examples.labels.astype(np.int8),
@@ -94,6 +96,24 @@ def score_split(
         probabilities, examples.labels, columns["leaked"], names=names, bootstrap=settings.bootstrap
     )
     return score | agreed, columns
+
+
+def calibrate(model: keras.Model, run: runs.Run, dataset: DictConfig, splits: Splits) -> None:
+    """Fit a temperature on the validation split and put it into the run's contract.
+
+    Args:
+        model: The checkpoint.
+        run: The run.
+        dataset: The dataset config that ``splits`` came from.
+        splits: The data that the run was trained on.
+    """
+    contract = replace(run.contract(), temperature=1.0)
+    store = cache.open_store(splits.validation, contract, cache=dataset.cache, cache_dir=dataset.cache_dir)
+    with cache.failing(store):
+        raw = predict(model, pipeline.evaluation(store, batch_size=256))
+    temperature = calibration.fit_temperature(raw, splits.validation.labels)
+    replace(contract, temperature=temperature).save(run.path / "contract.json")
+    log.info("confidence calibrated on validation: temperature %.2f", temperature)
 
 
 def write(

@@ -74,6 +74,8 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         )
 
         model = checkpoints.load(run.checkpoint())
+        if cfg.trainer.get("calibrate", True):
+            scoring.calibrate(model, run, cfg.dataset, splits)
         scores, predictions = {}, {}
         for split in _scored(splits):  # the test split is read here for the first time
             scores[split], predictions[split] = scoring.score_split(

@@ -10,10 +10,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from emotion.allowed import CHOICES, RANGES
-from emotion.config import ALPHAS, CLASS_WEIGHTS, OPS, Training, Tune
+from emotion.allowed import CHOICES, FINDINGS, RANGES
+from emotion.config import ALPHAS, CLASS_WEIGHTS, OPS, Audit, Collect, Training, Tune
 from emotion.errors import UserError, did_you_mean
-from emotion.labels import EMOTIONS
+from emotion.labels import CONTEMPT, EMOTIONS
 
 _GROUPS = ("dataset", "augmentation", "model", "trainer")
 _MOBILENET_V2 = "emotion.models.mobilenet_v2.build"
@@ -44,6 +44,8 @@ def validate_paths(cfg: DictConfig) -> None:
 
 
 def _path_problems(cfg: DictConfig) -> Iterator[str]:
+    if OmegaConf.get_type(cfg) is Collect:
+        yield from _collect_path_problems(cfg)
     root, name = _value(cfg, "dataset.root"), _value(cfg, "dataset.name")
     if name in ("fer2013", "folder") and not os.path.exists(os.path.expanduser(root)):  # noqa: PTH110, PTH111
         yield f"dataset.root: no such file or folder '{root}'. Set dataset.root=<where the {name} data is>"
@@ -78,6 +80,10 @@ def _problems(cfg: DictConfig) -> Iterator[str]:
         yield f"quantize: format={cfg.format} is float32 only; leave quantize out, or choose format=litert"
     if _value(cfg, "rank_by") and _value(cfg, "split") == "train":
         yield "split: runs are not compared on pictures that they were trained on; choose test or validation"
+    if OmegaConf.get_type(cfg) is Collect:
+        yield from _collect_problems(cfg)
+    if OmegaConf.get_type(cfg) is Audit:
+        yield from _audit_problems(cfg)
     given = {key: _value(cfg, key) for key in _GROUPS}
     checks = (_dataset_problems, _augmentation_problems, _model_problems)
     for key, check in zip(_GROUPS, checks, strict=False):
@@ -156,15 +162,16 @@ def _augmentation_problems(cfg: DictConfig) -> Iterator[str]:
 def _trainer_problems(cfg: DictConfig) -> Iterator[str]:
     trainer = cfg.trainer
     weights = trainer.get("class_weight", "none")
+    emotions = (*EMOTIONS, CONTEMPT) if _value(cfg, "dataset.contempt") == "keep" else EMOTIONS
     if OmegaConf.is_dict(weights):
         for name, weight in weights.items():
-            if name not in EMOTIONS:
-                yield f"trainer.class_weight.{name}: no such emotion.{did_you_mean(str(name), EMOTIONS)}"
+            if name not in emotions:
+                yield f"trainer.class_weight.{name}: no such emotion.{did_you_mean(str(name), emotions)}"
             elif not isinstance(weight, int | float) or isinstance(weight, bool) or weight < 0:
                 yield f"trainer.class_weight.{name}: '{weight}' must be a number, 0 or more"
-        absent = [e for e in EMOTIONS if e not in weights]
+        absent = [e for e in emotions if e not in weights]
         if absent:
-            yield f"trainer.class_weight: no weight for {', '.join(absent)}; give all seven"
+            yield f"trainer.class_weight: no weight for {', '.join(absent)}; give all {len(emotions)}"
     elif weights not in CLASS_WEIGHTS:
         yield (
             f"trainer.class_weight: '{weights}' is neither one of {', '.join(CLASS_WEIGHTS)} nor a weight for each "
@@ -177,6 +184,12 @@ def _trainer_problems(cfg: DictConfig) -> Iterator[str]:
         value = _value(cfg, key)
         if isinstance(value, int | float) and value > epochs:
             yield f"{key}: {value} is more than trainer.epochs={epochs}"
+    mixes = [key for key in ("mixup", "cutmix") if _value(cfg, f"augmentation.{key}")]
+    if mixes and _value(cfg, "dataset.label_mode") == "multi_target":
+        yield (
+            f"augmentation.{mixes[0]}: a mixture of pictures is not any one of its labels, so dataset.label_mode="
+            f"multi_target takes none; set augmentation.{mixes[0]}=0 or dataset.label_mode=probability"
+        )
     if trainer.get("precision") == "float16" and trainer.get("strategy") == "mirrored":
         yield "trainer.precision: float16 with trainer.strategy=mirrored is not supported; use bfloat16"
 
@@ -226,3 +239,51 @@ def _dataset_problems(dataset: DictConfig) -> Iterator[str]:
         yield f"dataset.root: no value given. Set dataset.root=<where the {dataset.name} data is>"
     if dataset.get("validation_fraction", 0) + dataset.get("test_fraction", 0) > 0.8:
         yield "dataset.validation_fraction and dataset.test_fraction leave less than a fifth for training"
+
+
+def _audit_problems(cfg: DictConfig) -> Iterator[str]:
+    given = _value(cfg, "fail_on")
+    names = list(given) if OmegaConf.is_list(given) else [] if given is None else [given]
+    for name in names:
+        if name not in FINDINGS:
+            near = did_you_mean(str(name), FINDINGS)
+            yield f"fail_on: '{name}' is no finding.{near} Allowed: {', '.join(FINDINGS)}"
+    if "label_noise" in names and _value(cfg, "run") is None:
+        yield "fail_on: label_noise needs a run whose predictions judge the labels; set run=<id>"
+    if not OmegaConf.is_missing(cfg, "dataset") and not OmegaConf.is_dict(cfg.dataset):
+        yield f"dataset: '{cfg.dataset}' is no dataset; choose one with dataset=<option>"
+
+
+_COLLECTED_FROM = ("bing", "folder", "video", "camera")
+
+
+def _collect_problems(cfg: DictConfig) -> Iterator[str]:
+    source, path = _value(cfg, "source"), _value(cfg, "path")
+    if source not in _COLLECTED_FROM:
+        near = did_you_mean(str(source), _COLLECTED_FROM)
+        yield f"source: '{source}' is not one of {', '.join(_COLLECTED_FROM)}.{near} What it reads goes into path="
+    elif source in ("folder", "video") and path is None:
+        what = "folder of your pictures" if source == "folder" else "film"
+        yield f"path: no value given. Set path=<the {what}> for source={source}"
+    elif source == "bing" and path is not None:
+        yield f"path: source=bing reads none; did you mean source=folder path={path}?"
+    if source == "video" and _value(cfg, "emotion") is None:
+        yield "emotion: no value given. Set emotion=<what the film's faces show> for source=video"
+    queries = _value(cfg, "queries") or {}
+    for name, words in queries.items():
+        if name not in EMOTIONS:
+            yield f"queries.{name}: no such emotion.{did_you_mean(str(name), EMOTIONS)} Allowed: {', '.join(EMOTIONS)}"
+        elif not words or any(not str(word).strip() for word in words):
+            yield f"queries.{name}: {list(words or [])} must be a list of what to search for, such as ['{name} face']"
+
+
+def _collect_path_problems(cfg: DictConfig) -> Iterator[str]:
+    keys = {"against": _value(cfg, "against")}
+    if _value(cfg, "apply") is None and _value(cfg, "source") in ("folder", "video"):
+        keys["path"] = _value(cfg, "path")
+    for key, path in keys.items():
+        if path is not None and "://" not in str(path) and not os.path.exists(os.path.expanduser(str(path))):  # noqa: PTH110, PTH111
+            yield f"{key}: no such file or folder '{path}'. Set {key}=<where it is>"
+    root = str(_value(cfg, "root") or "")
+    if os.path.isfile(os.path.expanduser(root)):  # noqa: PTH111, PTH113
+        yield f"root: '{root}' is a file; give a folder, which is made if it is not there"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from emotion import files, runs
+from emotion import calibration, files, metrics, runs
 from emotion.data import sources
 from emotion.data.examples import Splits
 from emotion.errors import UserError
@@ -153,6 +153,18 @@ def test_leaked_test_pictures_are_left_out_of_the_second_figure(
     assert "leak-free" in (tmp_path / "run" / "report.md").read_text().lower()
 
 
+def test_confidence_is_calibrated_on_validation(trained: runs.Run) -> None:
+    temperature = trained.contract().temperature
+    assert temperature != 1.0
+    with np.load(trained.path / "predictions.npz") as saved:
+        shown, labels = saved["validation_probabilities"], saved["validation_labels"]
+    assert calibration.fit_temperature(shown, labels) == pytest.approx(1.0, abs=0.01)
+    raw = calibration.apply(shown, 1 / temperature)
+    assert (raw.argmax(axis=1) == shown.argmax(axis=1)).all()
+    losses = [metrics.score(p, labels, bootstrap=0)["negative_log_likelihood"]["value"] for p in (raw, shown)]
+    assert losses[1] < losses[0]
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -165,7 +177,7 @@ def test_leaked_test_pictures_are_left_out_of_the_second_figure(
     ids=["bfloat16-ema-strong", "sgd-rgb-disk", "mirrored-cutmix"],
 )  # fmt: skip
 def test_options_train_and_their_export_equals_the_checkpoint(tmp_path: Path, options: list[str]) -> None:
-    result = tiny(tmp_path, *options)
+    result = tiny(tmp_path, *options, "trainer.calibrate=false")
     record = files.read_json(tmp_path / "run" / "run.json")
     assert record["tflite"]["max_difference"] <= 1e-4
     # The checkpoint gives what was validated: with EMA the averaged weights, with bfloat16 within its rounding.

@@ -57,10 +57,10 @@ def label_frames(
     Raises:
         UserError: No such run or source, or a model that disagrees with its contract; at the first frame.
     """
+    from emotion.interrupts import Stop
     from emotion.live import engines
     from emotion.live.detector import Detector
     from emotion.live.labelling import Labeller
-    from emotion.live.loop import Stop
     from emotion.live.source import opened
 
     classifier = engines.load(engines.find(run, outputs), engine, threads)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig
 
-from emotion import cli
+from emotion import cli, interrupts
 from emotion.errors import UserError
 
 if TYPE_CHECKING:
     from emotion.contract import Contract
+    from emotion.interrupts import Stop
     from emotion.live.frame import Stream
-    from emotion.live.loop import Stop
     from emotion.live.sinks import Sink
     from emotion.live.window import Window
 
@@ -47,7 +47,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     from emotion.live.summary import report
 
     _check_paths(cfg)
-    with loop.interruption() as stop:
+    with interrupts.interruption() as stop:
         chosen = engines.find(cfg.run, cfg.outputs)
         classifier = engines.load(chosen, cfg.engine, cfg.threads)
         classifier.warm_up()

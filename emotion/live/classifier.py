@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emotion import faces
+from emotion import calibration, faces
 from emotion.contract import Contract
 from emotion.errors import UserError
 from emotion.faces import Box, Image
@@ -90,7 +90,7 @@ class Classifier:
             batch: uint8 ``[N, H, W, C]``, from :meth:`prepare`.
 
         Returns:
-            float32 ``[N, labels]``, each row summing to 1.
+            float32 ``[N, labels]``, each row summing to 1, calibrated by the contract's temperature.
 
         Raises:
             UserError: The model's outputs are not numbers.
@@ -101,7 +101,7 @@ class Classifier:
         found = steps[0] if len(steps) == 1 else np.concatenate(steps)
         if not np.isfinite(found).all():
             raise UserError(f"{self._model}: its outputs are not numbers (NaN); its training diverged, use another run")
-        return found
+        return calibration.apply(found, self.contract.temperature)
 
     def classify(self, pictures: Sequence[Image]) -> Probabilities:
         """Prepare whole pictures by the contract and classify them.

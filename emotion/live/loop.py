@@ -2,66 +2,21 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
-from types import FrameType
 
 from emotion.faces import Image
+from emotion.interrupts import Stop
 from emotion.live.face import Face
 from emotion.live.frame import Stream
 from emotion.live.labelling import Labeller
 from emotion.live.sinks import Sink
 from emotion.live.summary import Summary, Tally
 
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-
 Overlay = Callable[[Image, Sequence[Face]], Image]
-
-
-class Stop:
-    """Whether to stop: SIGINT, SIGTERM or SIGHUP has come, or the loop has ended and its source need not wait any more.
-
-    Attributes:
-        signal: The number of the signal that has come. A second one raises KeyboardInterrupt at once.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self._ended = False
-
-    def __call__(self) -> bool:
-        return self._ended or self.signal is not None
-
-    def end(self) -> None:
-        self._ended = True
-
-    def handle(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        self.signal = number
-
-
-@contextmanager
-def interruption() -> Iterator[Stop]:
-    """Turn SIGINT, SIGTERM and SIGHUP into a flag, so that the loop ends between two frames and files are whole.
-
-    Outside the main thread, which alone may handle signals, the flag stays down.
-    """
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.signal(number, stop.handle) for number in _SIGNALS}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run(

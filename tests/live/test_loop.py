@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from emotion import interrupts
 from emotion.config import Detector as Settings
 from emotion.faces import Image
 from emotion.live import annotate, label_frames, loop, source
@@ -70,7 +71,7 @@ def _run(
     stream: Stream,
     classifier: Classifier,
     sinks: Sequence[Recorder] = (),
-    stop: loop.Stop | None = None,
+    stop: interrupts.Stop | None = None,
     min_confidence: float = 0.0,
     mode: str = "fast",
 ) -> Summary:
@@ -232,7 +233,7 @@ def test_a_signal_ends_the_loop_between_two_frames(
 
     sink = Killer()
     before = signal.getsignal(number)
-    with loop.interruption() as stopped:
+    with interrupts.interruption() as stopped:
         summary = _run(_stream(pictures), classifier, [sink], stopped)
     assert stopped.signal == number
     assert summary.processed == 4
@@ -242,7 +243,7 @@ def test_a_signal_ends_the_loop_between_two_frames(
 
 
 def test_a_second_signal_does_not_wait() -> None:
-    with loop.interruption() as stopped:
+    with interrupts.interruption() as stopped:
         os.kill(os.getpid(), signal.SIGINT)
         assert stopped()
         with pytest.raises(KeyboardInterrupt):
