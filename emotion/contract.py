@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,10 @@ class Contract:
     def shape(self) -> tuple[int, int, int]:
         """``(height, width, channels)`` of one input picture."""
         return self.height, self.width, self.channels
+
+    def uncalibrated(self) -> Contract:
+        """The same for the model's own probabilities, as two files of one model are compared by."""
+        return replace(self, temperature=1.0)
 
     def save(self, path: Path) -> None:
         files.write_json(path, asdict(self))

@@ -119,7 +119,7 @@ def _export(
         with files.replacing(path) as temporary:
             temporary.write_bytes(content)
             try:
-                exported = Classifier(temporary, run.contract()).probabilities(pictures)
+                exported = Classifier(temporary, run.contract().uncalibrated()).probabilities(pictures)
             except UnreadableModelError as error:
                 raise NoExportError(f"run {run.id}: LiteRT cannot load its export ({error.reason})") from None
             except UserError as error:

@@ -107,7 +107,7 @@ def calibrate(model: keras.Model, run: runs.Run, dataset: DictConfig, splits: Sp
         dataset: The dataset config that ``splits`` came from.
         splits: The data that the run was trained on.
     """
-    contract = replace(run.contract(), temperature=1.0)
+    contract = run.contract().uncalibrated()
     store = cache.open_store(splits.validation, contract, cache=dataset.cache, cache_dir=dataset.cache_dir)
     with cache.failing(store):
         raw = predict(model, pipeline.evaluation(store, batch_size=256))

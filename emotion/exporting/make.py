@@ -81,7 +81,7 @@ def make(run: runs.Run, kind: Kind, contract: Contract, splits: Splits | None, c
     _convert(run, kind, model, scales, path)
     before = _reference(run, model, pictures)
     try:
-        classifier = Classifier(path, contract, cores())
+        classifier = Classifier(path, contract.uncalibrated(), cores())
     except UnreadableModelError as error:
         raise UserError(f"run {run.id}: its {kind.name} export cannot be loaded ({error.reason})") from None
     after = _scored(f"scoring {kind.name}", classifier.probabilities, pictures, LARGEST_BATCH)
