@@ -31,6 +31,10 @@ _COMMANDS = {
     "tune space upside down": (["-m", "emotion.tune", "trainer.learning_rate=interval(1,0.1)"], 2),
     "tune model=choice(cnn,cnm)": (["-m", "emotion.tune", "model=choice(cnn,cnm)"], 2),
     "compare runs=nosuch": (["-m", "emotion.compare", "runs=nosuch"], 2),
+    "collect --help": (["-m", "emotion.collect", "--help"], 0),
+    "collect source=webcam": (["-m", "emotion.collect", "root=x", "source=webcam"], 2),
+    "audit --help": (["-m", "emotion.audit", "--help"], 0),
+    "audit fail_on=[leak]": (["-m", "emotion.audit", "fail_on=[leak]"], 2),
     "export run=nosuch": (["-m", "emotion.export", "run=nosuch"], 2),
 }
 _QUICK = ("train --help", "train trainer.epohs=3", "live --help")
@@ -47,7 +51,8 @@ def main() -> None:
     print(machine.describe())
     with tempfile.TemporaryDirectory() as folder:
         heavy = {name: imported(line, folder) for name, (line, _) in commands.items()}  # also fills the disk cache
-        seconds(_YARDSTICK, folder, 0)
+        if not arguments.quick:
+            seconds(_YARDSTICK, folder, 0)
         yardstick: list[float] = []
         taken: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(repeats):  # in turn, so that a busy machine is busy for all of them
