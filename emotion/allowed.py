@@ -42,6 +42,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "tuner.objective": ("val_macro_f1", "val_accuracy", "val_loss"),
     "split": ("train", "validation", "test"),
     "checkpoint": ("best", "last"),
+    "tta": ("none", "flip"),
     "display": ("auto", "window", "none"),
     "engine": ("auto", "litert", "keras"),
     "format": ("litert", "onnx", "saved_model"),

@@ -222,6 +222,7 @@ class Evaluate:
     split: str = "test"
     dataset: Any = None
     checkpoint: str = "best"
+    tta: str = "none"
     batch_size: int = 256
     bootstrap: int = 1000
     outputs: str = "outputs"
@@ -327,7 +328,7 @@ class Collect:
 class AuditLimits:
     """From where on findings are met; ``conf/audit.yaml`` says what the values mean."""
 
-    no_face: float = 0.1
+    no_face: float = 0.15
     imbalance: float = 10.0
     label_noise: float = 0.1
 

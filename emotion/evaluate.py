@@ -25,7 +25,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
 
     The best checkpoint's figures on the run's own data, wherever that is now, go into the run's ``metrics.json``,
     ``predictions.npz``, plots and report; all others into
-    ``<run>/evaluations/<dataset>-<first 8 digits of its fingerprint>-<split>[-last]/``.
+    ``<run>/evaluations/<dataset>-<first 8 digits of its fingerprint>-<split>[-last][-flip]/``.
 
     Returns:
         The scores; see :func:`emotion.scoring.score_split`.
@@ -54,14 +54,16 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     model = checkpoints.load(checkpoint)
     own_data = cfg.dataset is None or same
     trained_on = splits if own_data else _training_data(made_with.dataset, pixels)
-    score, prediction = scoring.score_split(model, run, dataset, splits, cfg.split, cfg, trained_on, cfg.batch_size)
-    if own_data and cfg.checkpoint == "best":
+    score, prediction = scoring.score_split(
+        model, run, dataset, splits, cfg.split, cfg, trained_on, cfg.batch_size, cfg.tta
+    )
+    if own_data and cfg.checkpoint == "best" and cfg.tta == "none":
         folder = run.path
     else:
-        last = "" if cfg.checkpoint == "best" else f"-{cfg.checkpoint}"
-        folder = run.path / "evaluations" / f"{dataset.name}-{splits.fingerprint['pixels'][:8]}-{cfg.split}{last}"
+        how = "".join(f"-{value}" for value, usual in ((cfg.checkpoint, "best"), (cfg.tta, "none")) if value != usual)
+        folder = run.path / "evaluations" / f"{dataset.name}-{splits.fingerprint['pixels'][:8]}-{cfg.split}{how}"
         folder.mkdir(parents=True, exist_ok=True)
-    scoring.write(run, folder, {cfg.split: score}, {cfg.split: prediction}, splits.fingerprint, checkpoint)
+    scoring.write(run, folder, {cfg.split: score}, {cfg.split: prediction}, splits.fingerprint, checkpoint, cfg.tta)
     print(scoring.summary(run, cfg.split, score))
     print(f"written to {folder}")
     _refresh_export(run)

@@ -41,6 +41,7 @@ def score_split(
     settings: Any,
     trained_on: Splits | None,
     batch_size: int = 256,
+    tta: str = "none",
 ) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
     """Predict one split and score it: the test split also without pictures that the run was trained on or chosen by.
 
@@ -53,6 +54,7 @@ def score_split(
         settings: Gives ``bootstrap``.
         trained_on: The data that the run was trained on; None if it is no longer there.
         batch_size: Pictures a step.
+        tta: ``none``, or ``flip``: each answer is the mean of those for the picture and its mirror image.
 
     Returns:
         The scores, with those of :func:`emotion.agreement.score` as ``agreement`` where people voted; and what goes
@@ -77,6 +79,9 @@ def score_split(
     store = cache.open_store(examples, run.contract(), cache=dataset.cache, cache_dir=dataset.cache_dir)
     with cache.failing(store):
         raw = predict(model, pipeline.evaluation(store, batch_size=batch_size))
+        if tta == "flip":
+            mirrored = pipeline.evaluation(store, batch_size=batch_size).map(lambda pictures: pictures[:, :, ::-1])
+            raw = 0.5 * (raw + predict(model, mirrored))
     probabilities = calibration.apply(raw, run.contract().temperature)
     columns: dict[str, np.ndarray[Any, Any]] = {
         "probabilities": probabilities,
@@ -123,6 +128,7 @@ def write(
     predictions: dict[str, dict[str, np.ndarray[Any, Any]]],
     fingerprint: dict[str, Any],
     checkpoint: Path | None = None,
+    tta: str = "none",
 ) -> None:
     """Write scores, predictions, plots and the report, keeping what is there of other splits.
 
@@ -133,13 +139,15 @@ def write(
         predictions: By split, likewise.
         fingerprint: Of the data that was scored.
         checkpoint: What was scored; default the best checkpoint. Figures of another one are not kept.
+        tta: How, see :func:`score_split`.
     """
     path = folder / "metrics.json"
     before = files.read_json(path) if path.is_file() else {}
     digest = files.sha256(checkpoint or run.checkpoint())
     kept = {k: v for k, v in before.items() if k in SPLITS} if before.get("checkpoint") == digest else {}
     merged = {s: (kept | scores)[s] for s in SPLITS if s in kept | scores}
-    files.write_json(path, {"checkpoint": digest, "data": fingerprint["pixels"], **merged})
+    augmented = {} if tta == "none" else {"tta": tta}
+    files.write_json(path, {"checkpoint": digest, "data": fingerprint["pixels"], **augmented, **merged})
 
     arrays = {f"{split}_{k}": v for split, columns in predictions.items() for k, v in columns.items()}
     npz = folder / "predictions.npz"
@@ -163,7 +171,7 @@ def write(
     report.write(
         folder / "report.md",
         title=run.id,
-        facts=facts(run, fingerprint),
+        facts=facts(run, fingerprint) | ({} if tta == "none" else {"Test-time augmentation": tta}),
         scores=merged,
         history_png="history.png" if (folder / "history.png").is_file() else None,
         pictures={caption: name for caption, name in pictures.items() if (folder / name).is_file()},

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from emotion import checkpoints, evaluate, files, runs
-from emotion.data import synthetic
+from emotion import calibration, checkpoints, evaluate, files, runs
+from emotion.data import preparing, sources, synthetic
 from emotion.data.examples import Splits
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS
+from emotion.predict import predict
 from tests.conftest import TINY, compose, emotion
 
 pytestmark = pytest.mark.slow
@@ -114,6 +115,22 @@ def test_the_same_pictures_by_another_name_are_the_runs_own(run: runs.Run) -> No
     after = files.read_json(run.path / "metrics.json")
     assert after["test"]["accuracy"]["value"] == before["test"]["accuracy"]["value"]
     assert after["test"]["bootstrap"] == 0
+
+
+def test_flipped_answers_are_averaged_and_written_apart(run: runs.Run) -> None:
+    before = files.read_json(run.path / "metrics.json")
+    _evaluate(run, "tta=flip")
+    assert files.read_json(run.path / "metrics.json") == before
+    (folder,) = (run.path / "evaluations").glob("synthetic-????????-test-flip")
+    assert files.read_json(folder / "metrics.json")["tta"] == "flip"
+    assert "Test-time augmentation" in (folder / "report.md").read_text()
+    splits = sources.load(run.config().dataset)
+    pictures = np.stack([preparing.prepared(splits.test, i, run.contract()) for i in range(len(splits.test))])
+    model = checkpoints.load(run.checkpoint())
+    mean = (predict(model, pictures) + predict(model, pictures[:, :, ::-1])) / 2
+    with np.load(folder / "predictions.npz") as saved:
+        expected = calibration.apply(mean.astype(np.float32), run.contract().temperature)
+        np.testing.assert_allclose(saved["test_probabilities"], expected, atol=1e-5)
 
 
 def test_two_sets_of_other_data_do_not_share_a_folder(run: runs.Run) -> None:
