@@ -95,6 +95,8 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "trainer.patience": (1, None),
     "trainer.min_delta": (0, None),
     "trainer.threads": (1, 1024),
+    "trainer.teacher_weight": (0, 1),
+    "trainer.teacher_temperature": (0.1, 20),
     "trainer.bootstrap": (0, 100_000),
     "tuner.max_trials": (1, None),
     "tuner.executions": (1, 100),

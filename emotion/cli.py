@@ -40,7 +40,7 @@ INTERRUPTED, TERMINATED, WRONG = 130, 143, 2
 Task = Callable[[DictConfig], Any]
 
 #: Keys whose value is a run's name, though ``1e5`` or ``20261122`` reads as a number.
-_NAMES = ("run", "resume")
+_NAMES = ("run", "resume", "trainer.teacher")
 
 #: Keys whose value is a path or an address, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
 _PATHS = ("source", "save", "log", "timeline", "snapshots", "folder", "root", "path", "against")

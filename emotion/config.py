@@ -158,6 +158,9 @@ class Trainer:
     strategy: str = "default"
     deterministic: bool = False
     threads: int | None = None
+    teacher: Any = None
+    teacher_weight: float = 0.7
+    teacher_temperature: float = 2.0
     calibrate: bool = True
     bootstrap: int = 1000
 

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import runs
+from emotion import run_config, runs
 from emotion.errors import UserError
 from emotion.validation import validate
 
@@ -50,7 +50,7 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
                 f"{key}: changing it from '{before}' to '{wanted}' would make run {run.id} another run. "
                 f"When resuming you may change: {', '.join(MAY_CHANGE)}. To change more, start a new run"
             )
-    cfg = runs.with_absolute_paths(cfg)
+    cfg = run_config.with_absolute_paths(cfg)
     validate(cfg)
     done = int(record.get("epoch") or 0)
     if record["status"] == "done" and cfg.trainer.epochs == done:

@@ -202,17 +202,6 @@ def _advice(run: Run) -> str:
     return "it stopped before its first epoch ended, so there is nothing to resume"
 
 
-def with_absolute_paths(cfg: DictConfig) -> DictConfig:
-    """A run's config: its data and weights are found from any folder, and what only a search reads is left out."""
-    cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[assignment]
-    cfg.pop("tuner", None)
-    for key, names in {"dataset.root": (), "model.weights": ("imagenet",)}.items():
-        value = OmegaConf.select(cfg, key)
-        if isinstance(value, str) and value not in names:
-            OmegaConf.update(cfg, key, str(Path(value).expanduser().absolute()))
-    return cfg
-
-
 # ---------------------------------------------------------------------------------------------------------- finding
 
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from emotion import cli, files, launchers, resuming, runs
+from emotion import cli, files, launchers, resuming, run_config, runs
 from emotion.child import JobFailedError, JobRefusedError, in_child
 from emotion.errors import UserError
 from emotion.interrupts import sigterm_raises
@@ -76,7 +76,7 @@ def job(cfg: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     folder, number = Path(hydra.runtime.output_dir), hydra.job.num
     resume = bool(cfg.resume)
-    cfg = runs.with_absolute_paths(OmegaConf.merge(cfg, {"resume": None, "compare": False}))  # type: ignore[arg-type]
+    cfg = run_config.with_absolute_paths(OmegaConf.merge(cfg, {"resume": None, "compare": False}))  # type: ignore[arg-type]
     match hydra.runtime.choices["hydra/launcher"]:
         case "joblib":
             from emotion.launchers import joblib

@@ -14,7 +14,7 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import cli, files, logs, resuming, runs, sweep
+from emotion import cli, files, logs, resuming, run_config, runs, sweep
 from emotion.contract import Contract
 from emotion.data.examples import Splits
 from emotion.errors import UserError
@@ -35,7 +35,7 @@ def train(cfg: DictConfig, folder: Path | None = None) -> dict[str, Any]:
     Raises:
         UserError: Something in the config, the data or the machine that a person can put right.
     """
-    cfg = runs.with_absolute_paths(cfg)
+    cfg = run_config.with_absolute_paths(cfg)
     folder = folder or runs.new_folder(Path(cfg.outputs), cfg.model.get("name", "model"))
     return work(cfg, runs.create(folder, Path(cfg.outputs), cfg))
 
@@ -48,7 +48,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         from emotion import checkpoints, litert, scoring
         from emotion.data import sources
         from emotion.models import cost
-        from emotion.training import board, environment, fit, state
+        from emotion.training import board, distillation, environment, fit, state
 
         environment.set_up(cfg.trainer, cfg.seed)
         saved = state.load(run.path / "checkpoints" / "state.npz") if resume else None
@@ -63,7 +63,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         counts = ", ".join(f"{len(splits[s]):,} {s}" for s in ("train", "validation", "test"))
         log.info("data %s: %s", splits.fingerprint["pixels"][:12], counts)
 
-        fitted = fit.fit(cfg, run, splits, contract, saved)
+        fitted = fit.fit(cfg, run, distillation.with_teacher(cfg, splits, run), contract, saved)
         progress = fitted.progress
         runs.update(
             run,
@@ -158,6 +158,7 @@ def main() -> None:
 def _check_place(asked: cli.Request) -> None:
     """Refuse a folder that cannot be a new run's before Hydra writes into it."""
     assert asked.cfg is not None
+    run_config.teacher(asked.cfg)
     given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.run.dir=")]
     if given and (Path(given[-1]) / "run.json").exists():
         raise UserError(f"hydra.run.dir: there is a run in '{given[-1]}' already; choose another folder or resume it")

@@ -17,7 +17,7 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from emotion import cli, files, runs
+from emotion import cli, files, run_config, runs
 from emotion.history import read_history
 from emotion.tuning import tried
 from tests.conftest import TINY, emotion
@@ -173,7 +173,7 @@ def test_executions_are_runs_with_other_seeds_and_the_best_config_trains_as_it_d
     finally:
         os.chdir(before)
     assert asked.cfg is not None
-    best, own = runs.with_absolute_paths(asked.cfg), runs.resolve(first, tmp_path).config()
+    best, own = run_config.with_absolute_paths(asked.cfg), runs.resolve(first, tmp_path).config()
     assert OmegaConf.to_container(best) == OmegaConf.to_container(own) | {"outputs": best.outputs}
 
 

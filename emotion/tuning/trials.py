@@ -16,7 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import child, files, locks, runs
+from emotion import child, files, locks, run_config, runs
 from emotion.errors import UserError
 from emotion.tuning.plan import Plan
 from emotion.tuning.space import Value
@@ -130,7 +130,7 @@ def training_config(cfg: DictConfig, seed: int) -> DictConfig:
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     del plain["tuner"]
-    return runs.with_absolute_paths(OmegaConf.create(plain | {"seed": seed, "resume": None, "compare": False}))
+    return run_config.with_absolute_paths(OmegaConf.create(plain | {"seed": seed, "resume": None, "compare": False}))
 
 
 def _continue_from(origin: Path, run: runs.Run) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emotion import cli, runs
+from emotion import cli, run_config
 from emotion.errors import UserError
 from emotion.tuning.plan import Plan
 from emotion.tuning.space import Choice
@@ -64,13 +64,13 @@ def test_an_experiments_space_joins_the_tuners_and_the_experiment_still_trains(t
     assert given.compose().tuner.max_trials == 7
     training = cli.request("train", ["--config-dir", str(tmp_path), "experiment=mine"]).cfg
     assert training is not None
-    assert "tuner" not in runs.with_absolute_paths(training), "a run's config is what it was trained with"
+    assert "tuner" not in run_config.with_absolute_paths(training), "a run's config is what it was trained with"
 
 
 def test_a_trials_config_is_that_of_the_same_training(tmp_path: Path) -> None:
     given = plan("tuner.space=null", "model=choice(cnn, cnn_small)", "trainer.epochs=3", f"outputs={tmp_path}")
     mine = training_config(given.compose({"model": "cnn_small", "trainer.learning_rate": 0.003}), seed=4)
-    same = runs.with_absolute_paths(
+    same = run_config.with_absolute_paths(
         compose(
             "train",
             "model=cnn_small",

@@ -1,0 +1,101 @@
+"""Learning from another run's answers as well as from the labels (Hinton, Vinyals and Dean 2015), offline.
+
+The teacher answers once for every training picture as it is; its softened probabilities are kept on disk and mixed into
+the targets. Augmented pictures keep the answer for the picture that they were made of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from emotion import calibration, checkpoints, files, run_config, runs
+from emotion.data import cache, pipeline
+from emotion.data.examples import Splits
+from emotion.errors import UserError
+from emotion.predict import predict
+
+log = logging.getLogger(__name__)
+
+Targets = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def with_teacher(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
+    """Mix a teacher's softened probabilities into the training targets.
+
+    Targets become ``(1 - w) * target + w * softmax(teacher's logits / T)``, with ``w`` ``trainer.teacher_weight`` and
+    ``T`` ``trainer.teacher_temperature``.
+
+    Args:
+        cfg: The whole config of ``emotion.train``.
+        splits: The data.
+        run: The student's, whose record says who taught it.
+
+    Raises:
+        UserError: No such run, a teacher with other labels, or one that may have seen what this run is judged by.
+    """
+    settings = cfg.trainer
+    teacher = run_config.teacher(cfg)
+    if teacher is None:
+        return splits
+    _check(teacher, splits)
+    soft = _answers(cfg, splits, teacher)
+    soft = calibration.apply(soft, settings.teacher_temperature)
+    train = splits.train
+    own = np.eye(len(splits.labels), dtype=np.float32)[train.labels] if train.targets is None else train.targets
+    weight = np.float32(settings.teacher_weight)
+    runs.update(run, teacher={"run": teacher.id, "checkpoint": files.sha256(teacher.checkpoint())})
+    agree = float((soft.argmax(axis=1) == train.labels).mean())
+    log.info("taught by run %s, which gives %.1f %% of the training labels", teacher.id, 100 * agree)
+    return replace(splits, train=replace(train, targets=(1 - weight) * own + weight * soft))
+
+
+def _check(teacher: runs.Run, splits: Splits) -> None:
+    if teacher.contract().labels != splits.labels:
+        raise UserError(
+            f"trainer.teacher: run {teacher.id} knows {', '.join(teacher.contract().labels)}; this data has "
+            f"{', '.join(splits.labels)}"
+        )
+    if splits.loss != "cross_entropy":
+        raise UserError(
+            "trainer.teacher: with dataset.label_mode=multi_target there is no target to mix a teacher's answers into; "
+            "set dataset.label_mode=probability"
+        )
+    theirs = (teacher.record().get("data") or {}).get("pixels_by_split", {})
+    for split in ("validation", "test"):
+        if theirs.get(split) != splits.fingerprint["pixels_by_split"][split]:
+            raise UserError(
+                f"trainer.teacher: run {teacher.id} was made with another {split} split, so it may have been trained "
+                f"on pictures that this run is judged by, and teach them. Train the teacher on this data with the same "
+                f"dataset.split_seed"
+            )
+
+
+def _answers(cfg: DictConfig, splits: Splits, teacher: runs.Run) -> Targets:
+    """The teacher's probabilities for the training pictures: float32 ``[N, C]``, from the cache where it has them."""
+    checkpoint = teacher.checkpoint()
+    digest = hashlib.sha256(files.sha256(checkpoint).encode())
+    digest.update(np.ascontiguousarray(splits.train.hashes, "S16").tobytes())
+    path = Path(cfg.dataset.cache_dir).expanduser() / f"teacher-{digest.hexdigest()[:24]}.npy"
+    shape = (len(splits.train), len(splits.labels))
+    with suppress(OSError, ValueError, EOFError):
+        kept = np.load(path, allow_pickle=False)
+        if kept.shape == shape and kept.dtype == np.float32:
+            return kept
+    log.info("asking run %s about %s training pictures", teacher.id, f"{len(splits.train):,}")
+    store = cache.open_store(splits.train, teacher.contract(), cache="none", cache_dir=cfg.dataset.cache_dir)
+    with cache.failing(store):
+        answers = predict(checkpoints.load(checkpoint), pipeline.evaluation(store, batch_size=256))
+    try:
+        with files.replacing_in_cache(path) as temporary, temporary.open("wb") as file:
+            np.save(file, answers)
+    except OSError as error:
+        log.warning("%s cannot be written (%s), so the next start asks again", path, error.strerror)
+    return answers

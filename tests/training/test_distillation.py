@@ -1,0 +1,54 @@
+"""A student fits its teacher's answers, asks for them once, and is not taught what it is judged by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emotion import calibration, files, runs, train
+from emotion.data import sources
+from emotion.errors import UserError
+from emotion.training import distillation
+from tests.conftest import TINY, answered, compose
+
+pytestmark = pytest.mark.slow
+
+
+def config(teacher: runs.Run, folder: Path, *more: str) -> object:
+    options = [f"trainer.teacher={teacher.path}", f"dataset.cache_dir={folder}", f"outputs={folder}"]
+    return compose("train", *TINY, "trainer.epochs=1", *options, *more)
+
+
+def test_targets_are_mixed_and_the_teacher_is_asked_once(trained: runs.Run, tmp_path: Path) -> None:
+    cfg = config(trained, tmp_path, "trainer.teacher_weight=0.6", "trainer.teacher_temperature=3")
+    train.train(cfg, tmp_path / "run")  # type: ignore[arg-type]
+    record = files.read_json(tmp_path / "run" / "run.json")
+    assert record["status"] == "done"
+    assert record["teacher"]["checkpoint"] == files.sha256(trained.checkpoint())
+    (kept,) = tmp_path.glob("teacher-*.npy")
+    answers = np.load(kept)
+    student = runs.Run(tmp_path / "run", "run")
+    splits = sources.load(cfg.dataset)  # type: ignore[attr-defined]
+    own = np.eye(7)[splits.train.labels]
+    np.save(kept, answers[::-1])  # what is there is taken, not asked for again
+    taught = distillation.with_teacher(cfg, splits, student)  # type: ignore[arg-type]
+    expected = 0.4 * own + 0.6 * calibration.apply(answers[::-1], 3.0)
+    np.testing.assert_allclose(taught.train.targets, expected, atol=1e-6)
+    np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
+    assert taught.validation.targets is None
+    # The teacher learnt these pictures, so its answers say more than chance about their labels.
+    assert (answers.argmax(axis=1) == splits.train.labels).mean() > 0.2
+
+
+def test_who_cannot_teach(
+    trained: runs.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = config(trained, tmp_path, "dataset.split_seed=5")
+    with pytest.raises(UserError, match="another validation split"):
+        distillation.with_teacher(other, sources.load(other.dataset), trained)  # type: ignore[arg-type, attr-defined]
+    monkeypatch.chdir(tmp_path)
+    assert answered(train.main, *TINY, "trainer.teacher=nobody") == 2
+    assert "trainer.teacher: " in capsys.readouterr().err
+    assert not list(tmp_path.glob("outputs/*"))
