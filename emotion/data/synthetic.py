@@ -9,6 +9,7 @@ trained on these crops meets the same in video.
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import cv2
