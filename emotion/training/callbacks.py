@@ -1,4 +1,4 @@
-"""What happens at the end of each epoch: averaged weights, the best checkpoint, the state to resume from."""
+"""What happens at the end of each epoch: the best checkpoint, the history, the state to resume from."""
 
 from __future__ import annotations
 
@@ -15,32 +15,10 @@ from emotion import files, runs
 from emotion.errors import UserError
 from emotion.history import COLUMNS, write_history
 from emotion.training import state
+from emotion.training.averaging import AveragedWeights
 
 #: How many steps apart the loss is checked for NaN: reading it waits for the device.
 _CHECK_EVERY = 10
-
-
-class AveragedWeights(keras.callbacks.Callback):
-    """Validate with the exponential moving average of the weights (Polyak and Juditsky 1992), then train on."""
-
-    def on_test_begin(self, logs: Any = None) -> None:
-        self.raw = [keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables]
-        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-
-    def on_test_end(self, logs: Any = None) -> None:
-        self.averaged = [keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables]
-        for variable, value in zip(self.model.trainable_variables, self.raw, strict=True):
-            variable.assign(value)
-
-    def on_train_end(self, logs: Any = None) -> None:
-        # `fit` ends by putting the averages in place; the next phase goes on from the weights themselves.
-        for variable, value in zip(self.model.trainable_variables, self.raw, strict=True):
-            variable.assign(value)
-
-    def values(self, model: keras.Model) -> list[Any]:
-        """The model's weights as validated: averages where there are any, else (batch norm statistics) as they are."""
-        averaged = {id(v): value for v, value in zip(model.trainable_variables, self.averaged, strict=True)}
-        return [averaged[id(w)] if id(w) in averaged else keras.ops.convert_to_numpy(w) for w in model.weights]
 
 
 class Keeper(keras.callbacks.Callback):
@@ -92,7 +70,8 @@ class Keeper(keras.callbacks.Callback):
             else:
                 progress.wait += 1
             self._save_twin(better)
-            state.save(self.checkpoints / "state.npz", progress, self.model)
+            averages = self.averaged.statistics() if self.averaged else []
+            state.save(self.checkpoints / "state.npz", progress, self.model, averages)
             if better:
                 self._pending.replace(self.checkpoints / "best.keras")
             write_history(self.run.path / "history.csv", progress.history)
