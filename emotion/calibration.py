@@ -12,6 +12,8 @@ import numpy as np
 
 #: What a fit may give: outside, the validation split is too small or too easy to say anything.
 LOWEST, HIGHEST = 0.2, 5.0
+#: Fewer pictures say too little: from 100 of them the temperature is known to about a tenth.
+FEWEST = 100
 
 # Below this a probability counts as this: a logit that was rounded to 0 says little about its own size.
 _SMALLEST = 1e-12
@@ -34,28 +36,30 @@ def apply(probabilities: Probabilities, temperature: float) -> Probabilities:
     return _softmax(np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST)) / temperature)
 
 
-def fit_temperature(probabilities: Probabilities, labels: np.ndarray[Any, Any]) -> float:
+def fit_temperature(probabilities: Probabilities, targets: np.ndarray[Any, Any]) -> float:
     """The temperature with the least cross-entropy on held out pictures.
 
     Args:
         probabilities: float32 ``[N, C]`` of pictures that the weights were not fitted to.
-        labels: int ``[N]``.
+        targets: int ``[N]`` labels; or float ``[N, C]`` shares of people's votes, where those are what confidence
+            should mean.
 
     Returns:
-        Between :data:`LOWEST` and :data:`HIGHEST`; 1 where there are no pictures.
+        Between :data:`LOWEST` and :data:`HIGHEST`; 1 where there are fewer than :data:`FEWEST` pictures.
     """
     from scipy.optimize import minimize_scalar
 
-    if not len(labels):
+    if len(targets) < FEWEST:
         return 1.0
     logits = np.log(np.maximum(np.asarray(probabilities, np.float64), _SMALLEST))
-    rows = np.arange(len(labels))
+    if targets.ndim == 1:
+        targets = np.eye(logits.shape[1])[targets]
 
     def loss(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)
         peak = scaled.max(axis=1)
         normaliser = peak + np.log(np.exp(scaled - peak[:, None]).sum(axis=1))
-        return float(np.mean(normaliser - scaled[rows, labels]))
+        return float(np.mean(normaliser - (targets * scaled).sum(axis=1)))
 
     # In the logarithm of the temperature the loss has one minimum, and twice is as far as half.
     found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-4})

@@ -55,7 +55,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     own_data = cfg.dataset is None or same
     trained_on = splits if own_data else _training_data(made_with.dataset, pixels)
     score, prediction = scoring.score_split(
-        model, run, dataset, splits, cfg.split, cfg, trained_on, cfg.batch_size, cfg.tta
+        model, run, dataset, splits, cfg.split, cfg, trained_on, cfg.batch_size, cfg.tta, cfg.checkpoint == "best"
     )
     if own_data and cfg.checkpoint == "best" and cfg.tta == "none":
         folder = run.path

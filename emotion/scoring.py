@@ -42,6 +42,7 @@ def score_split(
     trained_on: Splits | None,
     batch_size: int = 256,
     tta: str = "none",
+    calibrated: bool = True,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
     """Predict one split and score it: the test split also without pictures that the run was trained on or chosen by.
 
@@ -55,6 +56,7 @@ def score_split(
         trained_on: The data that the run was trained on; None if it is no longer there.
         batch_size: Pictures a step.
         tta: ``none``, or ``flip``: each answer is the mean of those for the picture and its mirror image.
+        calibrated: Whether the contract's temperature belongs to this checkpoint.
 
     Returns:
         The scores, with those of :func:`emotion.agreement.score` as ``agreement`` where people voted; and what goes
@@ -82,7 +84,7 @@ def score_split(
         if tta == "flip":
             mirrored = pipeline.evaluation(store, batch_size=batch_size).map(lambda pictures: pictures[:, :, ::-1])
             raw = 0.5 * (raw + predict(model, mirrored))
-    probabilities = calibration.apply(raw, run.contract().temperature)
+    probabilities = calibration.apply(raw, run.contract().temperature) if calibrated else raw
     columns: dict[str, np.ndarray[Any, Any]] = {
         "probabilities": probabilities,
         "labels": examples.labels.astype(np.int8),
@@ -104,7 +106,7 @@ def score_split(
 
 
 def calibrate(model: keras.Model, run: runs.Run, dataset: DictConfig, splits: Splits) -> None:
-    """Fit a temperature on the validation split and put it into the run's contract.
+    """Fit a temperature on the validation split, to people's votes where it has them; put it into the run's contract.
 
     Args:
         model: The checkpoint.
@@ -116,9 +118,13 @@ def calibrate(model: keras.Model, run: runs.Run, dataset: DictConfig, splits: Sp
     store = cache.open_store(splits.validation, contract, cache=dataset.cache, cache_dir=dataset.cache_dir)
     with cache.failing(store):
         raw = predict(model, pipeline.evaluation(store, batch_size=256))
-    temperature = calibration.fit_temperature(raw, splits.validation.labels)
+    examples = splits.validation
+    temperature = calibration.fit_temperature(raw, examples.labels if examples.votes is None else examples.votes)
     replace(contract, temperature=temperature).save(run.path / "contract.json")
-    log.info("confidence calibrated on validation: temperature %.2f", temperature)
+    if len(examples) < calibration.FEWEST:
+        log.info("confidence is not calibrated: %d validation pictures are too few for it", len(examples))
+    else:
+        log.info("confidence calibrated on validation: temperature %.2f", temperature)
 
 
 def write(

@@ -16,6 +16,8 @@ from emotion.errors import UserError, did_you_mean
 from emotion.labels import CONTEMPT, EMOTIONS
 
 _GROUPS = ("dataset", "augmentation", "model", "trainer")
+#: Datasets that are read from a place.
+_ROOTED = ("fer2013", "ferplus", "folder")
 _MOBILENET_V2 = "emotion.models.mobilenet_v2.build"
 
 
@@ -47,8 +49,11 @@ def _path_problems(cfg: DictConfig) -> Iterator[str]:
     if OmegaConf.get_type(cfg) is Collect:
         yield from _collect_path_problems(cfg)
     root, name = _value(cfg, "dataset.root"), _value(cfg, "dataset.name")
-    if name in ("fer2013", "folder") and not os.path.exists(os.path.expanduser(root)):  # noqa: PTH110, PTH111
+    if name in _ROOTED and not os.path.exists(os.path.expanduser(root)):  # noqa: PTH110, PTH111
         yield f"dataset.root: no such file or folder '{root}'. Set dataset.root=<where the {name} data is>"
+    votes = _value(cfg, "dataset.votes")
+    if votes is not None and not os.path.isfile(os.path.expanduser(votes)):  # noqa: PTH113, PTH111
+        yield f"dataset.votes: no such file '{votes}'. Set dataset.votes=<FER+'s fer2013new.csv>"
     weights = _value(cfg, "model.weights")
     if _value(cfg, "model._target_") != _MOBILENET_V2 or weights in (None, "imagenet"):
         return
@@ -184,12 +189,13 @@ def _trainer_problems(cfg: DictConfig) -> Iterator[str]:
         value = _value(cfg, key)
         if isinstance(value, int | float) and value > epochs:
             yield f"{key}: {value} is more than trainer.epochs={epochs}"
-    mixes = [key for key in ("mixup", "cutmix") if _value(cfg, f"augmentation.{key}")]
-    if mixes and _value(cfg, "dataset.label_mode") == "multi_target":
-        yield (
-            f"augmentation.{mixes[0]}: a mixture of pictures is not any one of its labels, so dataset.label_mode="
-            f"multi_target takes none; set augmentation.{mixes[0]}=0 or dataset.label_mode=probability"
-        )
+    if _value(cfg, "dataset.label_mode") == "multi_target":
+        for key in ("augmentation.mixup", "augmentation.cutmix", "trainer.label_smoothing"):
+            if _value(cfg, key):
+                yield (
+                    f"{key}: with dataset.label_mode=multi_target any label of a target is right, so a target takes no "
+                    f"share of others; set {key}=0 or dataset.label_mode=probability"
+                )
     if trainer.get("precision") == "float16" and trainer.get("strategy") == "mirrored":
         yield "trainer.precision: float16 with trainer.strategy=mirrored is not supported; use bfloat16"
 
@@ -235,7 +241,7 @@ def _cnn_problems(model: DictConfig) -> Iterator[str]:
 
 
 def _dataset_problems(dataset: DictConfig) -> Iterator[str]:
-    if dataset.get("name") in ("fer2013", "folder") and not dataset.get("root"):
+    if dataset.get("name") in _ROOTED and not dataset.get("root"):
         yield f"dataset.root: no value given. Set dataset.root=<where the {dataset.name} data is>"
     if dataset.get("validation_fraction", 0) + dataset.get("test_fraction", 0) > 0.8:
         yield "dataset.validation_fraction and dataset.test_fraction leave less than a fifth for training"

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 SCRIPTS = sorted(p for p in (REPOSITORY / "benchmarks").glob("*.py") if "__main__" in p.read_text())
 
 #: Scripts that measure on data which the project may read but not ship, and where they want it.
-NEEDS_SHARED = {"fer2013_csv": ("--data", "data"), "live": ("--media", "media")}
+NEEDS_SHARED = {"audit": ("--data", "data"), "fer2013_csv": ("--data", "data"), "live": ("--media", "media")}
 
 
 def test_the_scripts_are_found() -> None:

@@ -46,7 +46,14 @@ def test_answers_stay_and_rows_sum_to_one(logits, temperature):
 
 
 def test_perfect_and_missing_pictures_give_a_bounded_temperature():
-    certain = np.eye(7, dtype=np.float32)
-    assert calibration.fit_temperature(certain, np.arange(7)) >= calibration.LOWEST
-    assert calibration.fit_temperature(certain, np.arange(7)[::-1].copy()) <= calibration.HIGHEST
-    assert calibration.fit_temperature(certain[:0], np.zeros(0, int)) == 1.0
+    certain, labels = np.tile(np.eye(7, dtype=np.float32), (20, 1)), np.tile(np.arange(7), 20)
+    assert calibration.fit_temperature(certain, labels) >= calibration.LOWEST
+    assert calibration.fit_temperature(certain, labels[::-1].copy()) <= calibration.HIGHEST
+    assert calibration.fit_temperature(certain[:99], labels[:99]) == 1.0
+
+
+def test_whoever_says_what_people_say_needs_no_temperature():
+    votes = np.random.default_rng(0).dirichlet(np.ones(7), 500).astype(np.float32)
+    assert calibration.fit_temperature(votes, votes) == pytest.approx(1.0, abs=0.01)
+    # Labels alone would call the same answers too cautious.
+    assert calibration.fit_temperature(votes, votes.argmax(axis=1)) < 0.8

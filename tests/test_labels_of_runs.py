@@ -68,15 +68,17 @@ def test_eight_classes_and_soft_targets_from_training_to_the_report(tmp_path: Pa
     assert CONTEMPT in report
 
     seven = compose("evaluate", f"run={tmp_path / 'run'}", "dataset=synthetic", "dataset.per_emotion=10")
-    with pytest.raises(UserError, match="run .* knows"):
+    with pytest.raises(UserError, match=r"run .* knows"):
         evaluate(seven)
 
 
 def test_any_of_several_labels_is_fitted_and_mixing_is_refused(tmp_path: Path) -> None:
     root = votes_of(tmp_path / "fer")
     options = ["dataset=ferplus", f"dataset.root={root}", "dataset.label_mode=multi_target", f"outputs={tmp_path}"]
-    with pytest.raises(UserError, match="mixture"):
+    with pytest.raises(UserError, match=r"augmentation\.mixup: with"):
         validate(compose("train", *options, *SMALL, "augmentation.mixup=0.2"))
+    with pytest.raises(UserError, match=r"trainer\.label_smoothing"):
+        validate(compose("train", *options, *SMALL, "trainer.label_smoothing=0.1"))
     cfg = compose("train", *options, *SMALL)
     splits = sources.load(cfg.dataset)
     assert (splits.train.targets.sum(axis=1) == 2).any()  # type: ignore[union-attr]

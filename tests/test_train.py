@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from emotion import calibration, files, metrics, runs
+from emotion import calibration, faces, files, metrics, runs
 from emotion.data import sources
 from emotion.data.examples import Splits
 from emotion.errors import UserError
 from emotion.evaluate import evaluate
 from emotion.history import read_history
 from emotion.labels import EMOTIONS
+from emotion.live import engines
 from emotion.train import train
 from emotion.validation import validate
 from tests.conftest import TINY, compose, emotion
@@ -153,16 +154,23 @@ def test_leaked_test_pictures_are_left_out_of_the_second_figure(
     assert "leak-free" in (tmp_path / "run" / "report.md").read_text().lower()
 
 
-def test_confidence_is_calibrated_on_validation(trained: runs.Run) -> None:
-    temperature = trained.contract().temperature
+def test_confidence_is_calibrated_on_validation(tmp_path: Path, trained: runs.Run) -> None:
+    assert trained.contract().temperature == 1.0, "42 pictures say too little"
+    tiny(tmp_path, "dataset.validation_fraction=0.45", "trainer.epochs=1")
+    run = runs.Run(tmp_path / "run", "run")
+    temperature = run.contract().temperature
     assert temperature != 1.0
-    with np.load(trained.path / "predictions.npz") as saved:
+    with np.load(run.path / "predictions.npz") as saved:
         shown, labels = saved["validation_probabilities"], saved["validation_labels"]
-    assert calibration.fit_temperature(shown, labels) == pytest.approx(1.0, abs=0.01)
     raw = calibration.apply(shown, 1 / temperature)
     assert (raw.argmax(axis=1) == shown.argmax(axis=1)).all()
     losses = [metrics.score(p, labels, bootstrap=0)["negative_log_likelihood"]["value"] for p in (raw, shown)]
     assert losses[1] < losses[0]
+    # Live video shows the same probabilities as evaluation, not the model's own.
+    splits = sources.load(run.config().dataset)
+    pictures = [faces.prepare(image, run.contract()) for image in splits.validation.images[:8]]  # type: ignore[index]
+    live = engines.load(run).probabilities(np.stack(pictures))
+    np.testing.assert_allclose(live, shown[:8], atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,29 @@ from collections.abc import Iterator
 from typing import Any
 
 #: What does not change a run's result, given the same pictures; the seed changes it, and is what a group varies in.
-IRRELEVANT = ("seed", "outputs", "resume", "dataset.root", "dataset.cache", "dataset.cache_dir", "trainer.threads",
-              "trainer.bootstrap", "compare")  # fmt: skip
+IRRELEVANT = ("seed", "outputs", "resume", "dataset.root", "dataset.votes", "dataset.cache", "dataset.cache_dir",
+              "dataset.crop_margin", "trainer.threads", "trainer.bootstrap", "compare")  # fmt: skip
+#: Values that mean what was done before there was such a key.
+_AS_BEFORE = {"dataset.drop_duplicates": "none", "dataset.test_unreviewed": False, "trainer.teacher": None}
+#: Keys that mean nothing where there is no teacher.
+_OF_TEACHERS = ("trainer.teacher_weight", "trainer.teacher_temperature")
 
 
 def dotted(config: dict[str, Any]) -> dict[str, Any]:
     """A config as dotted keys, without :data:`IRRELEVANT` ones; a list of named operations by their names."""
-    return {key: value for key, value in _dotted(config, "") if key not in IRRELEVANT}
+    return _relevant(_dotted(config, ""))
 
 
 def identity(config: dict[str, Any]) -> str:
     """A text that is equal for configs of the same training, but for its seed."""
-    relevant = {k: v for k, v in _dotted(config, "", by_name=False) if k not in IRRELEVANT}
-    return json.dumps(relevant, sort_keys=True, default=str)
+    return json.dumps(_relevant(_dotted(config, "", by_name=False)), sort_keys=True, default=str)
+
+
+def _relevant(settings: Iterator[tuple[str, Any]]) -> dict[str, Any]:
+    kept = {key: value for key, value in settings if key not in IRRELEVANT}
+    if kept.get("trainer.teacher") is None:
+        kept = {key: value for key, value in kept.items() if key not in _OF_TEACHERS}
+    return {key: value for key, value in kept.items() if key not in _AS_BEFORE or value != _AS_BEFORE[key]}
 
 
 def _dotted(value: Any, key: str, by_name: bool = True) -> Iterator[tuple[str, Any]]:

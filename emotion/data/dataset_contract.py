@@ -9,6 +9,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from omegaconf import DictConfig
 
@@ -16,6 +17,9 @@ from emotion import files
 from emotion.errors import UserError
 
 FILE = "dataset.json"
+#: Who writes it.
+SOURCES = ("emotion.collect", "emotion.audit")
+_LOWEST, _HIGHEST = -0.4, 2.0  # as dataset.crop_margin
 
 
 @dataclass(frozen=True)
@@ -44,22 +48,29 @@ class DatasetContract:
 
     @classmethod
     def load(cls, root: Path) -> DatasetContract | None:
-        """Read it; None where there is none.
+        """Read it; None where there is none, or a file of that name that is not ours.
 
         Raises:
-            UserError: The file is damaged.
+            UserError: The file is ours and damaged.
         """
         path = place(root)
-        if not path.is_file():
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # ours is never half written
             return None
-        content = files.read_json(path)
-        margin = content.get("crop_margin")
-        if isinstance(margin, bool) or not isinstance(margin, int | float) or not math.isfinite(margin):
+        if not isinstance(content, dict) or content.get("source") not in SOURCES:
+            return None
+        margin, pictures = content.get("crop_margin"), content.get("pictures", 0)
+        if not _is_number(margin) or not _LOWEST <= margin <= _HIGHEST or not _is_number(pictures):
             raise UserError(
-                f"{path}: crop_margin is {json.dumps(margin)}, must be a number. Delete the file or repair it, or set "
-                f"dataset.crop_margin=..."
+                f"{path}: crop_margin is {json.dumps(margin)} and pictures {json.dumps(pictures)}, must be a number "
+                f"from {_LOWEST} to {_HIGHEST} and a count. Delete the file or repair it, or set dataset.crop_margin=..."
             )
-        return cls(float(margin), str(content.get("source", "")), int(content.get("pictures") or 0))
+        return cls(float(margin), content["source"], int(pictures))
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def place(root: Path) -> Path:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from emotion import faces, files
 from emotion.data import similar
 from emotion.data.examples import SPLITS, Examples
+from emotion.errors import UserError
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -170,4 +171,9 @@ def drop(parts: Mapping[str, Examples], cfg: DictConfig) -> tuple[dict[str, Exam
     for split, examples in parts.items():
         stays = found.within(split) & ~out
         kept[split] = examples.take(found.row[stays])
+        if len(examples) and not stays.any():
+            raise UserError(
+                f"dataset.drop_duplicates: {mode} would leave no picture in {split}: all {len(examples):,} are "
+                f"identical or nearly so to others. Set dataset.drop_duplicates=none, or use other data"
+            )
     return kept, said

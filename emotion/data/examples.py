@@ -46,8 +46,9 @@ class Examples:
 
     def take(self, rows: np.ndarray[Any, Any]) -> Examples:
         """The examples at these rows, in this order."""
-        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Examples(**{name: None if column is None else column[rows] for name, column in columns.items()})
+        columns = ((f.name, getattr(self, f.name)) for f in fields(self))
+        taken: dict[str, Any] = {name: None if column is None else column[rows] for name, column in columns}
+        return Examples(**taken)
 
     def name_of(self, i: int) -> str:
         """Where a picture comes from, for people: its path, or its row in a table."""

@@ -219,7 +219,7 @@ def _divide(
 ) -> tuple[dict[str, Examples], tuple[str, ...]]:
     """The official splits; validation held out of Training where PrivateTest is missing."""
     rows = {u: np.flatnonzero(table.usage == i) for i, u in enumerate(fer_csv.USAGES)}
-    training = rows["Training"][(agreed | fitted)[rows["Training"]]]
+    training = rows["Training"][fitted[rows["Training"]]]
     tests = {u: rows[u][agreed[rows[u]]] for u in ("PublicTest", "PrivateTest")}
     by_usage = {"Training": everything.take(training)}
     by_usage |= {u: replace(everything.take(r), targets=None) for u, r in tests.items() if len(r)}

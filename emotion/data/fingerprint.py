@@ -58,7 +58,8 @@ def fingerprint(
 
     Returns:
         JSON-ready ``{"dataset", "counts": {split: {emotion: n}}, "pixels", "pixels_by_split", "recognised"}``. The
-        ``pixels`` are SHA-256 digests in hex over the sorted pairs of pixel hash and label.
+        ``pixels`` are SHA-256 digests in hex over the sorted pairs of pixel hash and label, and target
+        where there is one.
     """
     by_split = {split: _digest(examples) for split, examples in splits.items()}
     together = "\n".join(f"{split} {by_split[split]}" for split in sorted(by_split))
@@ -168,7 +169,8 @@ def _prefixes(hashes: Any) -> list[bytes]:
 
 
 def _digest(examples: Examples) -> str:
-    records = np.empty((len(examples), 17), np.uint8)
-    records[:, :16] = _bytes(examples.hashes)
-    records[:, 16] = examples.labels
-    return hashlib.sha256(np.sort(records.view("S17").ravel()).tobytes()).hexdigest()
+    columns = [_bytes(examples.hashes), examples.labels.astype(np.uint8)[:, None]]
+    if examples.targets is not None:
+        columns.append(np.ascontiguousarray(examples.targets, np.float32).view(np.uint8).reshape(len(examples), -1))
+    records = np.ascontiguousarray(np.concatenate(columns, axis=1))
+    return hashlib.sha256(np.sort(records.view(f"S{records.shape[1]}").ravel()).tobytes()).hexdigest()

@@ -15,7 +15,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from emotion.data.duplicates import drop, group_hashes
-from emotion.data.examples import Examples, Splits
+from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.data.fingerprint import fingerprint, recognise_fer2013
 from emotion.errors import UserError
 from emotion.labels import CONTEMPT, EMOTIONS
@@ -192,15 +192,17 @@ def assemble(
     if unreadable:
         path, reason = unreadable[0]
         said.append(f"Left out {len(unreadable)} unreadable files, the first of them {path}: {reason}.")
-    for split in ("validation", "test"):
+    parts, dropped = drop(parts, cfg)
+    said += dropped
+    for split in SPLITS:
         absent = [e for i, e in enumerate(labels) if not (parts[split].labels == i).any()]
         if absent and len(absent) < len(labels):
             said.append(f"No pictures of {', '.join(absent)} in {split}.")
+        if split == "train":
+            continue
         copies = int(np.isin(parts[split].hashes, parts["train"].hashes).sum())
         if copies:
             said.append(f"{copies} of {len(parts[split])} {split} pictures are pixel-identical to a training picture.")
-    parts, dropped = drop(parts, cfg)
-    said += dropped
     if cfg.limit is not None:
         parts = {split: limit(examples, cfg.limit, cfg.split_seed) for split, examples in parts.items()}
         said.append(f"Limited to {cfg.limit} pictures a split.")

@@ -33,8 +33,15 @@ def test_beside_a_file(tmp_path):
     assert crop_margin(dataset(tmp_path))[0] == 0.2
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"crop_margin": "wide"}', '{"crop_margin": NaN}', "{}"])
-def test_a_damaged_one_is_named(tmp_path, content):
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"title": "faces"}', '{"crop_margin": 1, "source": "me"}'])
+def test_another_file_of_that_name_is_passed_over(tmp_path, content):
     (tmp_path / "dataset.json").write_text(content)
+    assert crop_margin(dataset(tmp_path))[0] == 0
+
+
+@pytest.mark.parametrize("values", ['"crop_margin": "wide"', '"crop_margin": NaN', '"crop_margin": -3', '"pictures": 3',
+                                    '"crop_margin": 0, "pictures": "many"'])  # fmt: skip
+def test_a_damaged_one_is_named(tmp_path, values):
+    (tmp_path / "dataset.json").write_text('{"source": "emotion.audit", ' + values + "}")
     with pytest.raises(UserError, match=r"dataset\.json"):
         crop_margin(dataset(tmp_path))

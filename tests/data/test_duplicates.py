@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 from emotion.data import duplicates
 from emotion.data.examples import Examples
 from emotion.data.synthetic import picture
+from emotion.errors import UserError
 
 #: Looks that are far from each other; an upper case letter is its lower case one with a few bits changed.
 _CENTRES = {name: int(np.random.default_rng(i).integers(0, 2**63)) for i, name in enumerate("abcdeghi")}
@@ -63,6 +64,12 @@ def test_the_log_says_how_many(capsys):
     assert "Left out of training: 2 pictures" in said[0]
     assert "5 that repeat or contradict" in said[0]
     assert "Left out of validation: 1 pictures" in said[1]
+
+
+def test_a_split_that_would_be_empty_is_refused():
+    parts = {**PARTS, "validation": PARTS["test"]}
+    with pytest.raises(UserError, match="no picture in validation"):
+        duplicates.drop(parts, DictConfig({"drop_duplicates": "train_vs_test", "cache_dir": "unused"}))
 
 
 def test_groups_do_not_depend_on_the_order():
