@@ -64,7 +64,7 @@ class DatasetContract:
         if not _is_number(margin) or not _LOWEST <= margin <= _HIGHEST or not _is_number(pictures):
             raise UserError(
                 f"{path}: crop_margin is {json.dumps(margin)} and pictures {json.dumps(pictures)}, must be a number "
-                f"from {_LOWEST} to {_HIGHEST} and a count. Delete the file or repair it, or set dataset.crop_margin=..."
+                f"from {_LOWEST} to {_HIGHEST} and a count. Delete or repair the file, or set dataset.crop_margin=..."
             )
         return cls(float(margin), content["source"], int(pictures))
 

@@ -117,17 +117,27 @@ def perceptual_hashes(examples: Examples, cache_dir: Path | None) -> similar.Has
 def group_hashes(examples: Examples) -> np.ndarray[Any, Any]:
     """``S16`` ``[N]``: equal for pictures that must not be separated, whatever their order in ``examples``.
 
-    Those with equal pixels; and those that look alike, where the source keeps perceptual hashes.
+    Those with equal pixels; those that look alike, where the source keeps perceptual hashes; those of one origin.
     """
-    if examples.perceptual is None:
+    if examples.perceptual is None and examples.origin is None:
         return examples.hashes
-    found = find({"train": examples}, {"train": examples.perceptual})
-    order = np.lexsort((examples.hashes, found.near))
-    starts = np.flatnonzero(np.r_[True, np.diff(found.near[order]) > 0])
+    found = find({"train": examples}, None if examples.perceptual is None else {"train": examples.perceptual})
+    groups = found.near if examples.origin is None else _joined(found.near, examples.origin)
+    order = np.lexsort((examples.hashes, groups))
+    starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) > 0])
     smallest = np.repeat(examples.hashes[order][starts], np.diff(np.r_[starts, len(order)]))
     grouped = np.empty_like(examples.hashes)
     grouped[order] = smallest
     return grouped
+
+
+def _joined(groups: Ids, origin: np.ndarray[Any, Any]) -> Ids:
+    """Groups that also hold together what has one origin."""
+    named = np.flatnonzero(origin != "")
+    _, first, which = np.unique(origin[named], return_index=True, return_inverse=True)
+    rows = np.arange(len(groups))
+    links = [np.stack([groups, rows], axis=1), np.stack([named[first[which]], named], axis=1)]
+    return similar.groups(len(groups), np.concatenate(links))
 
 
 def drop(parts: Mapping[str, Examples], cfg: DictConfig) -> tuple[dict[str, Examples], list[str]]:

@@ -23,6 +23,8 @@ class Examples:
         paths: str ``[N]``, or None when the pictures are in memory.
         perceptual: uint64 ``[N, 2]``, pHash and dHash of each picture, where its source keeps them; see
             :func:`emotion.data.similar.perceptual_hash`.
+        origin: str ``[N]``, what a picture was cut from, such as a film; pictures of one origin are not separated.
+            Empty where that is nobody's but its own.
         rows: int64 ``[N]``, which row of its file a picture is, counted from 0, where it comes from a table.
         targets: float32 ``[N, C]``, what is fitted in place of one-hot labels, where several people labelled.
         votes: float32 ``[N, C]``, the shares of the votes that people gave to each label; rows sum to 1.
@@ -33,6 +35,7 @@ class Examples:
     images: np.ndarray[Any, Any] | None = None
     paths: np.ndarray[Any, Any] | None = None
     perceptual: np.ndarray[Any, Any] | None = None
+    origin: np.ndarray[Any, Any] | None = None
     rows: np.ndarray[Any, Any] | None = None
     targets: np.ndarray[Any, Any] | None = None
     votes: np.ndarray[Any, Any] | None = None

@@ -6,12 +6,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
 
-from emotion.data import manifest
+from emotion.data import collected
 from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.data.pixel_index import hash_files
 from emotion.data.splits import assemble, complete
@@ -28,8 +27,8 @@ _SPLIT_OF = {word: split for split, words in SPLIT_FOLDERS.items() for word in w
 _LAYOUTS = (
     f"Expected <root>/<emotion>/* or <root>/{{train,val,test}}/<emotion>/*, with the emotions {', '.join(EMOTIONS)}"
 )
-# What lies beside pictures and is none; everything else is tried.
-_NO_PICTURES = (".txt", ".csv", ".json", ".xml", ".yaml", ".yml", ".md", ".ini", ".db")
+#: What lies beside pictures and is none; everything else is tried.
+NO_PICTURES = (".txt", ".csv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".ini", ".db", ".html")
 _NO_FOLDERS = ("__MACOSX",)
 _SHOWN = 10
 
@@ -65,9 +64,14 @@ def load(cfg: DictConfig) -> Splits:
         max_unreadable=cfg.max_unreadable,
         cache_dir=Path(cfg.cache_dir).expanduser(),
     )
-    testable = None if cfg.get("test_unreviewed") else _reviewed(root, found.parts["train"])
+    testable = None if cfg.get("test_unreviewed") else collected.reviewed(root, found.parts["train"])
     parts, notes = complete(
-        found.parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed, alike=True, testable=testable
+        collected.with_origins(root, found.parts),
+        cfg.validation_fraction,
+        cfg.test_fraction,
+        cfg.split_seed,
+        alike=True,
+        testable=testable,
     )
     return assemble("folder", parts, cfg, notes=(*found.notes, *notes), unreadable=found.unreadable)
 
@@ -205,15 +209,6 @@ def show(path: str | Path) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
 
 
-def _reviewed(root: Path, examples: Examples) -> np.ndarray[Any, Any] | None:
-    """bool ``[N]``: pictures whose label is more than a search engine's answer; None where nothing was collected."""
-    unreviewed = manifest.unreviewed(root)
-    if not unreviewed:
-        return None
-    files = {str(root.absolute() / name) for name in unreviewed}
-    return np.array([str(path) not in files for path in examples.paths], np.bool_)  # type: ignore[union-attr]
-
-
 def _classes(folder: Path, numbering: str | None, ignore: Sequence[str], notes: list[str]) -> dict[int, list[Path]]:
     """Label -> its folders in one split's folder."""
     folders = _without(folders_in(folder), ignore)
@@ -254,7 +249,7 @@ def _files(folder: Path, notes: list[str]) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name.lower().endswith(_NO_PICTURES):
+                if entry.name.startswith(".") or entry.name.lower().endswith(NO_PICTURES):
                     continue
                 try:
                     folders += entry.is_dir()

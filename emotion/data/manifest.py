@@ -12,17 +12,21 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from emotion.errors import UserError
+from emotion.labels import EMOTIONS
 
 NAME = "manifest.jsonl"
 QUARANTINE = ".quarantine"
 #: What can be decided about a candidate, and by a person about a picture.
 KEPT, REJECTED, QUARANTINED = "kept", "rejected", "quarantined"
 ACCEPTED = "accepted"
+#: The event of a candidate that was found for another emotion before anything was decided about it.
+FOUND_AGAIN = "found again"
 
 Record = dict[str, Any]
 
@@ -43,18 +47,20 @@ class Manifest:
         """Read ``<root>/manifest.jsonl``, and cut off what a killed process left of its last line.
 
         Raises:
-            UserError: A line before the last is damaged, or the file cannot be read or repaired.
+            UserError: A line before the last is damaged, the file is another program's, or it cannot be read or
+            repaired.
         """
         path = root / NAME
-        lines, whole = _read(path)
+        lines, torn = _read(path)
+        found = _checked(path, lines or ([None] if _is_foreign(torn) else []))
         try:
-            if path.exists() and whole < path.stat().st_size:
+            if torn:
                 with path.open("rb+") as file:
-                    file.truncate(whole)
+                    file.truncate(path.stat().st_size - len(torn))
                     os.fsync(file.fileno())
         except OSError as error:
             raise UserError(f"{path}: its last line is torn and cannot be cut off ({error.strerror})") from None
-        return cls(path, lines)
+        return cls(path, found)
 
     def append(self, *records: Record) -> None:
         """Add lines; they are on disk when this returns.
@@ -116,14 +122,46 @@ def unreviewed(root: Path) -> frozenset[str]:
     """The files, ``<emotion>/<name>``, whose label is only that of a query, and which nobody has looked at.
 
     Raises:
-        UserError: The manifest is damaged. Where there is none, nothing is unreviewed.
+        UserError: The manifest is damaged. Where there is none, or another program's, nothing is unreviewed.
     """
-    lines, _ = _read(root / NAME)
     return frozenset(
         record["file"]
-        for record in current(lines)
+        for record in current(_collected(root))
         if record["decision"] == KEPT and record.get("label_source") == "query" and "reviewed" not in record
     )
+
+
+def origins(root: Path) -> dict[str, str]:
+    """What the pictures of a dataset were cut from, where several come from one origin.
+
+    That is a film, a session in front of a camera, or a photo with several faces. A picture that a person has moved to
+    another emotion's folder still comes from where it came from.
+
+    Returns:
+        File, ``<emotion>/<name>``, of each such picture that lies there -> a text that names its origin.
+
+    Raises:
+        UserError: The manifest is damaged. Where there is none, or another program's, nothing is known.
+    """
+    by_file = {r["file"]: _origin(r) for r in current(_collected(root)) if r.get("file")}
+    if not by_file:
+        return {}
+    by_name = {Path(file).name: origin for file, origin in by_file.items()}
+    there = [f"{e}/{path.name}" for e in EMOTIONS for path in sorted((root / e).glob("*.png")) if path.name in by_name]
+    found = {file: by_file.get(file, by_name[Path(file).name]) for file in there}
+    count = Counter(found.values())
+    return {file: origin for file, origin in found.items() if count[origin] > 1}
+
+
+def _origin(record: Record) -> str:
+    if record.get("source") in ("video", "camera"):  # <film>#<frame>, <session>#<frame>
+        return str(record["key"]).rpartition("#")[0]
+    return str(record.get("sha256") or record["key"])  # one photo may have several addresses
+
+
+def now() -> str:
+    """The time as records give it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _line(record: Record) -> bytes:
@@ -131,27 +169,51 @@ def _line(record: Record) -> bytes:
     return json.dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
 
 
-def _read(path: Path) -> tuple[list[Record], int]:
-    """The whole lines of a manifest, and how many bytes they take."""
+def _collected(root: Path) -> list[Record]:
+    """The lines of a dataset's manifest; none where the file is another program's."""
+    lines, _ = _read(root / NAME)
+    return _checked(root / NAME, lines) if any(lines) else []
+
+
+def _read(path: Path) -> tuple[list[Record | None], bytes]:
+    """The whole lines of a manifest, None for each that is no record, and what is left of a torn last one."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return [], 0
+        return [], b""
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     whole = data.rfind(b"\n") + 1
-    return list(_parsed(path, data[:whole])), whole
+    return [_record(line) for line in data[:whole].splitlines()], data[whole:]
 
 
-def _parsed(path: Path, data: bytes) -> Iterator[Record]:
-    for number, line in enumerate(data.splitlines(), start=1):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict) or not ("event" in record or {"key", "decision"} <= set(record)):
+def _record(line: bytes) -> Record | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    ours = isinstance(record, dict) and ("event" in record or {"key", "decision"} <= set(record))
+    return record if ours else None
+
+
+def _is_foreign(torn: bytes) -> bool:
+    """Whether the only line of a file, which does not end, was begun by another program."""
+    if not torn.startswith(b"{"):
+        return bool(torn)
+    try:
+        json.loads(torn)
+    except ValueError:
+        return False
+    return _record(torn) is None
+
+
+def _checked(path: Path, lines: list[Record | None]) -> list[Record]:
+    if lines and not any(lines):
+        raise UserError(f"{path}: another program's file. Move it away, or set root=... to another folder")
+    for number, record in enumerate(lines, start=1):
+        if record is None:
             raise UserError(
                 f"{path}: line {number} is damaged, not a record. Restore the file, or remove that line: its candidate "
                 f"is then looked at again"
             )
-        yield record
+    return [record for record in lines if record is not None]

@@ -401,6 +401,21 @@ def test_what_nobody_has_reviewed_stays_out_of_the_test(root, load):
     assert len(load().test) == pytest.approx(14, abs=4)
 
 
+def test_frames_of_a_film_are_in_one_split(root, load):
+    fill(root, n=24)
+    files = sorted(str(p.relative_to(root)) for p in root.glob("*/*.png"))
+    lines = [
+        {"key": f"film{i % 40}.mp4#{i}", "source": "video", "decision": "kept", "file": f, "label_source": "person"}
+        for i, f in enumerate(files)
+    ]
+    (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    splits = load(validation_fraction=0.2, test_fraction=0.2)
+    film_of = {str(root.absolute() / f): i % 40 for i, f in enumerate(files)}
+    films = {split: {film_of[str(p)] for p in splits[split].paths} for split in ("train", "validation", "test")}
+    assert sum(map(len, films.values())) == 40
+    assert min(map(len, films.values())) >= 3
+
+
 def test_a_copy_that_nobody_has_reviewed_keeps_its_twin_out_of_the_test(root, load):
     fill(root, n=20)
     for name in EMOTIONS:
