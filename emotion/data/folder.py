@@ -65,13 +65,9 @@ def load(cfg: DictConfig) -> Splits:
         cache_dir=Path(cfg.cache_dir).expanduser(),
     )
     testable = None if cfg.get("test_unreviewed") else collected.reviewed(root, found.parts["train"])
+    parts = collected.with_origins(root, found.parts)
     parts, notes = complete(
-        collected.with_origins(root, found.parts),
-        cfg.validation_fraction,
-        cfg.test_fraction,
-        cfg.split_seed,
-        alike=True,
-        testable=testable,
+        parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed, alike=True, testable=testable
     )
     return assemble("folder", parts, cfg, notes=(*found.notes, *notes), unreadable=found.unreadable)
 
