@@ -43,7 +43,7 @@ Task = Callable[[DictConfig], Any]
 _NAMES = ("run", "resume", "trainer.teacher")
 
 #: Keys whose value is a path or an address, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
-_PATHS = ("source", "save", "log", "timeline", "snapshots", "folder", "root", "path", "against")
+_PATHS = ("source", "save", "log", "timeline", "snapshots", "folder", "root", "path", "against", "apply")
 
 #: The group of each command that may be null; Hydra knows null there as a default only, not as an override.
 _OPTIONAL = {"train": "experiment", "tune": "experiment", "evaluate": "dataset", "export": "dataset"}
@@ -153,7 +153,8 @@ def _readable(command: str, overrides: list[str]) -> Iterator[str]:
         try:
             override = parser.parse_override(text)
         except HydraException:
-            is_path = name in _PATHS and given[:1] not in ("'", '"')
+            is_list = name == "apply" and given[:1] == "["
+            is_path = name in _PATHS and given[:1] not in ("'", '"') and not is_list
             yield f"{name}={quoted(given)}" if is_path else text  # else explained when the config is composed
             continue
         key, value = override.get_key_element(), override.value()

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from emotion.allowed import CHOICES, FINDINGS, RANGES
 from emotion.config import ALPHAS, CLASS_WEIGHTS, OPS, Audit, Collect, Training, Tune
+from emotion.data.collecting.candidates import LABEL_SOURCES
 from emotion.errors import UserError, did_you_mean
 from emotion.labels import CONTEMPT, EMOTIONS
 
@@ -260,7 +261,7 @@ def _audit_problems(cfg: DictConfig) -> Iterator[str]:
         yield f"dataset: '{cfg.dataset}' is no dataset; choose one with dataset=<option>"
 
 
-_COLLECTED_FROM = ("bing", "folder", "video", "camera")
+_COLLECTED_FROM = tuple(LABEL_SOURCES)
 
 
 def _collect_problems(cfg: DictConfig) -> Iterator[str]:
@@ -288,7 +289,8 @@ def _collect_path_problems(cfg: DictConfig) -> Iterator[str]:
     if _value(cfg, "apply") is None and _value(cfg, "source") in ("folder", "video"):
         keys["path"] = _value(cfg, "path")
     for key, path in keys.items():
-        if path is not None and "://" not in str(path) and not os.path.exists(os.path.expanduser(str(path))):  # noqa: PTH110, PTH111
+        address = key == "path" and _value(cfg, "source") == "video" and "://" in str(path)
+        if path is not None and not address and not os.path.exists(os.path.expanduser(str(path))):  # noqa: PTH110, PTH111
             yield f"{key}: no such file or folder '{path}'. Set {key}=<where it is>"
     root = str(_value(cfg, "root") or "")
     if os.path.isfile(os.path.expanduser(root)):  # noqa: PTH111, PTH113

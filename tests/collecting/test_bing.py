@@ -55,8 +55,8 @@ def test_real_photos_of_several_formats_come_through_unchanged(tmp_path: Path, s
 @pytest.mark.parametrize(
     ("settings", "adult", "filters"),
     [
-        ({}, "strict", "+filterui:face-face"),
-        ({"adult_filter": False, "face": None}, "off", ""),
+        ({}, "strict", "+filterui:face-face+filterui:imagesize-medium"),
+        ({"adult_filter": False, "face": None, "size": None}, "off", ""),
         (
             {"face": "portrait", "licence": "modify_commercially", "size": "wallpaper"},
             "strict",

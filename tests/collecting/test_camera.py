@@ -94,5 +94,5 @@ def test_without_a_display_it_says_what_to_do(film: Path, tmp_path: Path, monkey
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(UserError, match=r"source=camera needs a window, and there is no display.*source=video"):
         collected(tmp_path / "data", "source=camera", f"path={film}")
-    with pytest.raises(UserError, match=r"path: no such file 'nope\.mp4'"):
+    with pytest.raises(UserError, match=r"^path: no such file 'nope\.mp4'.* Give a camera's number \(path=0\)"):
         collected(tmp_path / "data", "source=camera", "path=nope.mp4")

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import html
 import logging
+import shlex
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from emotion import cli, faces, locks
 from emotion import collect as command
-from emotion import faces, locks
-from emotion.allowed import LICENCES
-from emotion.data import folder
-from emotion.data.collecting import bing
+from emotion.data import folder, similar
+from emotion.data.collecting import bing, screening
+from emotion.data.collecting.candidates import Candidate
+from emotion.data.collecting.collector import Collector
 from emotion.data.dataset_contract import DatasetContract
 from emotion.data.manifest import Manifest, unreviewed
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS
 from tests.collecting.bing_server import BingServer, Entry
-from tests.collecting.faces import collected, drawn, from_folder, jpeg, lines, own, pictures, quarantined, write
-from tests.conftest import answered
+from tests.collecting.faces import SCREEN, collected, drawn, from_folder, jpeg, lines, own, pictures, quarantined, write
+from tests.conftest import answered, compose
 
 QUICK = ("search.min_interval=0", "search.back_off=0.01", "search.timeout=2", "search.retries=1", "search.parallel=2")
 
@@ -97,28 +99,43 @@ def test_one_picture_under_three_emotions_is_in_quarantine(tmp_path: Path) -> No
     assert from_folder(root, path)["happy"].quarantined == 1
 
 
-def test_what_is_in_another_datasets_test_split_stays_out(tmp_path: Path) -> None:
-    """The same face, scaled and compressed anew; whole there, a crop here."""
-    other = own(tmp_path / "other" / "train", happy=range(10, 12)).parent
-    write(other / "test" / "happy" / "x.jpg", cv2.resize(drawn(0), (300, 300)))
-    path = own(tmp_path / "own", happy=range(2))
-    outcome = from_folder(tmp_path / "data", path, f"against={other}")
-    assert (outcome["happy"].kept, outcome["happy"].rejected) == (1, {"in the test split": 1})
-    assert lines(tmp_path / "data")[0]["reason"] == f"in the test split of {other}"
+def test_a_copy_whose_box_is_elsewhere_is_a_duplicate_within_its_emotion_only(tmp_path: Path) -> None:
+    def looks(image: np.ndarray) -> screening.Crop:
+        (crop,) = screening.look(Candidate("", "happy", "folder", None, image), SCREEN, thorough=True).crops
+        assert isinstance(crop, screening.Crop)
+        return crop
+
+    def near(a: tuple[int, int], b: tuple[int, int]) -> bool:
+        return all((x ^ y).bit_count() <= similar.DISTANCE for x, y in zip(a, b, strict=True))
+
+    copies = (
+        (person, cv2.resize(drawn(person), (side, side))) for person in range(20) for side in (300, 330, 370, 450)
+    )
+    for person, copy in copies:
+        first, second = screening.find(drawn(person), SCREEN), screening.find(copy, SCREEN)  # type: ignore[arg-type]
+        if len(first) != 1 or len(second) != 1:
+            continue
+        one, two = looks(drawn(person)), looks(copy)
+        if not near(one.looks[0], two.looks[0]) and any(near(one.looks[0], look) for look in two.looks):
+            break
+    else:
+        raise AssertionError("the detector is too exact for this test")
+    for emotion, root in (("happy", tmp_path / "a"), ("sad", tmp_path / "b")):
+        path = own(root / "own", happy=range(person, person + 1))
+        write(path / emotion / "x.png", copy)
+        outcome = from_folder(root / "data", path)
+        assert outcome["happy"].rejected == ({"duplicate": 1} if emotion == "happy" else {})
+        assert len(pictures(root / "data")) == (1 if emotion == "happy" else 2)
 
 
-def test_what_is_in_fer2013s_test_split_stays_out(tmp_path: Path) -> None:
-    path = own(tmp_path / "own", happy=range(2))
-    from_folder(tmp_path / "first", path, "colour=gray", "size=48")
-    (mine,) = (r["file"] for r in lines(tmp_path / "first") if r["key"].endswith("0.png"))
-    rng = np.random.default_rng(0)
-    rows = [(3, rng.integers(0, 256, 48 * 48), "Training") for _ in range(30)]
-    rows += [(3, rng.integers(0, 256, 48 * 48), "PublicTest"), (4, rng.integers(0, 256, 48 * 48), "PrivateTest")]
-    rows.append((3, faces.read(tmp_path / "first" / mine, "gray").ravel(), "PrivateTest"))
-    csv = tmp_path / "fer2013.csv"
-    csv.write_text("emotion,pixels,Usage\n" + "".join(f"{e},{' '.join(map(str, p))},{u}\n" for e, p, u in rows))
-    outcome = from_folder(tmp_path / "data", path, f"against={csv}")
-    assert (outcome["happy"].kept, outcome["happy"].rejected) == (1, {"in the test split": 1})
+def test_a_dataset_is_not_collected_from_itself(tmp_path: Path) -> None:
+    root = own(tmp_path / "data", happy=range(1))
+    (tmp_path / "link").symlink_to(root)
+    for path, how in ((root, "is the root"), (tmp_path / "link", "is the root"), (root / "happy", "lies inside"),
+                      (tmp_path, "holds")):  # fmt: skip
+        with pytest.raises(UserError, match=f"path: .* {how}"):
+            from_folder(root, path, "emotion=happy")
+    assert not (root / "manifest.jsonl").exists()
 
 
 def test_each_face_of_a_picture_is_a_crop(tmp_path: Path) -> None:
@@ -142,43 +159,18 @@ def test_one_folder_of_one_emotion(tmp_path: Path) -> None:
     assert from_folder(tmp_path / "data", path, "emotion=sad")["sad"].kept == 2
 
 
-# -------------------------------------------------------------------------------------------- after kills and hands
-
-
-def test_files_and_records_are_brought_in_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root, path = tmp_path / "data", own(tmp_path / "own", happy=range(4), sad=range(10, 12))
-    from_folder(root, path)
-    whole, files = lines(root), pictures(root)
-    # A kill between the crop and its record, and one in the middle of each.
-    manifest = root / "manifest.jsonl"
-    manifest.write_text("".join(json.dumps(r) + "\n" for r in whole[:-1]) + json.dumps(whole[-1])[:50])
-    (root / "happy" / ".new-abc.png").write_bytes(b"half")
-    from_folder(root, path)
-    assert (pictures(root), {r["file"] for r in lines(root)}) == (files, files)
-    # A kill between a decision and the move that it asks for.
-    moved = whole[0]["file"]
-    Manifest.open(root).append({"event": "review", "file": moved, "decision": "rejected"})
-    # A picture that a person has deleted, and one that he has put there.
-    removed = whole[1]["file"]
-    (root / removed).unlink()
-    write(root / "happy" / "mine.png", drawn(30))
-    outcome = from_folder(root, path)
-    assert pictures(root) == files - {moved, removed} | {"happy/mine.png"}
-    assert quarantined(root) == {moved}
-    assert outcome["happy"].rejected == {"rejected by a person": 1, "removed by hand": 1}
-    assert "1 more pictures lie in" in capsys.readouterr().out
-    before = len(lines(root))
-    from_folder(root, path)
-    assert len(lines(root)) == before
-
-
-def test_a_picture_put_there_by_hand_is_not_collected_again(tmp_path: Path) -> None:
-    root, path = tmp_path / "data", own(tmp_path / "own", happy=range(1))
-    from_folder(tmp_path / "first", path)
-    (file,) = pictures(tmp_path / "first")
-    write(root / "happy" / "mine.png", faces.read(tmp_path / "first" / file))
-    assert from_folder(root, path)["happy"].rejected == {"duplicate": 1}
-    assert pictures(root) == {"happy/mine.png"}
+def test_commands_to_type_are_quoted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "my faces (1)"
+    write(tmp_path / "own" / "sad" / "a.png", drawn(0))
+    collect = compose("collect", "root=x", "source=folder", f"path={own(tmp_path / 'own', happy=range(1))}")
+    collect.root = str(root)
+    command.collect(collect)
+    typed = [shlex.split(line) for line in capsys.readouterr().out.splitlines() if "python -m" in line]
+    assert [words[2] for words in typed] == ["emotion.collect", "emotion.audit", "emotion.train"]
+    assert cli.request("collect", typed[0][3:4]).cfg.root == str(root)  # type: ignore[union-attr]
+    assert compose("train", *typed[2][3:]).dataset.root == str(root)
+    page = html.unescape((root / "review-happy.html").read_text())
+    assert shlex.join(typed[0][:4]) in page
 
 
 def test_pictures_of_one_dataset_are_cut_alike(tmp_path: Path) -> None:
@@ -272,6 +264,30 @@ def test_an_address_found_for_two_emotions_is_a_conflict(tmp_path: Path) -> None
     assert lines(root)[-1]["reason"].startswith("label conflict: also found for ")
 
 
+def test_an_address_that_was_a_duplicate_can_be_a_conflict(tmp_path: Path) -> None:
+    """Also in a later command."""
+    copy = cv2.imencode(".jpg", drawn(0), [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes()
+    root, second = tmp_path / "data", Entry("b.jpg", copy)
+    with BingServer({"happy": [Entry("a.jpg", jpeg(0)), second], "sad": [second]}) as server, server.installed():
+        assert collected(root, *QUICK, *asked("happy"))["happy"].kept == 1
+        assert lines(root)[1]["duplicate_of"] == lines(root)[0]["file"]
+        collected(root, *QUICK, *asked("sad"))
+        assert len(server.pictures()) == 2
+    assert pictures(root) == set()
+    assert quarantined(root) == {lines(root)[0]["file"]}
+
+
+def test_a_conflict_with_a_picture_in_the_making_survives_a_kill(tmp_path: Path) -> None:
+    first = Collector(tmp_path, SCREEN, Manifest.open(tmp_path))
+    for _ in range(2):
+        first.again("a.jpg", "sad")
+        first.again("a.jpg", "happy")
+    assert len(lines(tmp_path)) == 2
+    second = Collector(tmp_path, SCREEN, Manifest.open(tmp_path))
+    (record,) = second.take(Candidate("a.jpg", "happy", "bing", None, drawn(0)))
+    assert (record["decision"], record["reason"]) == ("quarantined", "label conflict: also found for sad")
+
+
 def test_what_could_not_be_had_for_now_is_tried_again_next_time(tmp_path: Path) -> None:
     broken, gone = Entry("a.jpg", jpeg(0), fault="503"), Entry("b.jpg", fault="404")
     root = tmp_path / "data"
@@ -313,6 +329,7 @@ def test_the_deadline_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         (["source=folder", "path=nope"], ["path: no such file or folder 'nope'"]),
         (["source=video", "path=."], ["emotion: no value given"]),
         (["path=photos"], ["path: source=bing reads none", "source=folder path=photos"]),
+        (["against=https://faces.test/a"], ["against: no such file or folder 'https://faces.test/a'"]),
         (["against=nope"], ["against: no such file or folder 'nope'"]),
         (["queries.happy=[]"], ["queries.happy: []", "['happy face']"]),
         (["+queries.hapy=[a]"], ["queries.hapy: no such emotion", "'happy'"]),
@@ -343,6 +360,9 @@ def test_mistakes_in_the_pictures(tmp_path: Path) -> None:
         from_folder(root, tmp_path / "empty")
     with pytest.raises(UserError, match=r"path: .*is no film"):
         collected(root, "source=video", f"path={write(tmp_path / 'x.png', drawn(0))}", "emotion=happy")
+    (tmp_path / "x.mp4").write_text("no film")
+    with pytest.raises(UserError, match=r"^path: .*x\.mp4.* Give a film, or its address: path=\.\.\.$"):
+        collected(root, "source=video", f"path={tmp_path / 'x.mp4'}", "emotion=happy")
 
 
 def test_the_second_of_two_is_told_so(tmp_path: Path) -> None:
@@ -353,5 +373,21 @@ def test_the_second_of_two_is_told_so(tmp_path: Path) -> None:
     assert from_folder(root, path)["happy"].kept == 1
 
 
-def test_the_licences_are_those_of_the_search() -> None:
-    assert tuple(bing.LICENCES) == LICENCES
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("~/Downloads/decisions-*.json", "~/Downloads/decisions-*.json"),
+        ("decisions-angry (1).json", "decisions-angry (1).json"),
+        ("'decisions-*.json'", "decisions-*.json"),
+        ("[a.json,'b (1).json']", ["a.json", "b (1).json"]),
+    ],
+)
+def test_decisions_are_named_as_they_are_typed(given: str, meant: object, tmp_path: Path) -> None:
+    asked_for = cli.request("collect", [f"root={tmp_path}", f"apply={given}"])
+    assert asked_for.cfg is not None
+    assert asked_for.cfg.apply == meant
+
+
+def test_the_searchs_defaults_are_the_configs() -> None:
+    search = compose("collect", "root=x").search
+    assert bing.Settings() == bing.Settings(**{k: v for k, v in search.items() if k != "parallel"})

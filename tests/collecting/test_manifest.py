@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emotion.data.manifest import Manifest, unreviewed
+from emotion.data.manifest import Manifest, origins, unreviewed
 from emotion.errors import UserError
 
 _texts = st.text(max_size=20)
@@ -79,3 +79,49 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
 
 def test_no_manifest_has_nothing_unreviewed(tmp_path: Path) -> None:
     assert unreviewed(tmp_path) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "content", ['{"file_name": "a.png", "emotion": "sad"}\n', '{"file_name": "a.png"}', "a,b\n1,2", "{\n"]
+)
+def test_another_programs_manifest_says_nothing_and_is_left_alone(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "manifest.jsonl"
+    path.write_text(content)
+    assert (unreviewed(tmp_path), origins(tmp_path)) == (frozenset(), {})
+    with pytest.raises(UserError, match=r"manifest\.jsonl: another program's file"):
+        Manifest.open(tmp_path)
+    assert path.read_text() == content
+
+
+def test_a_damaged_line_of_ours_is_an_error_in_training_too(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(record("a")) + "\n{\n")
+    for ask in (unreviewed, origins):
+        with pytest.raises(UserError, match="line 2 is damaged"):
+            ask(tmp_path)
+
+
+def test_pictures_of_one_film_photo_or_session_have_one_origin(tmp_path: Path) -> None:
+    def cut(key: str, name: str, source: str, **more: Any) -> dict[str, Any]:
+        (tmp_path / "happy").mkdir(exist_ok=True)
+        (tmp_path / "happy" / f"{name}.png").write_bytes(b"")
+        return record(key, file=f"happy/{name}.png", source=source, **more)
+
+    Manifest.open(tmp_path).append(
+        *(cut(f"/films/a#1.mp4#{i}", f"film{i}", "video") for i in range(3)),
+        cut("/films/b.mp4#0", "other", "video"),
+        *(cut(f"camera 0@{start}#{i}@t", f"{start}-{i}", "camera") for start in ("9h", "10h") for i in range(2)),
+        *(cut("photo#1.jpg", f"face{i}", "folder", sha256="aa", face=i, of=2) for i in range(2)),
+        cut("photo#2.jpg", "alone", "folder", sha256="bb"),
+    )
+    (tmp_path / "happy" / "film2.png").unlink()
+    (tmp_path / "sad").mkdir()
+    (tmp_path / "happy" / "film1.png").rename(tmp_path / "sad" / "film1.png")
+    groups: dict[str, set[str]] = {}
+    for file, origin in origins(tmp_path).items():
+        groups.setdefault(origin, set()).add(file)
+    assert groups == {
+        "/films/a#1.mp4": {"happy/film0.png", "sad/film1.png"},
+        "camera 0@9h": {"happy/9h-0.png", "happy/9h-1.png"},
+        "camera 0@10h": {"happy/10h-0.png", "happy/10h-1.png"},
+        "aa": {"happy/face0.png", "happy/face1.png"},
+    }

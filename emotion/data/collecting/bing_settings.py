@@ -6,20 +6,24 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from emotion import allowed
+from emotion.config import Collect, ImageSearch
+
+_LICENCES = (
+    None,
+    "licenseType-Any",
+    "license-L1",
+    "license-L2_L3_L4_L5_L6_L7",
+    "license-L2_L3_L4",
+    "license-L2_L3_L5_L6",
+    "license-L2_L3",
+)
 #: Licence filter -> what Bing calls it. ``any`` filters nothing.
-LICENCES = {
-    "any": None,
-    "creative_commons": "licenseType-Any",
-    "public": "license-L1",
-    "share": "license-L2_L3_L4_L5_L6_L7",
-    "share_commercially": "license-L2_L3_L4",
-    "modify": "license-L2_L3_L5_L6",
-    "modify_commercially": "license-L2_L3",
-}
+LICENCES = dict(zip(allowed.LICENCES, _LICENCES, strict=True))
 #: Face filter: pictures of faces, or of head and shoulders.
-FACES = {"face": "face-face", "portrait": "face-portrait"}
+FACES = {name: f"face-{name}" for name in allowed.CHOICES["search.face"]}
 #: Size filter, by Bing's own classes.
-SIZES = {name: f"imagesize-{name}" for name in ("small", "medium", "large", "wallpaper")}
+SIZES = {name: f"imagesize-{name}" for name in allowed.CHOICES["search.size"]}
 
 
 class Claims:
@@ -62,17 +66,17 @@ class Settings:
         claims: What this command's searches share.
     """
 
-    adult_filter: bool = True
-    face: str | None = "face"
-    licence: str = "any"
-    size: str | None = None
-    timeout: int = 15
-    deadline: float = 3600.0
-    retries: int = 3
-    back_off: float = 1.0
-    min_interval: float = 0.5
-    max_bytes: int = 20_000_000
-    max_pixels: int = 50_000_000
+    adult_filter: bool = ImageSearch.adult_filter
+    face: str | None = ImageSearch.face
+    licence: str = ImageSearch.licence
+    size: str | None = ImageSearch.size
+    timeout: int = ImageSearch.timeout
+    deadline: float = ImageSearch.deadline
+    retries: int = ImageSearch.retries
+    back_off: float = ImageSearch.back_off
+    min_interval: float = ImageSearch.min_interval
+    max_bytes: int = ImageSearch.max_bytes
+    max_pixels: int = Collect.max_pixels
     ends: float = field(init=False, repr=False, compare=False)
     claims: Claims = field(init=False, repr=False, compare=False, default_factory=Claims)
 

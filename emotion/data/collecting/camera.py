@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from time import monotonic
 
 import cv2
 
+from emotion.data.collecting import own_pictures
 from emotion.data.collecting.candidates import Candidate
 from emotion.data.collecting.collector import Collector
 from emotion.data.collecting.table import kind
-from emotion.data.manifest import KEPT, Record
+from emotion.data.manifest import KEPT, Record, now
 from emotion.errors import UserError
 from emotion.faces import Box, Image, resize
 from emotion.interrupts import Stop
@@ -64,16 +64,18 @@ def label(place: int | str, collector: Collector, stop: Stop) -> None:
         UserError: No such camera, or no window can be opened here.
     """
     find = detector.Detector()
+    began = now()
     kept = Counter({emotion: collector.kept(emotion) for emotion in EMOTIONS})
     try:
         with source.opened(place, stopped=stop) as stream, LabelWindow(not stream.live, stop) as window:
+            session = f"{stream.name}@{began}"
             print(f"{stream.name}: keys 1 to 7 say what you show, q ends", flush=True)
             for frame in stream.frames:
                 boxes = find(frame.image)
                 if not window.write(frame, (), annotated(frame.image, boxes, kept)):
                     break
                 for emotion in window.chosen:
-                    records = collector.take(_candidate(stream.name, frame, emotion))
+                    records = collector.take(_candidate(session, frame, emotion))
                     kept.update({e: collector.kept(e) - kept[e] for e in EMOTIONS})  # a conflict takes one away
                     window.tell(_answer(emotion, records))
                     log.info("%s", _answer(emotion, records))
@@ -83,12 +85,12 @@ def label(place: int | str, collector: Collector, stop: Stop) -> None:
             f"source=camera needs a window, and {error.reason}. Film yourself, and give source=video"
         ) from None
     except UserError as error:
-        raise UserError(str(error).replace("source:", "path:", 1)) from None
+        advice = "Give a camera's number (path=0), or film yourself, and give source=video path=<the film>"
+        raise own_pictures.of_live(error, advice) from None
 
 
-def _candidate(name: str, frame: Frame, emotion: str) -> Candidate:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return Candidate(f"{name}#{frame.index}@{now}", emotion, "camera", None, frame.image)
+def _candidate(session: str, frame: Frame, emotion: str) -> Candidate:
+    return Candidate(f"{session}#{frame.index}@{now()}", emotion, "camera", None, frame.image)
 
 
 def _answer(emotion: str, records: Sequence[Record]) -> str:

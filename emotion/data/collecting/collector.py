@@ -6,28 +6,27 @@ between does the same work again, and finds its own file.
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
 from emotion import files
-from emotion.data.collecting.candidates import Candidate
+from emotion.data.collecting.candidates import LABEL_SOURCES, Candidate
 from emotion.data.collecting.held_out import HeldOut
+from emotion.data.collecting.placing import move, place, reconcile
 from emotion.data.collecting.screening import Crop, Looked, Screen, look
 from emotion.data.collecting.seen import Entry, Seen
 from emotion.data.fingerprint import hash_pixels
-from emotion.data.manifest import KEPT, QUARANTINE, QUARANTINED, REJECTED, Manifest, Record
+from emotion.data.manifest import FOUND_AGAIN, KEPT, QUARANTINED, REJECTED, Manifest, Record, now
 from emotion.data.similar import perceptual_hash
 from emotion.errors import UserError
 from emotion.faces import Box, UnreadableImageError, read
 from emotion.labels import EMOTIONS
 
 _OURS = re.compile(r"[0-9a-f]{32}\.png")
-#: Who says what a picture shows.
-LABEL_SOURCES = {"bing": "query", "folder": "folder", "video": "person", "camera": "person"}
+#: Sources in which one photo comes scaled and compressed anew.
+_REPEATING = ("bing", "folder")
 #: Failures that may be over by the next run, which then tries again.
 PASSING = re.compile(r"timed out|no connection|connection lost|HTTP (408|425|429|5\d\d)")
 
@@ -50,11 +49,19 @@ class Collector:
         self._faces: dict[str, set[int]] = {}
         self._finished: set[str] = set()
         self._kept: Counter[str] = Counter()
-        self._also: dict[str, str] = {}  # candidates in the making that were found for another emotion too
+        self._duplicates: dict[str, set[str]] = {}  # of each candidate the files that it repeats
+        self._also: dict[str, set[str]] = {}  # candidates in the making that were found for other emotions too
         reconcile(root, manifest)
+        for line in manifest.lines():
+            if line.get("event") == FOUND_AGAIN:
+                self._also.setdefault(line["key"], set()).add(line["emotion"])
         for record in manifest.records():
             self._remember(record, final=not _may_pass(record))
         self.unrecorded = self._find_unrecorded()
+        # What may be the last of a killed process; a picture that a person has moved to another emotion has a record.
+        recorded = {Path(file).name for file in self._seen.entries if file not in self.unrecorded}
+        names = {file: Path(file).name for file in self.unrecorded}
+        self._leftovers = {file for file, name in names.items() if _OURS.fullmatch(name) and name not in recorded}
 
     def __contains__(self, key: object) -> bool:
         """Whether a candidate needs no more work."""
@@ -71,9 +78,8 @@ class Collector:
         Raises:
             UserError: The folder cannot be written to.
         """
-        # The same person with another expression may look alike in a shifted box: what a person has labelled is not put
-        # in doubt by that.
-        seen = look(candidate, self._screen, thorough=candidate.source == "bing" or self._against is not None)
+        thorough = candidate.source in _REPEATING or self._against is not None
+        seen = look(candidate, self._screen, thorough=thorough)
         with self._lock:
             if candidate.key in self._finished:
                 return []
@@ -86,27 +92,32 @@ class Collector:
     def again(self, key: str, emotion: str) -> None:
         """Hear that a candidate that needs no work was found for an emotion; if it is another's, that is a conflict."""
         with self._lock:
-            if key not in self._finished:
-                self._also[key] = emotion
-            others = [e for e in self._files_of.get(key, ()) if e.emotion != emotion and _may_be_wrong(e)]
+            if key not in self._finished and emotion not in self._also.get(key, ()):
+                self._manifest.append({"event": FOUND_AGAIN, "key": key, "emotion": emotion, "time": now()})
+                self._also.setdefault(key, set()).add(emotion)
+            repeated = [self._seen.entries[f] for f in self._duplicates.get(key, ()) if f in self._seen.entries]
+            entries = {e.file: e for e in (*self._files_of.get(key, ()), *repeated)}.values()
+            others = [e for e in entries if e.emotion != emotion and _may_be_wrong(e)]
             self._quarantine(others, f"label conflict: also found for {emotion}")
 
     # ------------------------------------------------------------------------------------------------------ deciding
 
     def _decide(self, candidate: Candidate, seen: Looked) -> list[Record]:
-        reason = seen.reason or self._known_file(candidate, seen)
+        reason, known = seen.reason, None
+        if reason is None and (known := self._known_file(candidate, seen)) is not None:
+            reason = _duplicate(known)
         if self._against is not None and reason is None and seen.pixels and seen.look:
             reason = self._against.why_not(seen.pixels, [seen.look])
         if reason is not None:
-            return [self._write(candidate, seen, 0, 1, None, REJECTED, reason)]
+            return [self._write(candidate, seen, 0, 1, None, REJECTED, reason, same=known)]
         done = self._faces.get(candidate.key, set())
         return [
             self._judge(candidate, seen, face, len(seen.crops)) for face in range(len(seen.crops)) if face not in done
         ]
 
-    def _known_file(self, candidate: Candidate, seen: Looked) -> str | None:
+    def _known_file(self, candidate: Candidate, seen: Looked) -> Entry | None:
         same = [e for e in self._seen.of_file(seen.sha256) if e.key != candidate.key and e.emotion == candidate.emotion]
-        return _duplicate(same[0]) if same else None
+        return same[0] if same else None
 
     def _judge(self, candidate: Candidate, seen: Looked, face: int, of: int) -> Record:
         crop = seen.crops[face]
@@ -114,29 +125,40 @@ class Collector:
             box, reason = crop
             return self._write(candidate, seen, face, of, box, REJECTED, reason)
         file = f"{candidate.emotion}/{crop.pixels.hex()}.png"
-        looks = crop.looks if candidate.source == "bing" else crop.looks[:1]
-        alike = [e for e in self._seen.like(crop.pixels, looks) if not (e.file == file and file in self.unrecorded)]
+        alike = [e for e in self._alike(candidate, crop) if e.file != file or file not in self._leftovers]
         alike += [e for e in self._seen.of_file(seen.sha256) if e.key != candidate.key and e not in alike]
-        refused = self._against.why_not(crop.pixels, crop.looks) if self._against is not None else None
         same = next((e for e in alike if e.emotion == candidate.emotion), None)
+        refused = self._against.why_not(crop.pixels, crop.looks) if self._against is not None else None
         if refused is None and same is not None:
             refused = _duplicate(same)
         if refused is not None:
-            self._forget_unrecorded(file)
-            return self._write(candidate, seen, face, of, crop, REJECTED, refused)
+            self._set_aside(file)
+            return self._write(candidate, seen, face, of, crop, REJECTED, refused, same=same)
         others = [e for e in alike if e.decision != REJECTED]
-        also = self._also.get(candidate.key, candidate.emotion)
-        if not others and also == candidate.emotion:
+        also = sorted(self._also.get(candidate.key, set()) - {candidate.emotion})
+        if not others and not also:
             return self._write(candidate, seen, face, of, crop, KEPT, None, file)
-        self._forget_unrecorded(file)
-        reason = f"label conflict with {others[0].file}" if others else f"label conflict: also found for {also}"
+        self._set_aside(file)
+        reason = f"label conflict with {others[0].file}" if others else f"label conflict: also found for {also[0]}"
         record = self._write(candidate, seen, face, of, crop, QUARANTINED, reason, file)
         self._quarantine([e for e in others if _may_be_wrong(e)], f"label conflict with {file}")
         return record
 
+    def _alike(self, candidate: Candidate, crop: Crop) -> list[Entry]:
+        """The crops that this one repeats, or that contradict its label.
+
+        The same person with another expression may look alike in a shifted box: what a person has labelled is not put
+        in doubt by that, and only within one emotion, where a repeat is no more than that, do the other boxes count.
+        """
+        strict = self._seen.like(crop.pixels, crop.looks[:1])
+        if candidate.source not in _REPEATING:
+            return strict
+        found = self._seen.like(crop.pixels, crop.looks)
+        return [e for e in found if candidate.source == "bing" or e.emotion == candidate.emotion or e in strict]
+
     def _quarantine(self, entries: list[Entry], reason: str) -> None:
         for entry in entries:
-            event = {"event": "quarantine", "file": entry.file, "reason": reason, "time": _now()}
+            event = {"event": "quarantine", "file": entry.file, "reason": reason, "time": now()}
             self._manifest.append(event)
             entry.decision = QUARANTINED
             self._kept[entry.emotion] -= 1
@@ -154,6 +176,7 @@ class Collector:
         decision: str,
         reason: str | None,
         file: str | None = None,
+        same: Entry | None = None,
     ) -> Record:
         box = crop.box if isinstance(crop, Crop) else crop
         hashes = crop if isinstance(crop, Crop) else None
@@ -172,7 +195,7 @@ class Collector:
             "path": str(candidate.path) if candidate.source == "folder" else None,
             "title": candidate.title,
             "licence": candidate.licence,
-            "time": _now(),
+            "time": now(),
             "sha256": seen.sha256,
             "pixels": pixels.hex() if pixels else None,
             "perceptual_hash": "".join(f"{part:016x}" for part in looks) if looks else None,
@@ -184,6 +207,7 @@ class Collector:
             "crop": self._screen.cut if file else None,
             "decision": decision,
             "reason": reason,
+            "duplicate_of": same.file if same else None,
             "file": file,
         }
         if file is not None:
@@ -194,6 +218,7 @@ class Collector:
         self._manifest.append(record)
         self._remember(record)
         self.unrecorded.discard(file or "")
+        self._leftovers.discard(file or "")
         return record
 
     def _remember(self, record: Record, final: bool = True) -> None:
@@ -204,6 +229,8 @@ class Collector:
             self._finished.add(key)
         elif not final:
             faces.clear()
+        if record.get("duplicate_of"):
+            self._duplicates.setdefault(key, set()).add(record["duplicate_of"])
         if file:
             entry = Entry(file, record["decision"], record.get("reviewed"), key)
             looks = record.get("perceptual_hash")
@@ -234,49 +261,14 @@ class Collector:
                 found.add(file)
         return found
 
-    def _forget_unrecorded(self, file: str) -> None:
-        """Take away what a killed process has written of a picture that is not to be kept now."""
-        if file in self.unrecorded and _OURS.fullmatch(Path(file).name):
-            (self._root / file).unlink(missing_ok=True)
+    def _set_aside(self, file: str) -> None:
+        """Take out what a killed process has written of a picture that is not to be kept now; nothing is deleted."""
+        if file in self._leftovers:
+            target = place(self._root, file, QUARANTINED)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (self._root / file).replace(target)
             self.unrecorded.discard(file)
-
-
-# ----------------------------------------------------------------------------------------------- where files are
-
-
-def place(root: Path, file: str, decision: str) -> Path:
-    """Where a crop lies, by what was decided about it."""
-    return root / file if decision == KEPT else root / QUARANTINE / file
-
-
-def move(root: Path, file: str, decision: str) -> bool:
-    """Put a crop where its decision has it; False: it is in neither place."""
-    target = place(root, file, decision)
-    source = place(root, file, REJECTED if decision == KEPT else KEPT)
-    if source.exists() and not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(source, target)  # noqa: PTH105
-    return target.exists()
-
-
-def reconcile(root: Path, manifest: Manifest) -> int:
-    """Bring the folder in line with the manifest after a kill; return how many kept pictures somebody has removed.
-
-    Removed pictures count as rejected by a person, and are not collected again.
-    """
-    for folder in (root, *(base / e for base in (root, root / QUARANTINE) for e in EMOTIONS)):
-        for unfinished in folder.glob(".new-*"):
-            unfinished.unlink(missing_ok=True)
-    removed = [
-        record["file"]
-        for record in manifest.records()
-        if record.get("file") and not move(root, record["file"], record["decision"]) and record["decision"] == KEPT
-    ]
-    reason = "removed by hand"
-    events = [{"event": "review", "file": f, "decision": REJECTED, "reason": reason, "time": _now()} for f in removed]
-    if events:
-        manifest.append(*events)
-    return len(removed)
+            self._leftovers.discard(file)
 
 
 def _duplicate(entry: Entry) -> str:
@@ -291,7 +283,3 @@ def _may_be_wrong(entry: Entry) -> bool:
 
 def _may_pass(record: Record) -> bool:
     return record["decision"] == REJECTED and not record.get("sha256") and bool(PASSING.search(record["reason"] or ""))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -8,15 +8,14 @@ from __future__ import annotations
 import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from omegaconf import ListConfig
 
 from emotion import files
 from emotion.data.collecting import review
-from emotion.data.collecting.collector import move, reconcile
-from emotion.data.manifest import ACCEPTED, KEPT, REJECTED, Manifest, Record
+from emotion.data.collecting.placing import move, reconcile
+from emotion.data.manifest import ACCEPTED, KEPT, REJECTED, Manifest, Record, now
 from emotion.errors import UserError, did_you_mean
 from emotion.labels import EMOTIONS
 
@@ -54,7 +53,7 @@ def apply(root: Path, manifest: Manifest, given: object) -> list[str]:
         _check(root, each, state, manifest)
     for each in chosen:
         events = [
-            {"event": "review", "file": file, "decision": decision, "by": each.path.name, "time": _now()}
+            {"event": "review", "file": file, "decision": decision, "by": each.path.name, "time": now()}
             for file, (_, decision) in each.by_file.items()
             if state[file].get("reviewed") != decision
         ]
@@ -139,7 +138,3 @@ def _check(root: Path, given: Decisions, state: dict[str, Record], manifest: Man
 
 def _some(items: Sequence[str]) -> str:
     return ", ".join(items[:_SHOWN]) + (f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else "")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from emotion.data.collecting.candidates import Candidate
-from emotion.data.folder import folders_in, show
+from emotion.data.folder import NO_PICTURES, folders_in, show
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS, index_of
 
-_NO_PICTURES = (".txt", ".csv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".ini", ".db", ".html")
+
+def check(place: str, root: Path) -> None:
+    """See that a dataset is not collected from itself.
+
+    Raises:
+        UserError: The folder of pictures is the dataset's, lies in it, or holds it.
+    """
+    path, goal = Path(place).expanduser().resolve(), root.resolve()
+    if path == goal:
+        how = "is the root itself"
+    elif path.is_relative_to(goal):
+        how = f"lies inside the root '{root}'"
+    elif goal.is_relative_to(path):
+        how = f"holds the root '{root}'"
+    else:
+        return
+    raise UserError(f"path: '{place}' {how}. Give a folder of pictures apart from it, or set root=... to another place")
 
 
 def count(place: str, emotion: str | None) -> dict[str, int]:
@@ -72,7 +89,7 @@ def _in(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"path: '{folder}' cannot be listed ({error.strerror})") from None
     for path in paths:
-        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in _NO_PICTURES:
+        if path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in NO_PICTURES:
             yield path
 
 
@@ -98,10 +115,18 @@ def frames(
         with source.opened(place, None, stride, stopped=stop) as stream:
             if stream.kind != "video":
                 hint = "source=folder reads pictures" if stream.kind == "pictures" else "source=camera reads cameras"
-                raise UserError(f"source: '{place}' is no film; {hint}")
+                raise UserError(f"path: '{place}' is no film; {hint}")
             for frame in stream.frames:
                 key = f"{film}#{frame.index}"
                 if key not in known:
                     yield Candidate(key, emotion, "video", None, frame.image)
     except UserError as error:
-        raise UserError(str(error).replace("source:", "path:", 1)) from None
+        raise of_live(error, "Give a film, or its address: path=...") from None
+
+
+def of_live(error: UserError, advice: str) -> UserError:
+    """What opening a source found wrong, in its first sentence, with advice; other errors as they are."""
+    key, _, said = str(error).partition(": ")
+    if key != "source":
+        return error
+    return UserError(f"path: {re.split(r'[.] (?=[A-Z])', said, maxsplit=1)[0].rstrip('.')}. {advice}")

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import cv2
 
 from emotion import comparison, faces, files
-from emotion.data.collecting.collector import place
+from emotion.data.collecting.commands import typed
+from emotion.data.collecting.placing import place
 from emotion.data.manifest import KEPT, QUARANTINED, REJECTED, Record
 from emotion.errors import UserError
 from emotion.labels import EMOTIONS
@@ -75,6 +76,8 @@ def _page(root: Path, emotion: str, records: Sequence[Record]) -> str:
                 f'<section class="{decision}"><h2>{heading.format(emotion=emotion)}: {len(cards):,}</h2>'
                 f'<p class="faint">{hint.format(emotion=emotion)}</p><ul class="sheet">{"".join(cards)}</ul></section>'
             )
+    saved = f"'apply=<where you saved it>/decisions-{emotion}.json'"
+    command = f"python -m emotion.collect {typed('root', root)} {saved}"
     made = datetime.now(UTC).isoformat(timespec="seconds")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -84,7 +87,7 @@ def _page(root: Path, emotion: str, records: Sequence[Record]) -> str:
         f'<body data-emotion="{emotion}" data-made="{made}">\n<header>\n<h1>Do these faces look {emotion}?</h1>\n'
         f"<p>Their labels are what was searched for, or what their folder or somebody said. Click those that do not "
         f"look {emotion}, are no face, or should not be used. Then save, and apply what was saved:</p>\n"
-        f"<pre>python -m emotion.collect root={escape(str(root))} apply=decisions-{emotion}.json</pre>\n"
+        f"<pre>{escape(command)}</pre>\n"
         f'<p class="care">This page holds {count:,} pictures of people. Do not share it.</p>\n</header>\n'
         f'<div class="bar" role="toolbar" aria-label="Decisions">'
         f'<button type="button" id="save">Save decisions</button>'

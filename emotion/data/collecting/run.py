@@ -7,7 +7,6 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -16,6 +15,7 @@ from emotion.contract import Contract
 from emotion.data.collecting import decisions, held_out, own_pictures, progress, review, searching, table
 from emotion.data.collecting.candidates import Candidate
 from emotion.data.collecting.collector import Collector
+from emotion.data.collecting.commands import typed
 from emotion.data.collecting.screening import Screen
 from emotion.data.collecting.table import Outcome
 from emotion.data.dataset_contract import DatasetContract
@@ -23,9 +23,6 @@ from emotion.data.manifest import KEPT, Manifest
 from emotion.errors import UserError
 from emotion.interrupts import Interrupted, Stop, interruption
 from emotion.labels import EMOTIONS
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger("emotion.collect")
 
@@ -46,14 +43,15 @@ def collect(cfg: DictConfig) -> Outcome:
             return _apply(root, cfg.apply)
     held = None if cfg.against is None else held_out.load(str(cfg.against), root)
     if cfg.source == "folder":
+        own_pictures.check(str(cfg.path), root)
         own_pictures.count(str(cfg.path), cfg.emotion)  # a mistake in it is told before anything is made
     screen = _screen(cfg)
     _make(root)
     with _alone(root), interruption() as stop:
         manifest = Manifest.open(root)
+        before = len(manifest.lines())
         _check_cut(root, manifest, screen)
         collector = Collector(root, screen, manifest, held)
-        before = len(manifest.lines())
         _save_contract(root, cfg.crop_margin, manifest)
         emotions = [cfg.emotion] if cfg.emotion else list(EMOTIONS)
         notes = _SOURCES[cfg.source](cfg, root, collector, emotions, stop)
@@ -199,11 +197,12 @@ def _say_next(cfg: DictConfig, root: Path, outcome: Outcome) -> None:
         print(
             f"\n{unreviewed:,} labels are only what was searched for, {waiting:,} pictures are in quarantine. Look:\n"
             + "\n".join(f"  {(root / review.name(e)).absolute().as_uri()}" for e in rows)
-            + f"\nthen apply what these pages save:\n  python -m emotion.collect root={root} 'apply=decisions-*.json'"
+            + f"\nthen apply what these pages save:\n  python -m emotion.collect {typed('root', root)} "
+            + "'apply=<where you saved it>/decisions-*.json'"
         )
     _say_audit(root)
 
 
 def _say_audit(root: Path) -> None:
-    print(f"\npython -m emotion.audit dataset=folder dataset.root={root}")
-    print(f"python -m emotion.train dataset=folder dataset.root={root}")
+    for number, command in enumerate(("audit", "train")):
+        print("\n" * (not number) + f"python -m emotion.{command} dataset=folder {typed('dataset.root', root)}")
