@@ -30,7 +30,7 @@ import machine
 import numpy as np
 import psutil
 
-from emotion import config, files, provenance, runs
+from emotion import commands, config, files, provenance, runs
 from emotion.faces import Box, Image, overlap
 from emotion.live import engines, loop, source
 from emotion.live.classifier import Classifier
@@ -41,7 +41,7 @@ from emotion.live.records import Lines
 CLIPS = ("single_face.mp4", "short_hamilton_clip.mp4")
 SIZES = ((640, 360), (1280, 720))
 #: Settings of ``conf/live.yaml``.
-SETTINGS = config.Live()
+SETTINGS = commands.Live()
 
 
 # ------------------------------------------------------------------------------------------------------ the yardstick
@@ -132,7 +132,7 @@ def ours(video: Path, classifier: Classifier, log: Path) -> float:
 
 def agreement(video: Path) -> tuple[float, float, int]:
     """Share of the exact search's faces that ours finds too, faces beyond those as a share of them, their number."""
-    fast, exact = Detector(SETTINGS.detector), Detector(config.Detector(mode="exact"))
+    fast, exact = Detector(SETTINGS.detector), Detector(commands.Detector(mode="exact"))
     found = beyond = total = 0
     for frame in source.frames(video):
         wanted, given = exact(frame.image), fast(frame.image)

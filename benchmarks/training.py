@@ -66,7 +66,7 @@ def prepare(name: str, overrides: list[str]) -> Case:
     from emotion.data import cache, pipeline, weights
     from emotion.data.examples import Examples
     from emotion.models.build import build, contract_of
-    from emotion.training import environment, fit, phases
+    from emotion.training import environment, fit, losses, phases
     from emotion.training.console import Reporter
 
     cfg: Any = cli.request("train", overrides).cfg
@@ -91,7 +91,13 @@ def prepare(name: str, overrides: list[str]) -> Case:
         threads=cfg.trainer.threads,
     )
     model = build(cfg.model, contract)
-    fit._compile(model, cfg.trainer, phases.plan(cfg.model, cfg.trainer.epochs, cfg.trainer.learning_rate)[0], steps)
+    fit._compile(
+        model,
+        cfg.trainer,
+        phases.plan(cfg.model, cfg.trainer.epochs, cfg.trainer.learning_rate)[0],
+        steps,
+        losses.LOSSES["cross_entropy"],
+    )
     model.make_train_function()
     fixed = tf.data.Dataset.from_tensors(next(iter(batches))).repeat()
     # Iterators that live as long as the model: in training, too, one serves all epochs.

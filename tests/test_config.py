@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from emotion import config
+from emotion import commands, config
 from emotion.data import augment  # noqa: F401 - the table below must not drift from what is implemented
 from emotion.errors import UserError
 from emotion.validation import validate, validate_paths
@@ -63,7 +63,7 @@ def test_live_has_the_same_defaults_everywhere() -> None:
     from emotion.live import label_frames
 
     composed = compose("live", "run=latest")
-    schema = OmegaConf.structured(config.Live)
+    schema = OmegaConf.structured(commands.Live)
     parameters = {name: p.default for name, p in signature(label_frames).parameters.items()}
     for key in composed:
         if key not in ("run", "hydra"):

@@ -79,7 +79,7 @@ def place(root: Path) -> Path:
 
 
 #: What ``emotion.audit`` measured of datasets that are the same for everybody.
-_MEASURED: dict[str, float] = {"synthetic": 0.0}
+_MEASURED: dict[str, float] = {"synthetic": 0.0, "fer2013": 0.015, "ferplus": 0.015}
 
 
 def crop_margin(dataset: DictConfig) -> tuple[float, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emotion.config import Detector as DetectorConfig
+    from emotion.commands import Detector as DetectorConfig
     from emotion.live.face import Face
     from emotion.live.frame import Frame
 

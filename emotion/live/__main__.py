@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: No such run, source, folder or display, or a model that disagrees with its contract.
     """
-    from emotion import config
+    from emotion import commands
     from emotion.live import annotate, engines, loop, source
     from emotion.live.detector import Detector
     from emotion.live.labelling import Labeller
@@ -58,7 +58,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             if window is not None:
                 sinks.append(window)
             labeller = Labeller(
-                Detector(config.Detector(**cfg.detector)),
+                Detector(commands.Detector(**cfg.detector)),
                 classifier,
                 smoothing=cfg.smoothing,
                 min_confidence=cfg.min_confidence,

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from omegaconf import OmegaConf
 
-from emotion import config, faces
+from emotion import commands, faces
 from emotion.faces import Box, Image, overlap
 from emotion.live import windows
 from emotion.live.windows import EVERY_FOURTH, FINE_FROM, THE_OTHERS, WINDOW, Hit, Pyramid, Scale
@@ -78,8 +78,8 @@ class Detector:
     next frame while another finds the faces of this one, as long as each sees the frames in their order.
     """
 
-    def __init__(self, settings: config.Detector | None = None) -> None:
-        self.settings = settings or config.Detector()
+    def __init__(self, settings: commands.Detector | None = None) -> None:
+        self.settings = settings or commands.Detector()
         validate(OmegaConf.create({"detector": asdict(self.settings)}))
         # A cascade keeps its picture inside, so that two threads cannot share one.
         self._scanning, self._finding = faces.load_cascade(), faces.load_cascade()

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotion import config, faces
+from emotion import commands, faces
 from emotion.data import synthetic
 from emotion.errors import UserError
 from emotion.faces import Box, Image, overlap
 from emotion.live.detector import Detector
 from emotion.live.source import frames
 
-EXACT = config.Detector(mode="exact")
+EXACT = commands.Detector(mode="exact")
 
 boxes = st.builds(Box, st.integers(-50, 200), st.integers(-50, 200), st.integers(1, 150), st.integers(1, 150))
 
 
-def _agreement(pictures: Sequence[Image], settings: config.Detector | None = None) -> tuple[float, float]:
+def _agreement(pictures: Sequence[Image], settings: commands.Detector | None = None) -> tuple[float, float]:
     """Share of the exact search's faces that are found, and faces beyond them as a share of them."""
     fast, exact = Detector(settings), Detector(EXACT)
     found = beyond = total = 0
@@ -86,7 +86,7 @@ def face() -> tuple[Image, Box]:
 
 def test_a_cut_is_searched_whole_at_once(face: tuple[Image, Box]) -> None:
     image, box = face
-    detector = Detector(config.Detector(spread=100))
+    detector = Detector(commands.Detector(spread=100))
     assert detector(np.full_like(image, 5)) == []
     assert any(overlap(found, box) > 0.4 for found in detector(image))
 
@@ -95,7 +95,7 @@ def test_a_face_that_comes_without_a_cut_is_found_within_the_spread(face: tuple[
     """The face fades in over the empty frame's own border, so that no frame differs much from the one before."""
     image, box = face
     empty = np.full_like(image, int(image.mean()))
-    detector = Detector(config.Detector(spread=4))
+    detector = Detector(commands.Detector(spread=4))
     for weight in np.linspace(0, 1, 12):
         detector(cv2.addWeighted(image, weight, empty, 1 - weight, 0))  # type: ignore[arg-type]
     assert any(overlap(found, box) > 0.4 for _ in range(16) for found in detector(image))
@@ -105,7 +105,7 @@ def test_a_lost_face_is_let_go(face: tuple[Image, Box]) -> None:
     """A face that fades out is not reported from memory, and nobody looks for it for ever."""
     image, _ = face
     empty = np.full_like(image, int(image.mean()))
-    detector = Detector(config.Detector(hold=3))
+    detector = Detector(commands.Detector(hold=3))
     assert detector(image)
     for weight in np.linspace(1, 0, 12):
         detector(cv2.addWeighted(image, weight, empty, 1 - weight, 0))  # type: ignore[arg-type]
@@ -133,7 +133,7 @@ def test_reset_searches_the_next_frame_whole(face: tuple[Image, Box]) -> None:
 def test_frames_larger_than_the_working_size_are_scaled_and_boxes_scaled_back(face: tuple[Image, Box]) -> None:
     image, box = face
     large = cv2.resize(image, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
-    detector = Detector(config.Detector(working_size=max(image.shape)))
+    detector = Detector(commands.Detector(working_size=max(image.shape)))
     scan = detector.scan(large)  # type: ignore[arg-type]
     assert max(scan.pyramid.gray.shape) == max(image.shape)
     expected = Box(3 * box.x, 3 * box.y, 3 * box.width, 3 * box.height)
@@ -191,11 +191,11 @@ def test_a_lamp_is_no_cut(face: tuple[Image, Box]) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (config.Detector(mode="exakt"), "detector.mode: 'exakt' is not one of fast, exact"),
-        (config.Detector(scale_factor=1.0), "detector.scale_factor: 1.0 is out of range"),
-        (config.Detector(spread=0), "detector.spread: 0 is out of range"),
+        (commands.Detector(mode="exakt"), "detector.mode: 'exakt' is not one of fast, exact"),
+        (commands.Detector(scale_factor=1.0), "detector.scale_factor: 1.0 is out of range"),
+        (commands.Detector(spread=0), "detector.spread: 0 is out of range"),
     ],
 )
-def test_settings_are_checked(settings: config.Detector, message: str) -> None:
+def test_settings_are_checked(settings: commands.Detector, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Detector(settings)

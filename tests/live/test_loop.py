@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from emotion import interrupts
-from emotion.config import Detector as Settings
+from emotion.commands import Detector as Settings
 from emotion.faces import Image
 from emotion.live import annotate, label_frames, loop, source
 from emotion.live.classifier import Classifier

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from emotion import allowed
-from emotion.config import Collect, ImageSearch
+from emotion.commands import Collect, ImageSearch
 
 _LICENCES = (
     None,
