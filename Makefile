@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Two workers at the most: every worker holds TensorFlow, and the tests train.
-WORKERS ?= 2
+# Three at the most, as every worker holds TensorFlow; more than cores, as many tests wait for processes and servers.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast check constraints clean
