@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +19,13 @@ import numpy as np
 
 from emotion import files
 from emotion.data.fingerprint import hash_pixels
+from emotion.data.progress import progress
 from emotion.data.similar import perceptual_hash
 from emotion.faces import UnreadableImageError, decode
-
-log = logging.getLogger(__name__)
 
 # OpenCV's version counts, because JPEG decoders differ in single pixel values.
 _VERSION = f"2 opencv {cv2.__version__}"
 _BATCH = 256
-_SECONDS_BETWEEN_LINES = 15.0
 
 
 def hash_files(
@@ -62,7 +56,7 @@ def hash_files(
         else:
             todo.append(i)
 
-    with _progress(len(todo)) as advance, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with progress(len(todo), "Decoding pictures") as advance, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for start in range(0, len(todo), _BATCH):  # in batches, so that pending results stay few
             batch = todo[start : start + _BATCH]
             for i, (identity, digest, reason, final) in zip(
@@ -135,26 +129,3 @@ def _is_entry(value: Any) -> bool:
 
 def _key(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal; elsewhere a line now and then."""
-    if sys.stderr.isatty() and total >= _BATCH:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("Decoding pictures", total=total)
-            yield lambda: bar.advance(task)
-        return
-    done, last = 0, time.monotonic()
-
-    def advance() -> None:
-        nonlocal done, last
-        done += 1
-        if time.monotonic() - last > _SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            log.info("Decoded %s of %s pictures", f"{done:,}", f"{total:,}")
-
-    yield advance

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion.data import pixel_index
+from emotion.data import pixel_index, progress
 from emotion.data.fingerprint import hash_pixels
 from emotion.data.pixel_index import hash_files
 from emotion.data.similar import perceptual_hash
@@ -116,14 +116,14 @@ def test_a_damaged_index_is_made_anew(root, tmp_path, content):
 
 
 def test_progress_lines_where_there_is_no_terminal(root, monkeypatch, caplog):
-    monkeypatch.setattr(pixel_index, "_SECONDS_BETWEEN_LINES", -1.0)
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1.0)
     with caplog.at_level(logging.INFO, logger="emotion"):
         hash_files(root, NAMES, None)
-    assert "Decoded 6 of 6 pictures" in caplog.text
+    assert "Decoding pictures: 6 of 6" in caplog.text
 
 
 def test_a_bar_on_a_terminal(root, monkeypatch, capsys):
-    monkeypatch.setattr(pixel_index, "_BATCH", 2)
+    monkeypatch.setattr(progress, "_FEW", 2)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     hashes, _, _, _ = hash_files(root, NAMES, None)

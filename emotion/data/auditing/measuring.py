@@ -17,7 +17,7 @@ import numpy as np
 from emotion import files
 from emotion.data.auditing import seeing
 from emotion.data.auditing.pictures import Pictures
-from emotion.data.auditing.progress import progress
+from emotion.data.progress import progress
 from emotion.faces import Image, UnreadableImageError, resize
 
 #: Part of the cache's key: raise it when a measure changes.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-log = logging.getLogger("emotion.audit")
+log = logging.getLogger(__name__)
 
 _FEW = 256
 _SECONDS_BETWEEN_LINES = 15.0
