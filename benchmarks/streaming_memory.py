@@ -105,14 +105,14 @@ def main() -> None:
     parser.add_argument("--many", type=int, default=100_000, help="pictures in the large folder")
     parser.add_argument("--cache", choices=("none", "disk", "memory"), default="none", help="dataset.cache")
     parser.add_argument("--repeats", type=int, default=1, help="processes of each; the largest peak is shown")
-    parser.add_argument("--quick", action="store_true", help="200 and 2,000 pictures: only to see that it works")
+    parser.add_argument("--quick", action="store_true", help="100 and 700 pictures: only to see that it works")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--cache-dir", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         child(arguments.child, arguments.cache, arguments.cache_dir)
         return
-    numbers = (200, 2_000) if arguments.quick else (arguments.few, arguments.many)
+    numbers = (100, 700) if arguments.quick else (arguments.few, arguments.many)
 
     print(machine.describe())
     with tempfile.TemporaryDirectory() as name:

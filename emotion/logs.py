@@ -50,13 +50,30 @@ def quiet_stderr() -> Iterator[None]:
         os.close(null)
 
 
+@contextmanager
+def _not_imported(name: str) -> Iterator[None]:
+    """Let a package look absent, if it is not there yet.
+
+    Keras imports pandas wherever it is installed, for data frames that nobody feeds it here: most of a second.
+    """
+    absent = name not in sys.modules
+    if absent:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules[name]
+
+
 def import_tensorflow() -> None:
     """Import TensorFlow without its notices about CPU features, which no log level keeps off the terminal.
 
     Nor what CUDA says where there is no GPU: that comes when devices are first asked for.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with quiet_stderr():
+    with quiet_stderr(), _not_imported("pandas"):
+        import keras  # noqa: F401
         import tensorflow
 
         tensorflow.config.list_physical_devices("GPU")

@@ -199,11 +199,11 @@ def test_mobilenet_v2_trains_in_phases_from_a_weights_file(tmp_path: Path, share
     cfg = compose(
         "train", *[t for t in TINY if not t.startswith("model.")], "model=mobilenet_v2", "model.input_size=48",
         "model.alpha=0.35", f"model.weights={path}", "model.frozen_epochs=1", "model.batch_norm_frozen_epochs=2",
-        "trainer.epochs=3", f"outputs={tmp_path}",
+        "trainer.epochs=2", f"outputs={tmp_path}",
     )  # fmt: skip
     train(cfg, tmp_path / "run")
     history = read_history(tmp_path / "run" / "history.csv")
-    assert [row["epoch"] for row in history] == [1, 2, 3]
+    assert [row["epoch"] for row in history] == [1, 2]
     assert history[1]["learning_rate"] < history[0]["learning_rate"] / 5
     assert files.read_json(tmp_path / "run" / "run.json")["tflite"]["max_difference"] <= 1e-4
 
