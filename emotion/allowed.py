@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emotion.contract import COLOURS, INTERPOLATIONS
+from emotion.contract import COLOURS, CROP_MARGINS, INTERPOLATIONS
 from emotion.labels import EMOTIONS, NUMBERINGS
 
 #: Licence filters of the image search.
@@ -62,7 +62,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 #: Closed intervals [low, high]; None is open-ended.
 RANGES: dict[str, tuple[float | None, float | None]] = {
     "seed": (0, 2**31 - 1),
-    "dataset.crop_margin": (-0.4, 2),
+    "dataset.crop_margin": CROP_MARGINS,
     "dataset.validation_fraction": (0.01, 0.5),
     "dataset.test_fraction": (0.01, 0.5),
     "dataset.split_seed": (0, 2**31 - 1),
@@ -131,7 +131,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "min_face": (24, 4096),
     "min_sharpness": (0, 100_000),
     "max_pixels": (10_000, 80_000_000),
-    "crop_margin": (-0.4, 2),
+    "crop_margin": CROP_MARGINS,
     "size": (16, 1024),
     "search.parallel": (1, 32),
     "search.timeout": (1, 600),

@@ -19,6 +19,8 @@ from emotion.labels import EMOTIONS
 
 COLOURS = ("gray", "rgb")
 INTERPOLATIONS = ("area", "linear", "cubic")
+#: Crop margins that leave something of a face, and not all of the picture.
+CROP_MARGINS = (-0.4, 2.0)
 
 
 @dataclass(frozen=True)

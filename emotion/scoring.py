@@ -15,10 +15,10 @@ from omegaconf import DictConfig
 
 from emotion import agreement, calibration, files, metrics, plots, report, runs
 from emotion.data import cache, pipeline
-from emotion.data.examples import SPLITS, Splits
+from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.errors import UserError
 from emotion.history import read_history
-from emotion.predict import predict
+from emotion.predict import Probabilities, predict
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ def score_split(
     batch_size: int = 256,
     tta: str = "none",
     calibrated: bool = True,
+    raw: Probabilities | None = None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
     """Predict one split and score it: the test split also without pictures that the run was trained on or chosen by.
 
@@ -57,6 +58,7 @@ def score_split(
         batch_size: Pictures a step.
         tta: ``none``, or ``flip``: each answer is the mean of those for the picture and its mirror image.
         calibrated: Whether the contract's temperature belongs to this checkpoint.
+        raw: What :func:`answers` gave for this split; None asks the model.
 
     Returns:
         The scores, with those of :func:`emotion.agreement.score` as ``agreement`` where people voted; and what goes
@@ -78,12 +80,8 @@ def score_split(
             f"dataset: its labels are {', '.join(splits.labels)}; run {run.id} knows {', '.join(names)}. Score it on "
             f"data with its own labels"
         )
-    store = cache.open_store(examples, run.contract(), cache=dataset.cache, cache_dir=dataset.cache_dir)
-    with cache.failing(store):
-        raw = predict(model, pipeline.evaluation(store, batch_size=batch_size))
-        if tta == "flip":
-            mirrored = pipeline.evaluation(store, batch_size=batch_size).map(lambda pictures: pictures[:, :, ::-1])
-            raw = 0.5 * (raw + predict(model, mirrored))
+    if raw is None:
+        raw = answers(model, run, dataset, examples, batch_size, tta)
     probabilities = calibration.apply(raw, run.contract().temperature) if calibrated else raw
     columns: dict[str, np.ndarray[Any, Any]] = {
         "probabilities": probabilities,
@@ -105,22 +103,42 @@ def score_split(
     return score | agreed, columns
 
 
-def calibrate(model: keras.Model, run: runs.Run, dataset: DictConfig, splits: Splits) -> None:
+def answers(
+    model: keras.Model,
+    run: runs.Run,
+    dataset: DictConfig,
+    examples: Examples,
+    batch_size: int = 256,
+    tta: str = "none",
+) -> Probabilities:
+    """The model's own probabilities for some pictures, before calibration: float32 ``[N, C]``.
+
+    Args:
+        model, run, dataset, batch_size, tta: As in :func:`score_split`.
+        examples: The pictures.
+
+    Raises:
+        UserError: A picture can no longer be read.
+    """
+    store = cache.open_store(examples, run.contract(), cache=dataset.cache, cache_dir=dataset.cache_dir)
+    with cache.failing(store):
+        raw = predict(model, pipeline.evaluation(store, batch_size=batch_size))
+        if tta == "flip":
+            mirrored = pipeline.evaluation(store, batch_size=batch_size).map(lambda pictures: pictures[:, :, ::-1])
+            raw = 0.5 * (raw + predict(model, mirrored))
+    return raw
+
+
+def calibrate(run: runs.Run, raw: Probabilities, examples: Examples) -> None:
     """Fit a temperature on the validation split, to people's votes where it has them; put it into the run's contract.
 
     Args:
-        model: The checkpoint.
         run: The run.
-        dataset: The dataset config that ``splits`` came from.
-        splits: The data that the run was trained on.
+        raw: What :func:`answers` gave for its validation split.
+        examples: That split.
     """
-    contract = run.contract().uncalibrated()
-    store = cache.open_store(splits.validation, contract, cache=dataset.cache, cache_dir=dataset.cache_dir)
-    with cache.failing(store):
-        raw = predict(model, pipeline.evaluation(store, batch_size=256))
-    examples = splits.validation
     temperature = calibration.fit_temperature(raw, examples.labels if examples.votes is None else examples.votes)
-    replace(contract, temperature=temperature).save(run.path / "contract.json")
+    replace(run.contract(), temperature=temperature).save(run.path / "contract.json")
     if len(examples) < calibration.FEWEST:
         log.info("confidence is not calibrated: %d validation pictures are too few for it", len(examples))
     else:

@@ -74,12 +74,13 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         )
 
         model = checkpoints.load(run.checkpoint())
+        held = scoring.answers(model, run, cfg.dataset, splits.validation)
         if cfg.trainer.get("calibrate", True):
-            scoring.calibrate(model, run, cfg.dataset, splits)
+            scoring.calibrate(run, held, splits.validation)
         scores, predictions = {}, {}
         for split in _scored(splits):  # the test split is read here for the first time
             scores[split], predictions[split] = scoring.score_split(
-                model, run, cfg.dataset, splits, split, cfg.trainer, splits
+                model, run, cfg.dataset, splits, split, cfg.trainer, splits, raw=held if split == "validation" else None
             )
         scoring.write(run, run.path, scores, predictions, splits.fingerprint)
         board.write_scores(run, scores, progress.best_epoch)

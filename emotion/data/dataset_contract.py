@@ -14,12 +14,13 @@ from typing import Any, TypeGuard
 from omegaconf import DictConfig
 
 from emotion import files
+from emotion.contract import CROP_MARGINS
 from emotion.errors import UserError
 
 FILE = "dataset.json"
 #: Who writes it.
 SOURCES = ("emotion.collect", "emotion.audit")
-_LOWEST, _HIGHEST = -0.4, 2.0  # as dataset.crop_margin
+_LOWEST, _HIGHEST = CROP_MARGINS
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,7 @@ class Duplicates:
 
     def conflicting(self, groups: Ids) -> Flags:
         """bool ``[N]``: pictures in whose group there is more than one label."""
-        pairs = np.unique(np.stack([groups, self.labels], axis=1), axis=0)
-        return np.bincount(pairs[:, 0], minlength=len(groups))[groups] > 1
+        return several(groups, self.labels)
 
     def shared_with(self, groups: Ids, *splits: str) -> Flags:
         """bool ``[N]``: pictures in whose group there is one of these splits."""
@@ -60,6 +59,12 @@ class Duplicates:
     def within(self, split: str) -> Flags:
         """bool ``[N]``: the pictures of a split."""
         return self.split == SPLITS.index(split)
+
+
+def several(groups: Ids, kinds: Ids) -> Flags:
+    """bool ``[N]``: pictures in whose group there is more than one kind."""
+    pairs = np.unique(np.stack([groups, kinds], axis=1), axis=0)
+    return np.bincount(pairs[:, 0], minlength=len(groups))[groups] > 1
 
 
 def find(parts: Mapping[str, Examples], perceptual: Mapping[str, similar.Hashes] | None = None) -> Duplicates:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion import faces
+from emotion.contract import CROP_MARGINS
 from emotion.data import synthetic
 from emotion.data.auditing import framing, measuring, seeing
 from emotion.data.auditing.measuring import Measured
@@ -77,7 +78,7 @@ def test_a_wider_crop_means_a_larger_margin(shares: list[float], wider: float) -
         records["neighbors"], records["width"], records["height"] = framing.NEIGHBORS, 48, 48
         margin = framing.of(Measured(records)).margin
         assert margin is not None
-        assert framing.LOWEST <= margin <= framing.HIGHEST
+        assert CROP_MARGINS[0] <= margin <= CROP_MARGINS[1]
         return margin
 
     assert of([s / (1 + wider) for s in shares]) >= of(shares) - 1e-3

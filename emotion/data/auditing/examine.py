@@ -79,7 +79,7 @@ def _contract(framed: framing.Framing, root: Path | None) -> str:
     there = DatasetContract.load(root)
     if there is not None and there.source != _NAME:
         return (
-            f"{show(place)} gives {there.crop_margin:g}, which {show(there.source) or 'somebody'} wrote, and stays; to "
+            f"{show(place)} gives {there.crop_margin:g}, which {there.source} wrote, and stays; to "
             f"train with what was measured, {override}."
         )
     try:

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from emotion.contract import CROP_MARGINS
 from emotion.data.auditing.measuring import Measured
 
 #: Fewer boxes than this say too little about a dataset.
 LEAST_BOXES = 20
 #: Overlapping windows that live video asks for.
 NEIGHBORS = 5
-#: What a contract takes.
-LOWEST, HIGHEST = -0.4, 2.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def of(measured: Measured) -> Framing:
     low, middle, high = (float(v) for v in np.percentile(share[clear], (25, 50, 75)))
     margin = None
     if count >= LEAST_BOXES:
-        margin = round(float(np.clip(margin_of(middle), LOWEST, HIGHEST)), 3)
+        margin = round(float(np.clip(margin_of(middle), *CROP_MARGINS)), 3)
     return Framing(
         pictures=count,
         of=len(records),

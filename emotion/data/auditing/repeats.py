@@ -8,7 +8,8 @@ import numpy as np
 
 from emotion.data.auditing.finding import Finding, Group, counted
 from emotion.data.auditing.pictures import Pictures
-from emotion.data.duplicates import Duplicates, Flags, Ids
+from emotion.data.duplicates import Duplicates, Flags, Ids, several
+from emotion.data.examples import SPLITS
 
 _DROP = "Train with dataset.drop_duplicates=train_vs_test"
 #: Pictures of a group that are shown or listed together.
@@ -107,7 +108,7 @@ def _duplicates(pictures: Pictures, found: Duplicates) -> Finding:
 
 def _near_duplicates(pictures: Pictures, found: Duplicates) -> Finding:
     # Groups that hold different pixels; those of identical pixels alone are told above.
-    alike = _several(found.near, found.exact)
+    alike = several(found.near, found.exact)
     groups = len(np.unique(found.near[alike]))
     count = int(alike.sum())
     return Finding(
@@ -164,16 +165,10 @@ def _held_out(found: Duplicates) -> int:
 def _within(found: Duplicates, groups: Ids, flags: Flags) -> dict[str, int]:
     """Of each split, how many of the flagged pictures have their like in the same split."""
     counts = {}
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         inside = groups[found.within(split) & flags]
         counts[split] = int((np.bincount(inside, minlength=1)[inside] > 1).sum()) if len(inside) else 0
     return counts
-
-
-def _several(groups: Ids, kinds: Ids) -> Flags:
-    """bool ``[N]``: pictures in whose group there is more than one kind."""
-    pairs = np.unique(np.stack([groups, kinds], axis=1), axis=0)
-    return np.bincount(pairs[:, 0], minlength=len(groups))[groups] > 1
 
 
 # --------------------------------------------------------------------------------------------------------- showing
