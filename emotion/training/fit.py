@@ -15,7 +15,7 @@ from emotion.contract import Contract
 from emotion.data import cache, pipeline, weights
 from emotion.data.examples import Splits
 from emotion.models.build import build
-from emotion.training import board, environment, losses, optimizers, phases, replicas, state
+from emotion.training import board, environment, fusion, losses, optimizers, phases, replicas, state
 from emotion.training.averaging import AveragedWeights
 from emotion.training.callbacks import Keeper
 from emotion.training.console import Reporter
@@ -63,6 +63,7 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
     with strategy.scope():
         model = build(cfg.model, contract)
         replicas.synchronise(model, devices)
+        fusion.fuse_batch_norm(model)
     log.info("model %s: %s parameters", cfg.model.get("name", model.name), f"{model.count_params():,}")
     state.check_space(run.path, model.count_params())
     progress = saved.progress if saved else state.Progress()
