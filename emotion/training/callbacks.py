@@ -70,8 +70,7 @@ class Keeper(keras.callbacks.Callback):
             else:
                 progress.wait += 1
             self._save_twin(better)
-            averages = self.averaged.statistics() if self.averaged else []
-            state.save(self.checkpoints / "state.npz", progress, self.model, averages)
+            state.save(self.checkpoints / "state.npz", progress, self.model)
             if better:
                 self._pending.replace(self.checkpoints / "best.keras")
             write_history(self.run.path / "history.csv", progress.history)

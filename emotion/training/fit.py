@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from omegaconf import DictConfig
 
 from emotion import runs
@@ -16,7 +17,7 @@ from emotion.data import cache, pipeline, weights
 from emotion.data.examples import Splits
 from emotion.models.build import build
 from emotion.training import board, environment, fusion, losses, optimizers, phases, replicas, state
-from emotion.training.averaging import AveragedWeights
+from emotion.training.averaging import PICTURES, AveragedWeights
 from emotion.training.callbacks import Keeper
 from emotion.training.console import Reporter
 from emotion.training.macro_f1 import MacroF1
@@ -67,7 +68,10 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
     log.info("model %s: %s parameters", cfg.model.get("name", model.name), f"{model.count_params():,}")
     state.check_space(run.path, model.count_params())
     progress = saved.progress if saved else state.Progress()
-    averaged = AveragedWeights(trainer.ema) if trainer.ema is not None else None
+    averaged = None
+    if trainer.ema is not None:
+        some = np.random.default_rng(cfg.seed).permutation(len(train))[:PICTURES]
+        averaged = AveragedWeights(train.read(some), trainer.batch_size)
     keeper = Keeper(run, trainer, progress, twin, averaged)
     reporter = Reporter(trainer.epochs, steps, trainer.batch_size)
     check_size = replicas.evaluation_batch(max(128, trainer.batch_size), len(splits.validation), devices)
@@ -84,8 +88,6 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
                 state.restore(model.variables, saved.model, "model")
                 if progress.epoch > phase.start:
                     state.restore(model.optimizer.variables, saved.optimizer, "optimizer")
-                    if averaged is not None:
-                        averaged.saved = saved.averages
                 saved = None
             callbacks = [*([averaged] if averaged else []), reporter, keeper, board.Scalars(run)]
             batches = pipeline.training(

@@ -49,22 +49,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class Saved:
-    """A state file's content: progress, the variables of model and optimizer in their order, and averages.
-
-    ``averages`` are those of :meth:`emotion.training.averaging.AveragedWeights.statistics`.
-    """
+    """A state file's content: progress, and the variables of model and optimizer in their order."""
 
     progress: Progress
     model: Variables
     optimizer: Variables
-    averages: Variables
 
 
-def save(path: Path, progress: Progress, model: keras.Model, averages: Variables) -> None:
-    """Write progress, all of the model's variables (random seeds included), the optimizer's, and averages."""
+def save(path: Path, progress: Progress, model: keras.Model) -> None:
+    """Write progress, all of the model's variables (random seeds included), and the optimizer's."""
     arrays = {f"model/{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.variables)}
     arrays |= {f"optimizer/{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.optimizer.variables)}
-    arrays |= {f"averages/{i}": value for i, value in enumerate(averages)}
     arrays["progress"] = np.frombuffer(json.dumps(asdict(progress)).encode(), np.uint8)
     with files.replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
@@ -79,7 +74,7 @@ def load(path: Path) -> Saved:
     try:
         with np.load(path, allow_pickle=False) as data:
             progress = Progress(**json.loads(data["progress"].tobytes()))
-            groups: dict[str, Variables] = {"model": [], "optimizer": [], "averages": []}
+            groups: dict[str, Variables] = {"model": [], "optimizer": []}
             for name, values in groups.items():
                 while f"{name}/{len(values)}" in data:
                     values.append(data[f"{name}/{len(values)}"])
@@ -87,7 +82,7 @@ def load(path: Path) -> Saved:
         raise UserError(f"{path}: no such file; the run stopped before its first epoch ended. Train anew") from None
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: damaged ({error}); train anew") from None
-    return Saved(progress, groups["model"], groups["optimizer"], groups["averages"])
+    return Saved(progress, groups["model"], groups["optimizer"])
 
 
 def restore(variables: list[keras.Variable], values: Variables, what: str) -> None:
