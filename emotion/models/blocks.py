@@ -9,6 +9,10 @@ import keras
 from emotion.contract import Contract
 
 
+#: Of batch norm's statistics. Keras's own need hundreds of steps to forget the first; small datasets have few an epoch.
+MOMENTUM = 0.9
+
+
 def normalised_input(contract: Contract, channels: int | None = None) -> tuple[Any, Any]:
     """Return the uint8 input and the same pictures as float32 in [-1, 1].
 

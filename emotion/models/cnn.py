@@ -66,5 +66,4 @@ def _convolution(x: Any, channels: int, name: str, size: int = 3) -> Any:
     x = keras.layers.Conv2D(channels, size, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)(
         x
     )
-    # Keras's 0.99 needs hundreds of steps to forget the first statistics; small datasets have few steps an epoch.
-    return keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
+    return keras.layers.BatchNormalization(momentum=blocks.MOMENTUM, name=f"{name}_bn")(x)

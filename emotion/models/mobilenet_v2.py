@@ -43,6 +43,10 @@ def build(
     backbone = keras.applications.MobileNetV2(
         input_shape=(contract.height, contract.width, 3), alpha=alpha, include_top=False, weights=None, name="backbone"
     )
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # With Keras's 0.999 the statistics lag epochs behind the weights once they are thawed.
+            layer.momentum = blocks.MOMENTUM
     if weights is not None:
         _load(backbone, _imagenet(alpha, contract.height) if weights == "imagenet" else Path(weights), alpha)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(backbone(x))

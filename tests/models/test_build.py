@@ -140,3 +140,11 @@ def test_missing_weights_say_where_to_put_them(tmp_path: Path, monkeypatch: pyte
         made("model=mobilenet_v2", "model.weights=imagenet")
     assert "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5" in str(caught.value)
     assert str(tmp_path / "models") in str(caught.value)
+
+
+def test_mobilenet_s_statistics_follow_within_an_epoch_of_a_small_dataset() -> None:
+    backbone = made("model=mobilenet_v2", "model.weights=null", "model.alpha=0.35").get_layer("backbone")
+    norms = [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert norms
+    # 0.999, as Keras has it, leaves a third of the old statistics after a thousand steps.
+    assert all(layer.momentum**50 < 0.01 for layer in norms)
