@@ -112,6 +112,8 @@ class Model:
 class Cnn(Model):
     stages: list[int] = field(default_factory=list)
     convolutions: int = 2
+    stem_stride: int = 1
+    separable: bool = False
     activation: str = "relu"
     residual: bool = False
     squeeze_excitation: bool = False
@@ -152,6 +154,7 @@ class Trainer:
     ema: float | None = None
     label_smoothing: float = 0.0
     class_weight: Any = "none"
+    class_weight_epochs: int | None = None
     monitor: str = "val_macro_f1"
     patience: int | None = None
     min_delta: float = 0.0

@@ -79,6 +79,7 @@ def training(
     start_epoch: int = 0,
     augmentation: Augmentation,
     class_weights: np.ndarray[Any, Any] | Sequence[float],
+    weighted_epochs: int | None = None,
     label_smoothing: float = 0.0,
     threads: int | None = None,
     targets: np.ndarray[Any, Any] | None = None,
@@ -101,6 +102,9 @@ def training(
         start_epoch: The first epoch.
         augmentation: What is done to the pictures.
         class_weights: float ``[C]``, from :func:`emotion.data.weights.class_weights`.
+        weighted_epochs: How many of the last epochs they count in (Cao et al. 2019, "Learning Imbalanced Datasets with
+            Label-Distribution-Aware Margin Loss", deferred re-weighting: features are learnt from all examples alike,
+            and the decision then leans towards rare classes). None is all.
         label_smoothing: Share of each target that is spread over all classes.
         threads: How many batches are made at once; None lets ``tf.data`` choose.
         targets: float32 ``[N, K]``, what is fitted in place of the one-hot labels. A row that names several labels by
@@ -118,6 +122,7 @@ def training(
         weight_of = tf.constant(np.asarray(class_weights, np.float32))
         target_of = None if targets is None else tf.constant(targets, tf.float32)
     classes = len(class_weights)
+    unweighted = 0 if weighted_epochs is None else epochs - weighted_epochs
 
     @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes time
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -130,7 +135,7 @@ def training(
         targets = tf.one_hot(tf.gather(labels, rows), classes) if target_of is None else tf.gather(target_of, rows)
         mixes = epoch < epochs - augmentation.unmixed_epochs
         pictures, targets = _vary(store.fetch(rows), targets, augmentation, key(seed, epoch, step), mixes)
-        weights = tf.linalg.matvec(targets, weight_of)
+        weights = tf.linalg.matvec(targets, tf.where(epoch >= unweighted, weight_of, 1.0))
         if target_of is not None:
             weights /= tf.reduce_sum(targets, axis=1)
         return pictures, targets * (1.0 - label_smoothing) + label_smoothing / classes, weights

@@ -99,6 +99,7 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
                 start_epoch=progress.epoch,
                 augmentation=augmentation,
                 class_weights=class_weights,
+                weighted_epochs=trainer.get("class_weight_epochs"),
                 label_smoothing=trainer.label_smoothing,
                 threads=trainer.threads,
                 targets=splits.train.targets,

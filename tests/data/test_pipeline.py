@@ -201,6 +201,23 @@ def test_targets_and_weights_by_hand_with_mixup_and_smoothing():
     assert np.mean((np.array(greys) > 0.25) & (np.array(greys) < 0.75)) > 0.1
 
 
+def test_class_weights_count_in_the_last_epochs_alone():
+    store = store_of(np.zeros((4, 8, 8), np.uint8))
+    dataset = training(
+        store,
+        np.array([0, 0, 1, 1]),
+        batch_size=4,
+        seed=0,
+        epochs=5,
+        start_epoch=1,
+        augmentation=PLAIN,
+        class_weights=np.array([3.0, 0.5]),
+        weighted_epochs=2,
+    )
+    found = [sorted(weights) for _, _, weights in dataset.as_numpy_iterator()]
+    assert found == [[1, 1, 1, 1]] * 2 + [[0.5, 0.5, 3, 3]] * 2
+
+
 def test_targets_by_hand_with_cutmix():
     pair = store_of(np.stack([np.zeros((8, 8), np.uint8), np.full((8, 8), 255, np.uint8)]))
     dataset = training(

@@ -14,6 +14,7 @@ from emotion.errors import UserError
 from tests.conftest import compose
 
 keras = pytest.importorskip("keras")
+from emotion.models import cost  # noqa: E402
 from emotion.models.build import build, contract_of  # noqa: E402
 
 
@@ -148,3 +149,18 @@ def test_mobilenet_s_statistics_follow_within_an_epoch_of_a_small_dataset() -> N
     assert norms
     # 0.999, as Keras has it, leaves a third of the old statistics after a thousand steps.
     assert all(layer.momentum**50 < 0.01 for layer in norms)
+
+
+def test_a_stem_of_stride_two_halves_every_map() -> None:
+    plain = made("model=cnn_small", "model.residual=true")
+    strided = made("model=cnn_small", "model.residual=true", "model.stem_stride=2")
+    assert plain.get_layer("stage1_out").output.shape[1:3] == (48, 48)
+    assert strided.get_layer("stage1_out").output.shape[1:3] == (24, 24)
+    assert strided.count_params() == plain.count_params()
+
+
+def test_separable_convolutions_cost_an_eighth() -> None:
+    plain, separable = made("model=cnn"), made("model=cnn", "model.separable=true")
+    assert separable.get_layer("stage1_conv1").kernel.shape == (3, 3, 1, 32), "there is one channel: nothing to separate"
+    assert separable.get_layer("stage3_conv2").kernel.shape == (1, 1, 128, 128)
+    assert 0.1 < cost.multiply_adds(separable) / cost.multiply_adds(plain) < 0.15
