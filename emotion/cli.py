@@ -40,13 +40,15 @@ INTERRUPTED, TERMINATED, WRONG = 130, 143, 2
 Task = Callable[[DictConfig], Any]
 
 #: Keys whose value is a run's name, though ``1e5`` or ``20261122`` reads as a number.
-_NAMES = ("run", "resume", "trainer.teacher")
+_NAMES = ("run", "resume", "name", "trainer.teacher")
 
 #: Keys whose value is a path or an address, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
-_PATHS = ("source", "save", "log", "timeline", "snapshots", "folder", "root", "path", "against", "apply")
+_PATHS = ("file", "source", "save", "log", "timeline", "snapshots", "folder", "root", "path", "against", "apply")
 
 #: The group of each command that may be null; Hydra knows null there as a default only, not as an override.
-_OPTIONAL = {"train": "experiment", "tune": "experiment", "evaluate": "dataset", "export": "dataset"}
+_OPTIONAL = {"train": "experiment", "tune": "experiment"} | dict.fromkeys(
+    ("evaluate", "adopt", "export", "publish"), "dataset"
+)
 
 #: Commands in which a key with several values is to be searched, without -m.
 _SEARCHING = ("tune",)
@@ -150,6 +152,8 @@ def _readable(command: str, overrides: list[str]) -> Iterator[str]:
         if command == "compare" and name == "runs":
             yield _names_of_runs(given)
             continue
+        if command == "adopt" and name == "model":  # which Hydra would look up among the options of conf/model
+            text, name = f"file={given}", "file"
         try:
             override = parser.parse_override(text)
         except HydraException:

@@ -45,6 +45,23 @@ class Evaluate:
 
 
 @dataclass
+class Adopt:
+    file: str = MISSING
+    name: str | None = None
+    labels: Any = MISSING
+    pixels: str = MISSING
+    output: str | None = None
+    height: int | None = None
+    width: int | None = None
+    colour: str | None = None
+    interpolation: str = "area"
+    source: str | None = None
+    licence: str | None = None
+    dataset: Any = None
+    outputs: str = "outputs"
+
+
+@dataclass
 class Tolerance:
     """How far an export may be from its checkpoint; ``conf/export.yaml`` says what the values mean."""
 
@@ -73,6 +90,19 @@ class Export:
     calibration: int = 500
     tolerance: Tolerance = field(default_factory=Tolerance)
     folder: str | None = None
+    dataset: Any = None
+    outputs: str = "outputs"
+
+
+@dataclass
+class Publish:
+    run: Any = MISSING
+    folder: str = MISSING
+    weights: bool = True
+    half: bool = False
+    largest: float = 8.0
+    overwrite: bool = False
+    hardware: str | None = None
     dataset: Any = None
     outputs: str = "outputs"
 
@@ -184,4 +214,4 @@ class Live:
     detector: Detector = field(default_factory=Detector)
 
 
-COMMANDS = (Train, Tune, Evaluate, Compare, Export, Collect, Audit, Live)
+COMMANDS = (Train, Tune, Evaluate, Adopt, Compare, Export, Publish, Collect, Audit, Live)

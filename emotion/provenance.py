@@ -26,7 +26,8 @@ def now() -> str:
 def command() -> str:
     """What a person types to make this run: a sweep's job names its own overrides."""
     if HydraConfig.initialized():
-        return shlex.join(["python", "-m", "emotion.train", *HydraConfig.get().overrides.task])
+        hydra = HydraConfig.get()
+        return shlex.join(["python", "-m", f"emotion.{hydra.job.config_name}", *hydra.overrides.task])
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 

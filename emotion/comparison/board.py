@@ -32,7 +32,7 @@ class Entry:
     Attributes:
         name: Short and unique in its board: the model, and the settings in which it differs from the other entries.
         runs: Its runs, by seed.
-        seeds: Their seeds.
+        seeds: Their seeds; None of a network that was trained elsewhere.
         accuracy: On the whole split.
         macro_f1: On the whole split.
         leak_free_accuracy: Without pictures that training or validation held; None for other splits than test.
@@ -49,7 +49,7 @@ class Entry:
 
     name: str
     runs: tuple[Run, ...]
-    seeds: tuple[int, ...]
+    seeds: tuple[int | None, ...]
     accuracy: Figure
     macro_f1: Figure
     leak_free_accuracy: Figure | None

@@ -212,6 +212,12 @@ def _notes(collapsed: Sequence[Group], names: Sequence[str], split: str, runs: i
             found.append(f"{name}: the same config and seed again is not another sample; left out {ids}.")
     if len({groups.trained_on(m) for group in collapsed for m in group.members}) > 1:
         found.append("These runs were tested on the same pictures but not trained on the same.")
+    adopted = [n for group, n in zip(collapsed, names, strict=True) if "adopted" in group.members[0].record]
+    if adopted:
+        found.append(
+            f"Trained elsewhere: {_some(adopted)}. Which pictures they were trained on and chosen by is not known; "
+            f"their leak-free figures leave out what is in the training and validation splits of this data, no more."
+        )
     if split == "validation":
         found.append("The validation split chose each run's checkpoint, so its figures flatter; test is the judge.")
     if runs == 1:

@@ -96,7 +96,9 @@ def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
             "interrupted": f"go on with it: python -m emotion.train resume={run.reference}",
         }.get(status, f"see {run.path / 'train.log'}")
         raise UserError(f"it is {status}, not done; {advice}")
-    arrays = _arrays(run.path / "predictions.npz", split, again)
+    if "adopted" in record and "data" not in record:
+        raise UserError("it was adopted without data; adopt it again, with dataset=... of what it is to be compared on")
+    arrays = _arrays(run.results / "predictions.npz", split, again)
     names = run.contract().labels
     probabilities, labels, hashes = (arrays[key] for key in ("probabilities", "labels", "hashes"))
     leaked = arrays.get("leaked")
@@ -109,7 +111,7 @@ def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
         if leaked is not None and (leaked.shape != labels.shape or leaked.dtype != np.bool_):
             raise ValueError("its column of leaked pictures is no such column")
     except ValueError as damage:
-        raise UserError(f"{run.path / 'predictions.npz'}: damaged ({damage}); make it anew: {again}") from None
+        raise UserError(f"{run.results / 'predictions.npz'}: damaged ({damage}); make it anew: {again}") from None
     order, pictures = orders.of(hashes, labels)
     return Candidate(
         run=run,
@@ -174,7 +176,7 @@ def _section(text: str) -> Any:
 
 
 def _is_stale(run: Run, again: str, hashing: bool) -> bool:
-    figures, checkpoint = run.path / "metrics.json", run.path / "checkpoints" / "best.keras"
+    figures, checkpoint = run.results / "metrics.json", run.path / "checkpoints" / "best.keras"
     try:
         scored = files.read_json(figures).get("checkpoint")
     except UserError as error:

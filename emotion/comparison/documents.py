@@ -125,7 +125,7 @@ def _csv(boards: Sequence[Board]) -> str:
         for rank, entry in enumerate(board.entries, start=1):
             writer.writerow([
                 board.data, board.pixels, board.split, board.n, rank, entry.name,
-                " ".join(run.id for run in entry.runs), " ".join(map(str, entry.seeds)),
+                " ".join(run.id for run in entry.runs), " ".join(str(seed) for seed in entry.seeds if seed is not None),
                 *(value for name in _FIGURES for value in _parts(getattr(entry, name))),
                 *(_cell(getattr(entry, name)) for name in _PLAIN),
                 *(_cell(entry.settings.get(key)) for key in keys),

@@ -46,7 +46,7 @@ def collapse(candidates: Iterable[Candidate]) -> list[Group]:
 
 
 def _by_seed(alike: list[Candidate]) -> list[Group]:
-    commits: dict[int, set[str]] = defaultdict(set)
+    commits: dict[int | None, set[str]] = defaultdict(set)
     for candidate in alike:
         commits[seed_of(candidate)].add(_commit(candidate))
     if any(len(several) > 1 for several in commits.values()):
@@ -58,14 +58,17 @@ def _by_seed(alike: list[Candidate]) -> list[Group]:
 
 
 def _newest_of_each_seed(alike: list[Candidate]) -> Group:
-    newest: dict[int, Candidate] = {}
+    newest: dict[int | None, Candidate] = {}
     for candidate in sorted(alike, key=lambda c: (str(c.record.get("created", "")), c.run.id)):
         newest[seed_of(candidate)] = candidate
-    kept = tuple(newest[seed] for seed in sorted(newest))
+    kept = tuple(newest[seed] for seed in sorted(newest, key=lambda s: s or 0))
     return Group(kept, tuple(c for c in alike if not any(c is k for k in kept)))
 
 
-def seed_of(candidate: Candidate) -> int:
+def seed_of(candidate: Candidate) -> int | None:
+    """The run's seed; None for a network that was trained elsewhere."""
+    if "adopted" in candidate.record:
+        return None
     seed = candidate.config.get("seed", 0)
     return seed if isinstance(seed, int) else 0
 

@@ -118,11 +118,16 @@ def histories(board: Board, key: str) -> str:
 def _course(number: int, entry: Entry, faults: list[str]) -> Course:
     histories, kept = [], []
     for run in entry.runs:
+        path = run.path / "history.csv"
+        rows: list[dict[str, float]] = []
         try:
-            histories.append(read_history(run.path / "history.csv"))
+            if path.is_file():
+                rows = read_history(path)
+            else:  # an adopted network has none
+                faults.append(f"No history is kept of {entry.name}.")
         except UserError as error:
-            histories.append([])
             faults.append(f"{error}.")
+        histories.append(rows)
         kept.append(_kept(run))
     return Course(number, tuple(histories), tuple(kept))
 

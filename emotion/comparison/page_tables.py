@@ -103,8 +103,9 @@ def _cell(column: _Column, value: float | Figure | None, top: float | None) -> s
     return f'<td{kind} data-value="{number:.9g}">{text}</td>'
 
 
-def _seeds(seeds: Sequence[int]) -> str:
-    return ", ".join(map(str, seeds)) if len(seeds) <= 3 else f"{len(seeds)}: {seeds[0]} … {seeds[-1]}"
+def _seeds(seeds: Sequence[int | None]) -> str:
+    shown = ["–" if seed is None else str(seed) for seed in seeds]  # a network that was trained elsewhere has none
+    return ", ".join(shown) if len(shown) <= 3 else f"{len(shown)}: {shown[0]} … {shown[-1]}"
 
 
 def differences(board: Board) -> str:

@@ -57,7 +57,7 @@ def read(entry: Entry, split: str) -> Predictions:
 
 
 def _read(run: Run, split: str) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[Any]]:
-    path = run.path / "predictions.npz"
+    path = run.results / "predictions.npz"
     try:  # opened here: NumPy would leave a damaged file open
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             hashes, labels, probabilities = (data[f"{split}_{name}"] for name in ("hashes", "labels", "probabilities"))

@@ -22,6 +22,7 @@ def command(boards: Sequence[Board]) -> str:
     """
     named = [(_label(entry.name, entry.seeds[i], len(entry.runs)), run)
              for board in boards for entry in board.entries for i, run in enumerate(entry.runs)]  # fmt: skip
+    named = [each for each in named if (each[1].path / "tb").is_dir()] or named  # adopted networks have no curves
     paths = [run.path.resolve() for _, run in named]
     common = Path(commonpath(paths))
     if len(paths) == 1 or {run.path.resolve() for run in listing(common)} == set(paths):
@@ -36,7 +37,7 @@ def command(boards: Sequence[Board]) -> str:
     return f"tensorboard --logdir_spec {shlex.quote(spec)}"
 
 
-def _label(name: str, seed: int, runs: int) -> str:
+def _label(name: str, seed: int | None, runs: int) -> str:
     return _clean(f"{name} seed={seed}" if runs > 1 else name)
 
 

@@ -63,6 +63,11 @@ def _check(teacher: runs.Run, splits: Splits) -> None:
             f"trainer.teacher: run {teacher.id} knows {', '.join(teacher.contract().labels)}; this data has "
             f"{', '.join(splits.labels)}"
         )
+    if "adopted" in teacher.record():
+        raise UserError(
+            f"trainer.teacher: run {teacher.id} was adopted, and nobody knows which pictures it was trained on: it may "
+            f"teach those that this run is judged by. Take a run that was trained here"
+        )
     if splits.loss != "cross_entropy":
         raise UserError(
             "trainer.teacher: with dataset.label_mode=multi_target there is no target to mix a teacher's answers into; "
