@@ -1,4 +1,7 @@
-"""Everything once, on drawn faces: train, evaluate, label a video: ``python -m emotion.demo`` (``make demo``)."""
+"""Everything once, on drawn faces: ``python -m emotion.demo`` (``make demo``).
+
+The model that ships labels a video; then a network is trained, evaluated, and labels it too.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from emotion import cli, runs
+from emotion import cli, runs, shipped
 from emotion.errors import UserError
 
 _OUTPUTS = Path("outputs")
@@ -23,32 +26,48 @@ def demo() -> None:
     began = time.perf_counter()
     folder = runs.new_folder(_OUTPUTS, "demo")
     video, labelled, log = folder / "faces.mp4", folder / "labelled.mp4", folder / "faces.jsonl"
+    made = {video: "a drawn video"}
+    step("draw a video, and label its faces with the model that ships with emotion")
+    from emotion.data import synthetic
+
+    folder.mkdir(parents=True)
+    synthetic.video(video)
+    made |= _shipped(folder, video)
     step("train a small network on drawn faces")
     command("emotion.train", "experiment=quickstart", f"hydra.run.dir={folder}")
     step("evaluate it")
     command("emotion.evaluate", f"run={folder}")
-    step("draw a video and label its faces")
-    from emotion.data import synthetic
-
-    synthetic.video(video)
+    step("label the video's faces with it")
     command("emotion.live", f"run={folder}", f"source={video}", "display=none", f"save={labelled}", f"log={log}")
-    made = {
+    made |= {
         folder: "the run: checkpoints, model.tflite, metrics, config",
         folder / "report.md": "its scores, with plots",
-        labelled: "the video with boxes and labels",
+        labelled: "the video with this run's boxes and labels",
         log: "one line a face a frame",
     }
     width = max(len(str(path)) for path in made)
     lines = "\n".join(f"  {path!s:<{width}}  {what}" for path, what in made.items())
+    ours = f"\n  {python()} -m emotion.live" if shipped.ids() else ""
     print(f"""
 Made in {(time.perf_counter() - began) / 60:.1f} minutes:
 {lines}
 The faces are drawn. They show how the tool works, and nothing about real faces.
 
-Try next:
+Try next:{ours}
   {python()} -m emotion.train dataset=fer2013 dataset.root=<folder with fer2013.csv> experiment=fer2013_quick
   {python()} -m emotion.live run={folder.name} source=0 display=window
   {relative(Path(sys.executable).parent / "tensorboard")} --logdir {_OUTPUTS}""")
+
+
+def _shipped(folder: Path, video: Path) -> dict[Path, str]:
+    """Label the video with the model that ships, where there is one; what that leaves, and what it is."""
+    if not shipped.ids():
+        print("left out: no pretrained run is installed here")
+        return {}
+    print("It has learnt from photographs, so what it says of drawn faces means little.", flush=True)
+    labelled, log = folder / f"{shipped.NAME}.mp4", folder / f"{shipped.NAME}.jsonl"
+    command("emotion.live", f"source={video}", "display=none", f"save={labelled}", f"log={log}")
+    return {labelled: "the video with the boxes and labels of the model that ships", log: "one line a face a frame"}
 
 
 def step(what: str) -> None:

@@ -25,7 +25,8 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
 
     The best checkpoint's figures on the run's own data, wherever that is now, go into the run's ``metrics.json``,
     ``predictions.npz``, plots and report; all others into
-    ``<run>/evaluations/<dataset>-<first 8 digits of its fingerprint>-<split>[-last][-flip]/``.
+    ``<run>/evaluations/<dataset>-<first 8 digits of its fingerprint>-<split>[-last][-flip]/``. Of a run that ships
+    with the package, ``<run>`` is ``<outputs>/evaluations-of-pretrained/<name>``.
 
     Returns:
         The scores; see :func:`emotion.scoring.score_split`.
@@ -37,6 +38,14 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     checkpoint = run.checkpoint(cfg.checkpoint)
     made_with, pixels = run.config(), run.record().get("data", {}).get("pixels")
     dataset = made_with.dataset if cfg.dataset is None else cfg.dataset
+    if dataset is None:
+        raise UserError(f"run {run.id} was adopted without data. Say what to score it on: dataset=... dataset.root=...")
+    root = OmegaConf.select(dataset, "root")
+    if cfg.dataset is None and root is not None and not Path(str(root)).expanduser().exists():
+        raise UserError(
+            f"dataset.root: no such file or folder '{root}', where run {run.id} says its data is. Say where it is now: "
+            f"dataset={dataset.name} dataset.root=..."
+        )
     logs.import_tensorflow()
     from emotion import checkpoints, scoring
     from emotion.data import sources
@@ -58,15 +67,16 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         model, run, dataset, splits, cfg.split, cfg, trained_on, cfg.batch_size, cfg.tta, cfg.checkpoint == "best"
     )
     if own_data and cfg.checkpoint == "best" and cfg.tta == "none":
-        folder = run.path
+        folder = run.results
     else:
         how = "".join(f"-{value}" for value, usual in ((cfg.checkpoint, "best"), (cfg.tta, "none")) if value != usual)
-        folder = run.path / "evaluations" / f"{dataset.name}-{splits.fingerprint['pixels'][:8]}-{cfg.split}{how}"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = run.results / "evaluations" / f"{dataset.name}-{splits.fingerprint['pixels'][:8]}-{cfg.split}{how}"
+    folder.mkdir(parents=True, exist_ok=True)
     scoring.write(run, folder, {cfg.split: score}, {cfg.split: prediction}, splits.fingerprint, checkpoint, cfg.tta)
     print(scoring.summary(run, cfg.split, score))
     print(f"written to {folder}")
-    _refresh_export(run)
+    if run.elsewhere is None:
+        _refresh_export(run)
     return score
 
 
@@ -82,10 +92,12 @@ def _refresh_export(run: runs.Run) -> None:
         log.info("model.tflite made, equal to the checkpoint within %.1e", difference)
 
 
-def _training_data(dataset: DictConfig, pixels: str | None) -> Splits | None:
-    """The data that a run was trained on, or None where it is gone, cannot be read, or is other data by now."""
+def _training_data(dataset: DictConfig | None, pixels: str | None) -> Splits | None:
+    """The data that a run was trained on, or None where it is not known, gone, unreadable, or other data by now."""
     from emotion.data import sources
 
+    if dataset is None:
+        return None
     root = OmegaConf.select(dataset, "root")
     if root is not None and not Path(str(root)).expanduser().exists():
         return None

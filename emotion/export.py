@@ -6,16 +6,11 @@ TensorFlow until a command's arguments and data are known to be right.
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
 import shlex
 import shutil
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -23,16 +18,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from emotion import cli, locks, provenance, runs
+from emotion import cli, folders, provenance, runs
 from emotion.errors import UserError
 from emotion.exporting import check, data, exported, make, report
 from emotion.exporting.formats import ONNX, Kind, Tolerance
 from emotion.interrupts import sigterm_raises
 
 log = logging.getLogger("emotion.export")  # __name__ is "__main__" under python -m
-
-#: A staging folder that nobody has written to for so long belongs to a process that was killed.
-_ABANDONED_SECONDS = 3600.0
 
 #: The exit code of an export that is not equal to its checkpoint.
 NOT_EQUAL = 1
@@ -68,11 +60,12 @@ def export(cfg: DictConfig) -> dict[str, Any]:
     run.checkpoint()
     contract = run.contract()
     kind.require()
-    place = _place(cfg.folder) if cfg.folder else run.path / exported.FOLDER / kind.name
+    place = folders.named(cfg.folder, "exports/mine") if cfg.folder else run.results / exported.FOLDER / kind.name
     _check_place(place)
     tolerance = kind.tolerance(Tolerance(**cfg.tolerance))
     splits = data.load(run, cfg.dataset, needed=kind.quantize is not None or tolerance.accuracy is not None)
-    with sigterm_raises(), _staging(place) as staging:
+    with sigterm_raises(), folders.staging(place, "the export") as staging:
+        (staging / "export").mkdir()  # a temporary folder is for its owner alone, an export for all
         made = make.make(run, kind, contract, splits, cfg.calibration, staging)
         found = made.comparison
         failures = list(check.failures(found, tolerance))
@@ -107,7 +100,7 @@ def export(cfg: DictConfig) -> dict[str, Any]:
             place = place.with_name(place.name + exported.FAILED)
         report.write(folder, written, asdict(contract))
         contract.save(folder / "contract.json")
-        _put(folder, place, staging)
+        folders.put(folder, place, staging, _check_place)
         if not failures:
             shutil.rmtree(place.with_name(place.name + exported.FAILED), ignore_errors=True)
     print(report.summary(written))
@@ -144,18 +137,6 @@ def _versions(kind: Kind) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------------------------ folders
 
 
-def _place(given: str) -> Path:
-    try:
-        place = Path(os.path.normpath(Path(given).expanduser()))
-    except RuntimeError:
-        raise UserError(
-            f"folder: '{given}' begins with ~, but nobody here has that name; write the whole path"
-        ) from None
-    if place.name in ("", "..") or place.absolute() == Path.cwd():
-        raise UserError(f"folder: '{given}' is no name for a new folder; give one, such as folder=exports/mine")
-    return place
-
-
 def _check_place(place: Path) -> None:
     """Refuse to put an export in the place of something else."""
     for folder in (place, place.with_name(place.name + exported.FAILED)):
@@ -163,40 +144,6 @@ def _check_place(place: Path) -> None:
             raise UserError(
                 f"folder: '{folder}' is there and holds something other than an export; name another with folder=..."
             )
-
-
-@contextmanager
-def _staging(place: Path) -> Iterator[Path]:
-    """A temporary folder beside the place that the export will take; gone at the end, with what is left in it."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".new-{place.name[:40]}-"
-        for left in place.parent.glob(f"{glob.escape(prefix)}*"):
-            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=prefix) as name:
-            (Path(name) / "export").mkdir()  # a temporary folder is for its owner alone, an export for all
-            yield Path(name)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename or place}: {error.strerror or error}; the export cannot be written. Make room, or name "
-            f"another folder with folder=..."
-        ) from None
-
-
-def _put(folder: Path, place: Path, staging: Path) -> None:
-    """Move a finished folder to its place; an older one there goes with the staging folder."""
-    with locks.alone(place.parent):
-        _check_place(place)  # much may have happened since
-        older = staging / "older"
-        if place.is_dir():
-            place.rename(older)
-        try:
-            folder.rename(place)
-        except OSError:
-            if older.is_dir():
-                older.rename(place)
-            raise
 
 
 def _relative(path: Path, start: Path) -> str:

@@ -157,6 +157,8 @@ def _pictures(run: runs.Run) -> tuple[Pictures, str]:
     contract, rows = run.contract(), np.arange(COMPARED)
     try:
         dataset = run.config().dataset
+        if dataset is None:  # of an adopted network
+            raise UserError("no data is named")
         validation = sources.load(dataset).validation
         rows = rows[: len(validation)]
         store = cache.open_store(validation.take(rows), contract, cache="none", cache_dir=dataset.cache_dir)

@@ -54,13 +54,13 @@ def write(
     headline = scores[split]
     images = {**pictures, **({"Training history": history_png} if history_png else {})}
     sections = [
-        f"# {_plain(title)}",
+        f"# {plain(title)}",
         _headline(split, headline),
-        "## Scores\n\n" + _score_table(scores),
+        "## Scores\n\n" + score_table(scores),
         _meaning(headline),
-        *(["## Agreement with people\n\n" + _agreement(scores)] if "agreement" in headline else []),
-        f"## Each emotion ({_plain(split)} split)\n\n" + _class_table(headline["per_class"]),
-        "### Most often confused\n\n" + _confusions(headline),
+        *(["## Agreement with people\n\n" + agreement_table(scores)] if "agreement" in headline else []),
+        f"## Each emotion ({plain(split)} split)\n\n" + class_table(headline["per_class"]),
+        "### Most often confused\n\n" + confusions(headline),
         *(["## Pictures\n\n" + "\n\n".join(_image(path, *image) for image in images.items())] if images else []),
         "## How it was made\n\n" + _facts(facts),
     ]
@@ -92,7 +92,7 @@ def percent(metric: Mapping[str, float | None]) -> str:
 def _headline(split: str, score: Mapping[str, Any]) -> str:
     kind = ", official" if "leak_free" in score else ""
     seen = "pixel-identical to a training or validation picture"
-    lines = [f"**{_plain(split).capitalize()} split{kind}: {_both(score)}** on {score['n']:,} pictures."]
+    lines = [f"**{plain(split).capitalize()} split{kind}: {_both(score)}** on {score['n']:,} pictures."]
     if "leak_free" in score:
         clean = score["leak_free"]
         if clean is None:
@@ -106,7 +106,8 @@ def _headline(split: str, score: Mapping[str, Any]) -> str:
             "This is no test split: a run that was trained on these pictures or chosen by them looks better than it is."
         )
     else:
-        lines.append(f"Whether some are {seen} was not checked: the training data is no longer there.")
+        why = "the training data is no longer there, or was never known"
+        lines.append(f"Whether some are {seen} was not checked: {why}.")
     return "  \n".join(lines)
 
 
@@ -114,13 +115,14 @@ def _both(score: Mapping[str, Any]) -> str:
     return f"accuracy {percent(score['accuracy'])}, macro-F1 {percent(score['macro_f1'])}"
 
 
-def _score_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
+def score_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """A Markdown table of a run's figures with intervals: a row a metric, a column a split, leak-free beside it."""
     columns: dict[str, Mapping[str, Any]] = {}
     for split, score in scores.items():
-        columns[_plain(split)] = score
+        columns[plain(split)] = score
         clean = score.get("leak_free")
         if clean and clean["excluded"]:
-            columns[f"{_plain(split)}, leak-free"] = clean
+            columns[f"{plain(split)}, leak-free"] = clean
     rows: list[dict[str, Any]] = [{"": "Pictures", **{name: f"{score['n']:,}" for name, score in columns.items()}}]
     for metric, heading in _METRICS.items():
         show = _nats if metric in _NOT_PERCENT else percent
@@ -128,8 +130,9 @@ def _score_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
     return table(rows, ["", *columns])
 
 
-def _agreement(scores: Mapping[str, Mapping[str, Any]]) -> str:
-    voted = {_plain(split): score["agreement"] for split, score in scores.items() if "agreement" in score}
+def agreement_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """A Markdown table of the splits that people voted on, and what its figures mean."""
+    voted = {plain(split): score["agreement"] for split, score in scores.items() if "agreement" in score}
     rows = [
         {"": title, **{name: (_nats if metric == "kl_divergence" else percent)(s[metric]) for name, s in voted.items()}}
         for metric, title in agreement.METRICS.items()
@@ -158,10 +161,11 @@ def _meaning(score: Mapping[str, Any]) -> str:
     )
 
 
-def _class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
+def class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
+    """A Markdown table of precision, recall and F1, a row an emotion."""
     rows = [
         {
-            "emotion": _plain(name),
+            "emotion": plain(name),
             "support": f"{entry['support']:,}",
             **{metric: percent(entry[metric]) for metric in ("precision", "recall", "f1")},
         }
@@ -171,8 +175,8 @@ def _class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
     return table(rows, headings)
 
 
-def _confusions(score: Mapping[str, Any], most: int = 5) -> str:
-    """The largest shares off the diagonal; those of emotions with fewer than ten pictures come last."""
+def confusions(score: Mapping[str, Any], most: int = 5) -> str:
+    """A Markdown list of the largest shares off the diagonal; emotions with fewer than ten pictures come last."""
     names = list(score["per_class"])
     pairs = [
         (sum(row) >= 10, count / sum(row), count, sum(row), true, taken)
@@ -183,7 +187,7 @@ def _confusions(score: Mapping[str, Any], most: int = 5) -> str:
     if not pairs:
         return "None: every picture was labelled right."
     return "\n".join(
-        f"- {_plain(true)} was taken for {_plain(taken)} {100 * share:.1f} % of the time ({count:,} of {total:,})"
+        f"- {plain(true)} was taken for {plain(taken)} {100 * share:.1f} % of the time ({count:,} of {total:,})"
         for _, share, count, total, true, taken in sorted(pairs, key=lambda pair: pair[:3], reverse=True)[:most]
     )
 
@@ -191,11 +195,11 @@ def _confusions(score: Mapping[str, Any], most: int = 5) -> str:
 def _image(report: Path, caption: str, link: str) -> str:
     if Path(link).is_absolute() or not (report.parent / link).is_file():
         raise ValueError(f"picture '{link}': no such file relative to {report.parent}; draw it before the report")
-    return f"![{_plain(caption)}]({quote(Path(link).as_posix())})"
+    return f"![{plain(caption)}]({quote(Path(link).as_posix())})"
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    rows = [{"name": _plain(name), "value": _plain(facts[name])} for name in facts if name.lower() != "command"]
+    rows = [{"name": plain(name), "value": plain(facts[name])} for name in facts if name.lower() != "command"]
     parts = [table(rows, {"name": "", "value": ""})] if rows else []
     for command in (facts[name].strip() for name in facts if name.lower() == "command"):
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
@@ -224,7 +228,7 @@ def _nats(metric: Mapping[str, float | None]) -> str:
 _MARKUP = re.compile(r"[\\`*<]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])\(|~(?=~)|&(?=#?\w+;)")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Plain text as Markdown that shows it unchanged: ``root=<here>`` is no tag, ``2*3*4`` has no emphasis."""
     return _MARKUP.sub(r"\\\g<0>", text)
 

@@ -30,6 +30,13 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
     record = run.record()
     if record["status"] == "running":
         raise UserError(f"run {run.id} is running (process {record.get('pid')} on {record.get('host')}); stop it first")
+    if "published" in record:
+        raise UserError(
+            f"run {run.id} was published, without its training's state, so it cannot go on. Train a new one; "
+            f"trainer.teacher={run.reference} learns from it"
+        )
+    if "adopted" in record:
+        raise UserError(f"run {run.id} was adopted, not trained here, so there is nothing to resume")
     if not (run.path / "checkpoints" / "state.npz").is_file():
         raise UserError(
             f"run {run.id} ({record['status']}) stopped before its first epoch ended; there is nothing to resume. "

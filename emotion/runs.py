@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import files, locks, provenance
+from emotion import files, locks, provenance, shipped
 from emotion.contract import Contract
 from emotion.errors import UserError
 from emotion.interrupts import Interrupted, sigterm_raises
@@ -34,14 +34,28 @@ STATUSES = ("running", "done", "failed", "interrupted")
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and its id."""
+    """A run's folder and its id.
+
+    Attributes:
+        path: The folder.
+        id: Its path below the outputs folder, or ``pretrained/<name>``.
+        elsewhere: Of a run that ships with the package: the folder for what is made of it.
+    """
 
     path: Path
     id: str
+    elsewhere: Path | None = None
+
+    @property
+    def results(self) -> Path:
+        """Where its predictions, later figures and exports are: its own folder, unless that is to stay as it is."""
+        return self.elsewhere or self.path
 
     @property
     def reference(self) -> str:
         """What to type after ``run=`` or ``resume=`` in this folder, wherever the run is."""
+        if self.elsewhere is not None:
+            return self.id
         path, here = self.path.resolve(), Path.cwd()
         return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
@@ -79,7 +93,10 @@ class Run:
         path = self.path / "checkpoints" / f"{which}.keras"
         if path.is_file():
             return path
-        status = self.record()["status"]
+        record = self.record()
+        status = record["status"]
+        if "published" in record:
+            raise UserError(f"run {self.id} was published without its model, as a summary (weights=false)")
         advice = {
             "running": "wait for its first epoch to end",
             "interrupted": f"go on with it: python -m emotion.train resume={self.reference}",
@@ -96,6 +113,8 @@ class Run:
         if fault is None:
             return self.path / "model.tflite"
         self.checkpoint()
+        if self.elsewhere is not None:
+            raise UserError(f"run {self.id}: model.tflite {fault}; install emotion again")
         raise UserError(
             f"run {self.id}: model.tflite {fault}. "
             f"Make it from the best checkpoint: python -m emotion.evaluate run={self.reference} split=validation"
@@ -199,7 +218,7 @@ def _try_to_update(run: Run, **fields: Any) -> None:
 def _advice(run: Run) -> str:
     if (run.path / "checkpoints" / "state.npz").is_file():
         return f"go on with it: python -m emotion.train resume={run.reference}"
-    return "it stopped before its first epoch ended, so there is nothing to resume"
+    return "nothing was saved that it could go on from"
 
 
 # ---------------------------------------------------------------------------------------------------------- finding
@@ -212,15 +231,22 @@ def listing(root: Path) -> list[Run]:
 
 
 def resolve(run: Any, outputs: str | Path) -> Run:
-    """Find a run by id, unique prefix of an id, path of its folder, ``latest`` or ``best``.
+    """Find a run by id, unique prefix of an id, path of its folder, ``latest``, ``best`` or ``pretrained``.
 
-    ``latest`` is the run that was made last. ``best`` is the finished run with the highest validation macro-F1 among
+    ``latest`` is the run that was made last. ``pretrained`` is the one that ships with the package; see
+    :mod:`emotion.shipped`. ``best`` is the finished run with the highest validation macro-F1 among
     those trained on the same data as the last finished one: scores on different data do not compare.
 
     Raises:
         UserError: No run, or several, answer to that name; names the nearest ids.
     """
-    name, root = str(run), Path(outputs)
+    root = Path(outputs)
+    found = _resolve(str(run), root)
+    name = shipped.name_of(found.path)
+    return found if name is None else Run(found.path, f"{shipped.NAME}/{name}", root / shipped.RESULTS / name)
+
+
+def _resolve(name: str, root: Path) -> Run:
     try:
         path = Path(name).expanduser()
     except RuntimeError:
@@ -232,9 +258,13 @@ def resolve(run: Any, outputs: str | Path) -> Run:
     around = next((p for p in path.absolute().parents if (p / "run.json").is_file()), None)
     if around is not None and path.exists():
         raise UserError(f"run: '{name}' is inside a run; name the run's own folder: run={around}")
+    ours = shipped.find(name)
+    if ours is not None:
+        return Run(ours, ours.name)
     everything = listing(root)
     if not everything:
-        raise UserError(f"run: there are no runs under '{root}'. Train one first: python -m emotion.train")
+        other = f", or take the one that ships with emotion: run={shipped.NAME}" if shipped.ids() else ""
+        raise UserError(f"run: there are no runs under '{root}'. Train one first: python -m emotion.train{other}")
     if name == "latest":
         return max(everything, key=lambda r: (_created(r), r.id))
     if name == "best":
@@ -253,8 +283,9 @@ def resolve(run: Any, outputs: str | Path) -> Run:
             f"run: '{name}' is a folder but no run's, without run.json; "
             + (f"below it are {within}" if within else "name the folder that emotion.train made")
         )
-    near = difflib.get_close_matches(name, ids, n=3, cutoff=0.3) or ids[-3:]
-    raise UserError(f"run: no run '{name}' under '{root}'. Nearest: {', '.join(near)}; also: latest, best")
+    words = ["latest", "best", *([shipped.NAME] if shipped.ids() else [])]
+    near = difflib.get_close_matches(name, [*ids, *words[2:]], n=3, cutoff=0.3) or ids[-3:]
+    raise UserError(f"run: no run '{name}' under '{root}'. Nearest: {', '.join(near)}; also: {', '.join(words)}")
 
 
 def _created(run: Run) -> str:
@@ -272,7 +303,8 @@ def _best(runs: list[Run], root: Path) -> Run:
         except UserError:
             continue
         score = (record.get("scores") or {}).get("validation", {}).get("macro_f1")
-        if record.get("status") == "done" and score is not None:
+        # An adopted network may have been trained on the very pictures that others are validated on.
+        if record.get("status") == "done" and score is not None and "adopted" not in record:
             finished.append((record, score, run))
     if not finished:
         raise UserError(f"run: no run under '{root}' is finished, so none is best. Try run=latest")

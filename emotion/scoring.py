@@ -237,13 +237,14 @@ def facts(run: runs.Run, fingerprint: dict[str, Any]) -> dict[str, str]:
         "Data": fingerprint.get("recognised") or fingerprint["dataset"],
         "Pictures": ", ".join(f"{n:,} {split}" for split, n in counts.items()),
         "Fingerprint": fingerprint["pixels"][:16],
-        "Model": str(cfg.model.get("name", cfg.model["_target_"])),
+        "Model": str(cfg.model.get("name") or cfg.model["_target_"]),
+        "Adopted": "{file}, SHA-256 {sha256}".format(**record["adopted"]) if "adopted" in record else "",
         "Parameters": f"{record['parameters']:,}" if "parameters" in record else "",
         "Best epoch": f"{record['best_epoch']} of {record['epoch']}, by {cfg.trainer.monitor}"
         if record.get("epoch")
         else "",
         "Training time": f"{record['training_seconds'] / 60:.1f} minutes" if "training_seconds" in record else "",
-        "Seed": str(record["seed"]),
+        "Seed": "" if record["seed"] is None else str(record["seed"]),
         "Code": record.get("commit") or f"emotion {record['versions'].get('emotion', '')}",
         "Command": record["command"],
     }
@@ -263,7 +264,9 @@ def summary(run: runs.Run, split: str, score: dict[str, Any]) -> str:
         if "agreement" in score:
             lines.append(f"  {title:<36}{_figure(score['agreement'][key], key)}")
     if split == "test" and "leak_free" not in score:
-        lines.append("  not checked for pictures seen in training: the training data is no longer there")
+        unknown = run.config().dataset is None
+        why = "its training data is not known" if unknown else "the training data is no longer there"
+        lines.append(f"  not checked for pictures seen in training: {why}")
     return "\n".join(lines)
 
 

@@ -32,6 +32,14 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 _SHARED = REPOSITORY.parent / "shared"
 
 
+#: Modules with tests of a minute and more. They go first: begun last, one would keep a worker busy alone.
+_LONGEST = ("test_launchers", "test_slurm", "test_sweep", "test_wheel", "test_tune", "test_resume", "test_benchmarks")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in _LONGEST)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Real faces, which the project may read but not ship."""

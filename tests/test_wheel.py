@@ -68,6 +68,22 @@ def test_the_wheel_brings_its_configs_and_commands(binaries: Path, tmp_path: Pat
     assert "trainer.epochs" in wrong.stderr
 
 
+def test_the_wheel_brings_the_model_that_ships(binaries: Path, tmp_path: Path) -> None:
+    said = run(
+        str(binaries / "python"), "-c",
+        "from emotion import runs, shipped\n"
+        "for name in shipped.ids(): print(name, runs.resolve(name, 'outputs').tflite_fault(), 'whole')",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    ours = sorted(p.parent.name for p in (REPOSITORY / "emotion" / "pretrained").glob("*/run.json"))
+    assert said.stdout.splitlines() == [f"pretrained/{name} None whole" for name in ours]
+    live = run(str(binaries / "emotion-live"), "source=missing.mp4", "display=none", cwd=tmp_path)
+    assert live.returncode == 2
+    assert ("no such file 'missing.mp4'" if ours else "this installation has none") in live.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_wheel_trains(binaries: Path, tmp_path: Path) -> None:
     from tests.conftest import TINY
 

@@ -36,6 +36,8 @@ def load(run: runs.Run, dataset: DictConfig | None, *, needed: bool) -> Splits |
     pixels = (run.record().get("data") or {}).get("pixels")
     try:
         chosen = run.config().dataset if dataset is None else dataset
+        if chosen is None:
+            raise UserError("it was adopted without data")
         root = OmegaConf.select(chosen, "root")
         if root is not None and not Path(str(root)).expanduser().exists():
             raise UserError(f"its data is not at '{root}' any more")

@@ -109,10 +109,10 @@ def find(name: Any, outputs: str | Path) -> Exported | None:
     if not mark or path.is_file():
         return None
     run = runs.resolve(run_name, outputs)
-    folder = run.path / FOLDER / export_name
+    folder = run.results / FOLDER / export_name
     if (folder / "report.json").is_file():
         return _read(folder)
-    have = [p.parent.name for p in sorted((run.path / FOLDER).glob("*/report.json"))]
+    have = [p.parent.name for p in sorted((run.results / FOLDER).glob("*/report.json"))]
     have = [n for n in have if not n.startswith(".") and not n.endswith(FAILED)]
     raise UserError(
         f"run: run {run.id} has no export '{export_name}'.{did_you_mean(export_name, have)} "

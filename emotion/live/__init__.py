@@ -38,7 +38,8 @@ def label_frames(
     ``close()``. Leaving a ``for`` loop early closes it too, unless it has a name; then close it yourself.
 
     Args:
-        run: Id, unique prefix, path, ``latest`` or ``best``; or an export, such as ``latest/exports/litert-int8``.
+        run: Id, unique prefix, path, ``latest``, ``best`` or ``pretrained``; or an export, such as
+            ``latest/exports/litert-int8``.
         source: A camera's number, a video, picture, folder or glob of pictures, or an address.
         outputs: Folder that holds the runs.
         max_frames: End after this many frames; None reads to the end.

@@ -1,4 +1,4 @@
-"""Label the faces of a video: ``python -m emotion.live run=latest source=clip.mp4 save=labelled.mp4 log=faces.jsonl``.
+"""Label the faces of a video: ``python -m emotion.live source=clip.mp4 save=labelled.mp4 log=faces.jsonl``.
 
 Nothing is stored unless ``save``, ``log`` or ``timeline`` asks for it, and nothing is left in the working directory.
 """
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig
 
-from emotion import cli, interrupts
+from emotion import cli, interrupts, runs
 from emotion.errors import UserError
 
 if TYPE_CHECKING:
     from emotion.contract import Contract
+    from emotion.exporting.exported import Exported
     from emotion.interrupts import Stop
     from emotion.live.frame import Stream
     from emotion.live.sinks import Sink
@@ -68,7 +69,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
                 independent=stream.independent,
             )
             overlay = annotate.compose(labels, bars=cfg.bars, rate=not stream.independent, blur=cfg.blur)
-            print(f"run {chosen.id} on {stream.name}", flush=True)
+            print(f"run {chosen.id}{_choice(chosen)} on {stream.name}", flush=True)
             summary = loop.run(stream, labeller, labels, sinks, overlay, stop, window.idle if window else None)
     if stop.signal is not None:
         print("interrupted; files are whole up to here" if summary.processed else "interrupted before the first frame")
@@ -77,6 +78,12 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         if cfg[key] is not None and summary.processed:
             print(f"  {key}: {cfg[key]}")
     return asdict(summary) | {"run": chosen.id, "signal": stop.signal}
+
+
+def _choice(chosen: runs.Run | Exported) -> str:
+    """That there are other models than the one that ships, for whoever named none."""
+    shipped = isinstance(chosen, runs.Run) and chosen.elsewhere is not None
+    return ", the model that ships with emotion (run=<id> takes another)," if shipped else ""
 
 
 def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:

@@ -126,7 +126,7 @@ def _litert(run: runs.Run, threads: int) -> Classifier:
             f"run {run.id}: model.tflite {fault}, and making it needs TensorFlow, which is not installed here. "
             f"pip install tensorflow, or make it elsewhere: python -m emotion.evaluate run={run.id} split=validation"
         )
-    if _is_writable(run.path):
+    if run.elsewhere is None and _is_writable(run.path):
         log.warning("run %s: model.tflite %s; exporting the best checkpoint (about 10 s, once)", run.id, fault)
         _export(run)
         return Classifier(path, contract, threads)

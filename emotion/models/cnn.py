@@ -52,12 +52,12 @@ def build(
             x = keras.layers.MaxPooling2D(name=f"{stage}_halve")(x)
         shortcut, stride = x, stem_stride if i == 0 else 1
         for j in range(convolutions):
-            name, first = f"{stage}_conv{j + 1}", i == j == 0
-            if separable and not first:
+            name, splits = f"{stage}_conv{j + 1}", separable and (i > 0 or j > 0)
+            if splits:
                 x = keras.layers.DepthwiseConv2D(
                     3, padding="same", use_bias=False, depthwise_initializer="he_normal", name=f"{name}_depthwise"
                 )(x)
-            x = _convolution(x, channels, name, size=1 if separable and not first else 3, stride=stride if j == 0 else 1)
+            x = _convolution(x, channels, name, size=1 if splits else 3, stride=stride if j == 0 else 1)
             if not (residual and j == convolutions - 1):
                 x = keras.layers.Activation(activation, name=f"{stage}_act{j + 1}")(x)
         if squeeze_excitation:

@@ -68,7 +68,7 @@ class AveragedWeights(keras.callbacks.Callback):
 
     def _take_statistics(self) -> None:
         momenta = [norm.momentum for norm in self.norms]
-        sums = [0.0 for _ in self.moving]
+        sums: Values = [np.zeros(v.shape) for v in self.moving]
         for norm in self.norms:
             norm.momentum = 0.0  # each batch leaves its own statistics
         try:

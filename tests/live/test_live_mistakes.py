@@ -67,7 +67,7 @@ MISTAKES = [
     (["run=grey", "source={clip}"], "no run 'grey'.* Nearest: .*gray"),
     (["run=gray", "source={clip}", "display=windows"], "Did you mean 'window'"),
     (["run=gray", "source={clip}", "stride=0"], "must be at least 1"),
-    (["source={clip}"], "run: no value given"),
+    (["run=pretrained/lost", "source={clip}"], "run: .*pretrained/lost"),
 ]
 
 

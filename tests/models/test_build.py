@@ -161,6 +161,6 @@ def test_a_stem_of_stride_two_halves_every_map() -> None:
 
 def test_separable_convolutions_cost_an_eighth() -> None:
     plain, separable = made("model=cnn"), made("model=cnn", "model.separable=true")
-    assert separable.get_layer("stage1_conv1").kernel.shape == (3, 3, 1, 32), "there is one channel: nothing to separate"
+    assert separable.get_layer("stage1_conv1").kernel.shape == (3, 3, 1, 32), "of one channel, nothing to separate"
     assert separable.get_layer("stage3_conv2").kernel.shape == (1, 1, 128, 128)
     assert 0.1 < cost.multiply_adds(separable) / cost.multiply_adds(plain) < 0.15

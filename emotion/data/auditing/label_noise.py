@@ -53,7 +53,7 @@ def check(runs: Sequence[Run], labels: Sequence[str] | None = None) -> None:
     if importlib.util.find_spec("cleanlab") is None:
         raise UserError("run: judging labels takes the library cleanlab. Run: pip install 'emotion[audit]'")
     for run in runs:
-        if not (run.path / "predictions.npz").is_file():
+        if not (run.results / "predictions.npz").is_file():
             raise UserError(
                 f"run {run.id}: has no predictions.npz, which a finished training leaves. Name another run, or score "
                 f"this one: python -m emotion.evaluate run={run.reference}"
@@ -160,7 +160,7 @@ def _out_of_sample(pictures: Pictures, runs: Sequence[Run]) -> tuple[np.ndarray[
 
 def _predictions(run: Run) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Pixel hashes, ``S16`` ``[M]``, and probabilities, float64 ``[M, C]``, of what a run was not trained on."""
-    path = run.path / "predictions.npz"
+    path = run.results / "predictions.npz"
     try:  # opened here: NumPy would leave a damaged file open
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             splits = [split for split in _HELD_OUT if f"{split}_hashes" in data]

@@ -1,0 +1,113 @@
+"""Taking out of a run's records what tells of a machine or its people: folders, host, process."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import PureWindowsPath
+from typing import Any
+
+#: Fields of ``run.json`` that are about the process alone, or name files of the data.
+DROPPED = ("host", "pid", "unreadable")
+#: A place that is the same for everybody, and is no trace.
+_CACHE = "~/.cache/emotion"
+
+_ABSOLUTE = r"(?:~[\w.-]*[/\\]|[A-Za-z]:[/\\]|/(?!/)|\\\\)"
+_IS_PATH = re.compile(rf"{_ABSOLUTE}.+", re.DOTALL)
+# In running text a path ends where a space or a bracket begins; the slashes of addresses and of `and/or` begin none.
+_IN_TEXT = re.compile(rf"(?<![\w.:/\\~-]){_ABSOLUTE}[^\s'\"<>|,;:()\[\]{{}}]+")
+#: Keys of a command whose values may hold a slash and are no paths: options of a group.
+_GROUPS = ("experiment", "dataset", "augmentation", "model", "trainer", "tuner", "hydra/launcher")
+
+
+def last(path: str) -> str:
+    """The last part of a path of any system."""
+    return PureWindowsPath(path.strip()).name or path
+
+
+def run_name(path: str, outputs: str) -> str:
+    """What a run is called: its path below the outputs folder, where that is in it, or else its last part."""
+    parts, root = PureWindowsPath(path.strip()).parts, last(outputs)
+    if root in parts[:-1]:
+        return "/".join(parts[len(parts) - parts[::-1].index(root) :])
+    return last(path)
+
+
+def text(given: str) -> str:
+    """Running text, each absolute path in it cut down to its last part."""
+    return _IN_TEXT.sub(lambda found: last(found[0]), given)
+
+
+def record(content: dict[str, Any], outputs: str) -> dict[str, Any]:
+    """A run's ``run.json`` without :data:`DROPPED` and without folders."""
+    kept = {key: value for key, value in content.items() if key not in DROPPED}
+    return {
+        key: command(value, outputs) if key == "command" and isinstance(value, str) else _walk(value, key, outputs)
+        for key, value in kept.items()
+    }
+
+
+def config(content: dict[str, Any]) -> dict[str, Any]:
+    """A run's config without folders: its data, weights and teacher are named by their last part or their id."""
+    scrubbed: dict[str, Any] = _walk(content, "", str(content.get("outputs") or "outputs"))
+    return scrubbed
+
+
+def _walk(value: Any, key: str, outputs: str) -> Any:
+    if isinstance(value, dict):
+        return {k: _walk(v, f"{key}.{k}".lstrip("."), outputs) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_walk(v, key, outputs) for v in value]
+    if not isinstance(value, str):
+        return value
+    if key == "dataset.cache_dir":
+        return _CACHE
+    if not _IS_PATH.fullmatch(value):
+        return text(value)
+    return run_name(value, outputs) if key.rpartition(".")[2] == "teacher" else last(value)
+
+
+def command(given: str, outputs: str) -> str:
+    """A command as a person typed it, with the last part of each path alone."""
+    try:
+        words = shlex.split(given)
+    except ValueError:  # an apostrophe in a text that is no shell's
+        return text(given)
+    return shlex.join(_word(word, outputs) for word in words)
+
+
+def _word(word: str, outputs: str) -> str:
+    key, mark, value = word.partition("=")
+    if not mark:
+        return word if key.lstrip("+~") in _GROUPS else last(word) if re.search(r"[/\\]", word) else word
+    name = key.lstrip("+~")
+    if name in _GROUPS and not _IS_PATH.fullmatch(value.strip("'\"")):
+        return word
+    if value[:1] == "[" and value[-1:] == "]":
+        return f"{key}=[{','.join(_value(part, name, outputs) for part in value[1:-1].split(','))}]"
+    return f"{key}={_value(value, name, outputs)}"
+
+
+def _value(value: str, key: str, outputs: str) -> str:
+    bare = value.strip("'\" ")
+    if not re.search(r"[/\\]", bare) or "://" in bare:
+        return value
+    short = run_name(bare, outputs) if key == "trainer.teacher" else last(bare)
+    return f"{value[0]}{short}{value[0]}" if value[:1] in ("'", '"') else short
+
+
+def changes(before: Any, after: Any, where: str = "") -> Iterator[str]:
+    """What was changed, in words, one value a line."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key, value in before.items():
+            place = f"{where}.{key}".lstrip(".")
+            if key in after:
+                yield from changes(value, after[key], place)
+            else:
+                yield f"{place} left out"
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, pair in enumerate(zip(before, after, strict=True)):
+            yield from changes(*pair, f"{where}[{number}]")
+    elif before != after:
+        yield f"{where}: now {after}"
