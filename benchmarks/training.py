@@ -66,7 +66,7 @@ def prepare(name: str, overrides: list[str]) -> Case:
     from emotion.data import cache, pipeline, weights
     from emotion.data.examples import Examples
     from emotion.models.build import build, contract_of
-    from emotion.training import environment, fit, losses, phases
+    from emotion.training import environment, fit, fusion, losses, phases
     from emotion.training.console import Reporter
 
     cfg: Any = cli.request("train", overrides).cfg
@@ -91,6 +91,7 @@ def prepare(name: str, overrides: list[str]) -> Case:
         threads=cfg.trainer.threads,
     )
     model = build(cfg.model, contract)
+    fusion.fuse_batch_norm(model)
     fit._compile(
         model,
         cfg.trainer,
