@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -27,6 +28,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 for _number, _handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
+
+# A machine that is busy otherwise is no fault of the code.
+hypothesis.settings.register_profile("any machine")
+hypothesis.settings.load_profile("any machine")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _SHARED = REPOSITORY.parent / "shared"

@@ -30,7 +30,7 @@ def test_the_temperature_that_was_put_in_comes_out(sharpened):
     assert after < before or sharpened == 1.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.lists(st.floats(-30, 30), min_size=7, max_size=7), min_size=1, max_size=5),
     st.floats(calibration.LOWEST, calibration.HIGHEST),

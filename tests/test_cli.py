@@ -147,7 +147,7 @@ def test_resume_may_be_true() -> None:
     assert asked.cfg.resume is True
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1, max_size=12))
 def test_no_value_ends_in_a_traceback(text: str) -> None:
     message = None

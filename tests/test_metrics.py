@@ -41,7 +41,7 @@ def _names(classes: int) -> list[str]:
     return [f"class {i}" for i in range(classes)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 80), classes=st.integers(3, 9))
 def test_point_estimates_are_scikit_learns(seed: int, n: int, classes: int) -> None:
     p, y = _case(seed, n, classes)
@@ -96,7 +96,7 @@ def test_bins_are_open_below_and_closed_above() -> None:
     assert curve.edges.tolist() == [0, 0.25, 0.5, 0.75, 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 60), bins=st.integers(1, 20))
 def test_reliability_curve_is_a_loop_over_bins(seed: int, n: int, bins: int) -> None:
     p, y = _case(seed, n)
@@ -257,7 +257,7 @@ def test_absent_classes_are_none_and_are_left_out_of_the_macro_averages() -> Non
     assert result["balanced_accuracy"]["value"] == pytest.approx((2 / 3 + 0) / 2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 1000), n=st.integers(1, 12), bootstrap=st.integers(0, 5))
 def test_result_is_strict_json(seed: int, n: int, bootstrap: int) -> None:
     p, y = _case(seed, n)

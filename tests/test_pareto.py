@@ -130,7 +130,7 @@ def test_svg_refers_to_nothing_outside_and_takes_the_pages_colours() -> None:
     assert any('<script>&"$x^2$' in text for text in _texts(svg))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     st.lists(
         st.tuples(st.text(max_size=80), st.floats(1e-3, 1e12), st.floats(0, 1), st.none() | st.floats(0, 1)),

@@ -13,7 +13,7 @@ from tests.collecting.bing_server import png_bomb
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from(["jpg", "png", "bmp", "webp", "tiff"]), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_headers_tell_format_and_size(width: int, height: int, extension: str, colour: bool) -> None:
     image = np.zeros((height, width, 3) if colour else (height, width), np.uint8)
     data = cv2.imencode(f".{extension}", image)[1].tobytes()
@@ -66,7 +66,6 @@ def test_any_bytes_are_read_without_an_error(start: bytes, rest: bytes) -> None:
 
 
 @given(st.sampled_from(["jpg", "png", "gif", "bmp", "webp", "tiff"]), st.floats(0, 1), st.integers(0, 255))
-@settings(deadline=None)
 def test_damaged_files_are_read_without_an_error(extension: str, where: float, byte: int) -> None:
     data = bytearray(cv2.imencode(f".{extension}", np.zeros((20, 30, 3), np.uint8))[1].tobytes())
     at = round(where * (len(data) - 1))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.comparison import groups
@@ -67,7 +67,6 @@ VALUES = st.fixed_dictionaries(
 
 
 @given(st.lists(VALUES, min_size=1, max_size=12))
-@settings(deadline=None)
 def test_every_run_is_in_one_group_and_groups_are_of_one_training(given_values: list[dict[str, Any]]) -> None:
     made = [candidate(i, **values) for i, values in enumerate(given_values)]
     found = groups.collapse(made)

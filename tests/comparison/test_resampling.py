@@ -25,7 +25,7 @@ def _answers(runs: int, n: int, seed: int, classes: int = 7) -> tuple[resampling
 
 
 @given(st.integers(1, 4), st.integers(2, 60), st.integers(0, 1000), st.integers(1, 7))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_scores_are_those_of_the_metrics_module(runs: int, n: int, seed: int, classes: int) -> None:
     answers, probabilities = _answers(runs, n, seed, classes)
     found = resampling.scores(answers)
@@ -70,7 +70,7 @@ def test_the_memory_is_bounded_by_taking_runs_in_blocks(monkeypatch: pytest.Monk
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.integers(0, 100))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_drawing_seeds_has_the_variance_of_a_mean_over_seeds(values: list[float], seed: int) -> None:
     groups = [np.arange(len(values)), np.array([0])]
     found, none = resampling.seed_luck(np.array(values), groups, 4000, seed).T

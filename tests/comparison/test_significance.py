@@ -86,7 +86,7 @@ def _gains(correct: NDArray[np.bool_], seeds: int, resamples: int = 200, seed: i
 
 @pytest.mark.parametrize("seeds", [1, 3])
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_same_answers_are_never_different(seeds: int, seed: int) -> None:
     answers = np.random.default_rng(seed).random((seeds, 80)) < 0.6
     found = _gains(np.concatenate([answers, answers]), seeds)

@@ -116,7 +116,7 @@ def test_flip_mirrors_exactly(channels):
     st.sampled_from([1, 3]),
     st.sampled_from([np.uint8, np.float32]),
 )
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_rotation_and_scale_agree_with_warp_affine(angle, factor, channels, dtype):
     height, width = 36, 28
     picture = smooth(1, height, width, channels)
@@ -131,7 +131,7 @@ def test_rotation_and_scale_agree_with_warp_affine(angle, factor, channels, dtyp
 
 
 @given(st.integers(-12, 12), st.integers(-12, 12))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_translation_moves_whole_pixels_and_repeats_the_border(right, down):
     picture = np.random.default_rng(1).integers(0, 256, (1, 16, 20, 1)).astype(np.uint8)
     result = resample(tf.constant(picture), translation(vector(right), vector(down))).numpy()[0]
@@ -149,7 +149,7 @@ def test_shear_leans_upright_lines():
 @given(
     st.floats(-0.4, 0.4), st.floats(-4, 4), st.floats(-4, 4), st.floats(0.8, 1.25), st.floats(-0.3, 0.3), st.booleans()
 )
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_composed_geometry_equals_one_step_after_the_other(angle, right, down, factor, lean, flipped):
     picture = tf.constant(smooth(1, 48, 48).astype(np.float32))
     steps = [
@@ -255,7 +255,7 @@ def test_blur_keeps_flat_pictures_and_agrees_with_opencv():
     st.floats(0, 0.999),
     st.tuples(st.integers(8, 64), st.integers(8, 64)),
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_rectangles_have_the_area_and_lie_inside(area, aspect, down, right, size):
     height, width = size
     x = tf.zeros([1, height, width, 1])

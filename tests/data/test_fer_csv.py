@@ -34,7 +34,7 @@ def plain_reader(data: bytes):
     return images, [int(r["emotion"]) for r in rows], [USAGES.index(r["usage"]) for r in rows]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(st.integers(0, 6), st.lists(st.integers(0, 255), min_size=4, max_size=4), st.sampled_from(USAGES)),
@@ -114,7 +114,7 @@ def test_a_pixel_too_few_is_not_made_up_for_by_the_next_line(tmp_path):
         parse(path, side=2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(22, 200))
 def test_a_file_cut_off_anywhere_is_read_up_to_a_line_or_refused(tmp_path_factory, length):
     rows = [(i % 7, [i, 2 * i, 100 + i, 255], USAGES[i % 3]) for i in range(7)]

@@ -86,7 +86,7 @@ def test_multi_target():
     assert found["unknown"] == found["no face"] == found["scattered"] == {}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.lists(st.integers(0, 10), min_size=10, max_size=10), min_size=1, max_size=8),
     st.sampled_from(["majority", "probability", "multi_target"]),

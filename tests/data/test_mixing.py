@@ -20,7 +20,7 @@ def number(value):
 
 
 @given(st.floats(0, 1))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_mixup_by_hand(share):
     pictures, targets = blend(tf.constant(PICTURES), tf.constant(TARGETS), number(share))
     partner = np.roll(PICTURES, 1, axis=0)
@@ -31,7 +31,7 @@ def test_mixup_by_hand(share):
 
 
 @given(st.floats(0, 1), st.floats(0, 0.999), st.floats(0, 0.999))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_cutmix_targets_follow_the_pixels_really_pasted(share, down, right):
     dark, light = np.zeros((1, 10, 12, 1), np.uint8), np.full((1, 10, 12, 1), 255, np.uint8)
     pair = tf.constant(np.concatenate([dark, light]))

@@ -36,7 +36,7 @@ def clouds(draw):
     return np.array(hashes, np.uint64)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(clouds(), st.integers(0, 7))
 def test_the_index_finds_what_comparing_all_pairs_finds(hashes, distance):
     found = similar.near_duplicates(hashes, distance)

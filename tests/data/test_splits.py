@@ -33,7 +33,7 @@ def fer_like(n: int, seed: int = 0, duplicates: float = 0.08) -> Examples:
     return examples(labels, groups)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 25)), min_size=1, max_size=80),
     st.floats(0.01, 0.5),

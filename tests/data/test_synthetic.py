@@ -149,7 +149,7 @@ def test_interpolated_faces_change_smoothly() -> None:
 # ---------------------------------------------------------------------------------------------------------- drawing
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10_000), st.floats(-300, 600), st.floats(-300, 600), st.floats(2, 300), st.floats(-40, 40),
     st.sampled_from(people.HAIR_STYLES), st.sampled_from(people.BEARDS),

@@ -5,7 +5,7 @@ from itertools import islice, pairwise
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.data.drawing import acting
@@ -246,7 +246,6 @@ def test_a_close_up_has_its_chart_in_its_own_corner() -> None:
 boxes = st.builds(Box, st.integers(-50, 700), st.integers(-50, 700), st.integers(1, 900), st.integers(1, 900))
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 400),
     st.integers(1, 400),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from emotion.faces import Box
@@ -36,7 +36,6 @@ def _charts(where: Layout, frame: tuple[int, int], faces: list[Box], tracks: lis
     return where.place(CHART, frame, faces, tracks, [[CHART_SIZE, CHART_SIZE]] * len(faces), 5)
 
 
-@settings(deadline=None)
 @given(frames, st.lists(boxes, max_size=12), boxes, st.booleans())
 def test_what_is_placed_is_inside_and_covers_nothing(
     frame: tuple[int, int], faces: list[Box], corner: Box, tracked: bool
@@ -59,7 +58,6 @@ def test_what_is_placed_is_inside_and_covers_nothing(
                 assert not any(_overlap(chart.box, face) for i, face in enumerate(faces) if i != number)
 
 
-@settings(deadline=None)
 @given(st.lists(boxes, min_size=1, max_size=6), st.integers(0, 2**31))
 def test_a_face_that_trembles_keeps_its_sides(faces: list[Box], seed: int) -> None:
     """Once placed, a thing stays, or goes to a better place for good: it never goes back and forth."""

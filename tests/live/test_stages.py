@@ -19,7 +19,7 @@ def _ours() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("emotion ")]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.integers(), max_size=40), st.integers(0, 3))
 def test_every_item_comes_out_once_in_order(items: list[int], steps: int) -> None:
     with parallel(iter(items), [lambda x: x + 1] * steps) as results:
