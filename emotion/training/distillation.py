@@ -1,7 +1,7 @@
 """Learning from another run's answers as well as from the labels (Hinton, Vinyals and Dean 2015), offline.
 
-The teacher answers once for every training picture as it is; its softened probabilities are kept on disk and mixed into
-the targets. Augmented pictures keep the answer for the picture that they were made of.
+The teacher answers once for every training picture as it is and mirrored; its softened probabilities are kept on disk
+and mixed into the targets. Augmented pictures keep the answer for the picture that they were made of.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from emotion import calibration, checkpoints, files, run_config, runs
-from emotion.data import cache, pipeline
+from emotion import calibration, checkpoints, files, run_config, runs, scoring
 from emotion.data.examples import Splits
 from emotion.errors import UserError
-from emotion.predict import predict
 
 log = logging.getLogger(__name__)
 
@@ -88,16 +86,15 @@ def _answers(cfg: DictConfig, splits: Splits, teacher: runs.Run) -> Targets:
     checkpoint = teacher.checkpoint()
     digest = hashlib.sha256(files.sha256(checkpoint).encode())
     digest.update(np.ascontiguousarray(splits.train.hashes, "S16").tobytes())
-    path = Path(cfg.dataset.cache_dir).expanduser() / f"teacher-{digest.hexdigest()[:24]}.npy"
+    path = Path(cfg.dataset.cache_dir).expanduser() / f"teacher-flip-{digest.hexdigest()[:24]}.npy"
     shape = (len(splits.train), len(splits.labels))
     with suppress(OSError, ValueError, EOFError):
         kept = np.load(path, allow_pickle=False)
         if kept.shape == shape and kept.dtype == np.float32:
             return kept
     log.info("asking run %s about %s training pictures", teacher.id, f"{len(splits.train):,}")
-    store = cache.open_store(splits.train, teacher.contract(), cache="none", cache_dir=cfg.dataset.cache_dir)
-    with cache.failing(store):
-        answers = predict(checkpoints.load(checkpoint), pipeline.evaluation(store, batch_size=256))
+    # Of each picture and its mirror image: pupils are shown both, and the mean is right more often.
+    answers = scoring.answers(checkpoints.load(checkpoint), teacher, cfg.dataset, splits.train, tta="flip")
     try:
         with files.replacing_in_cache(path) as temporary, temporary.open("wb") as file:
             np.save(file, answers)

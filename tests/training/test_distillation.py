@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,9 @@ def test_targets_are_mixed_and_the_teacher_is_asked_once(trained: runs.Run, tmp_
     np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
     assert taught.validation.targets is None
     pictures = np.stack([preparing.prepared(splits.train, i, trained.contract()) for i in range(20)])
-    np.testing.assert_allclose(answers[:20], predict(checkpoints.load(trained.checkpoint()), pictures), atol=1e-5)
+    teacher = checkpoints.load(trained.checkpoint())
+    both = [predict(teacher, each) for each in (pictures, pictures[:, :, ::-1])]
+    np.testing.assert_allclose(answers[:20], np.mean(both, axis=0), atol=1e-5)
 
 
 def test_who_cannot_teach(
@@ -49,6 +52,12 @@ def test_who_cannot_teach(
     other = config(trained, tmp_path, "dataset.split_seed=5")
     with pytest.raises(UserError, match="another validation split"):
         distillation.with_teacher(other, sources.load(other.dataset), trained)  # type: ignore[arg-type, attr-defined]
+    adopted = runs.Run(tmp_path / "adopted", "adopted")
+    shutil.copytree(trained.path, adopted.path)
+    runs.update(adopted, adopted={"file": "theirs.h5"})
+    theirs = config(adopted, tmp_path)
+    with pytest.raises(UserError, match="was adopted, and nobody knows which pictures it was trained on"):
+        distillation.with_teacher(theirs, sources.load(theirs.dataset), trained)  # type: ignore[arg-type, attr-defined]
     monkeypatch.chdir(tmp_path)
     assert answered(train.main, *TINY, "trainer.teacher=nobody") == 2
     assert "trainer.teacher: " in capsys.readouterr().err
