@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +31,31 @@ for _number, _handler in {signal.SIGINT: signal.default_int_handler, signal.SIGH
         signal.signal(_number, _handler)
 
 # A machine that is busy otherwise is no fault of the code.
-hypothesis.settings.register_profile("any machine")
+hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _SHARED = REPOSITORY.parent / "shared"
 
 
-#: Modules with tests of a minute and more. They go first: begun last, one would keep a worker busy alone.
-_LONGEST = ("test_launchers", "test_slurm", "test_sweep", "test_wheel", "test_tune", "test_resume", "test_benchmarks")
+#: Modules with tests of a minute and more, the longest first.
+_LONGEST = ("test_benchmarks", "test_resume", "test_sweep", "test_tune", "test_launchers", "test_slurm", "test_wheel")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem not in _LONGEST)
+    """Begin every worker's share with some of the longest: begun last, one would keep a worker busy alone.
+
+    A worker gets a stretch of the list; whoever is done early takes from the end of another's.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    turns = [*range(workers), *reversed(range(workers))]
+    for i, module in enumerate(_LONGEST):
+        shares[turns[i % len(turns)]] += [item for item in items if item.path.stem == module]
+    rest = iter([item for item in items if item.path.stem not in _LONGEST])
+    size = len(items) // workers
+    ordered = [item for share in shares for item in [*share, *islice(rest, max(0, size - len(share)))]]
+    items[:] = [*ordered, *rest]
 
 
 @pytest.fixture(scope="session")

@@ -244,7 +244,7 @@ def test_a_state_round_trips(tmp_path: Path) -> None:
     x, y = np.ones((8, 4)), np.ones((8, 3))
     model.fit(x, y, verbose=0)
     progress = state.Progress(epoch=1, best=0.5, best_epoch=1, history=[{"epoch": 1, "loss": 0.1}])
-    state.save(tmp_path / "state.npz", progress, model, [np.arange(3.0)])
+    state.save(tmp_path / "state.npz", progress, model)
     saved = state.load(tmp_path / "state.npz")
     assert saved.progress == progress
     before = [keras.ops.convert_to_numpy(v) for v in model.variables + model.optimizer.variables]
