@@ -1,4 +1,4 @@
-"""Run folders: making them, finding them, and keeping their status honest.
+"""Run folders: making them, reading them and finding them.
 
 A run's id is its path below the outputs folder (``20261122-075340-299053_cnn``, or ``20261122-075341-023246_sweep/3``).
 Reading a run means reading JSON and ``.keras`` files in safe mode; nothing is unpickled and no class that its config
@@ -8,12 +8,7 @@ names is made.
 from __future__ import annotations
 
 import difflib
-import errno
-import logging
 import os
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,9 +20,6 @@ from omegaconf import DictConfig, OmegaConf
 from emotion import files, locks, provenance, shipped
 from emotion.contract import Contract
 from emotion.errors import UserError
-from emotion.interrupts import Interrupted, sigterm_raises
-
-log = logging.getLogger(__name__)
 
 STATUSES = ("running", "done", "failed", "interrupted")
 
@@ -182,43 +174,6 @@ def update(run: Run, **fields: Any) -> None:
     """Change some of ``run.json``'s fields, atomically: two processes that change different fields both succeed."""
     with locks.alone(run.path):
         files.write_json(run.path / "run.json", files.read_json(run.path / "run.json") | fields)
-
-
-@contextmanager
-def recorded(run: Run) -> Iterator[None]:
-    """Keep the run's status honest: done at the end, interrupted or failed (with the traceback logged) otherwise."""
-    with locks.held(run.path), sigterm_raises():
-        update(run, status="running", started=provenance.now(), finished=None, error=None, **provenance.process())
-        try:
-            yield
-        except (KeyboardInterrupt, Interrupted):
-            _try_to_update(run, status="interrupted", finished=provenance.now())
-            log.warning("run %s interrupted; %s", run.id, _advice(run))
-            raise
-        except BaseException as error:
-            said = str(error) if isinstance(error, UserError) else traceback.format_exc()
-            _try_to_update(run, status="failed", finished=provenance.now(), error=said)
-            log.error("run %s failed", run.id, exc_info=True)
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-                raise UserError(
-                    f"{error.filename or run.path}: cannot write ({error.strerror}). Make room; {_advice(run)}"
-                ) from None
-            raise
-        update(run, status="done", finished=provenance.now())
-
-
-def _try_to_update(run: Run, **fields: Any) -> None:
-    """Say how a run ended, if the disk still takes it; what ended it matters more than a failure to note it."""
-    try:
-        update(run, **fields)
-    except (OSError, UserError) as error:
-        log.error("%s", error)
-
-
-def _advice(run: Run) -> str:
-    if (run.path / "checkpoints" / "state.npz").is_file():
-        return f"go on with it: python -m emotion.train resume={run.reference}"
-    return "nothing was saved that it could go on from"
 
 
 # ---------------------------------------------------------------------------------------------------------- finding

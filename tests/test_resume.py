@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion import cli, files, resuming, runs
+from emotion import cli, files, recording, resuming, runs
 from emotion.history import read_history
 from emotion.train import main, train, work
 from emotion.training import state
@@ -119,7 +119,7 @@ def test_a_run_that_is_running_is_left_alone(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(uninterrupted, run)
-    with runs.recorded(runs.resolve(run, "outputs")):
+    with recording.recorded(runs.resolve(run, "outputs")):
         assert answered(main, f"resume={run}", "trainer.epochs=9") == 2
     assert "is running" in capsys.readouterr().err
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from emotion import files, runs
+from emotion import files, recording, runs
 from emotion.errors import UserError
 from emotion.interrupts import Interrupted
 from tests.conftest import compose
@@ -90,15 +90,15 @@ def test_best_needs_a_finished_run(tmp_path: Path) -> None:
 def test_a_killed_process_leaves_no_run_that_claims_to_run(tmp_path: Path) -> None:
     run = make(tmp_path, "a")
     script = (
-        "import sys, time; from pathlib import Path; from emotion import runs\n"
-        "with runs.recorded(runs.Run(Path(sys.argv[1]), 'a')):\n"
+        "import sys, time; from pathlib import Path; from emotion import recording, runs\n"
+        "with recording.recorded(runs.Run(Path(sys.argv[1]), 'a')):\n"
         "    print('working', flush=True); time.sleep(60)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", script, str(run.path)], stdout=subprocess.PIPE)
     assert child.stdout
     child.stdout.readline()
     assert run.record()["status"] == "running"
-    with pytest.raises(UserError, match="another process is training this run"), runs.recorded(run):
+    with pytest.raises(UserError, match="another process is training this run"), recording.recorded(run):
         pass
     assert run.record()["status"] == "running"
     child.kill()
@@ -115,7 +115,7 @@ def test_a_killed_process_leaves_no_run_that_claims_to_run(tmp_path: Path) -> No
 )  # fmt: skip
 def test_the_record_says_how_it_ended(tmp_path: Path, raised: BaseException, status: str) -> None:
     run = make(tmp_path, "a")
-    with pytest.raises(type(raised)), runs.recorded(run):
+    with pytest.raises(type(raised)), recording.recorded(run):
         raise raised
     record = run.record()
     assert record["status"] == status
@@ -127,7 +127,7 @@ def test_the_record_says_how_it_ended(tmp_path: Path, raised: BaseException, sta
 
 def test_a_good_end_is_done(tmp_path: Path) -> None:
     run = make(tmp_path, "a")
-    with runs.recorded(run):
+    with recording.recorded(run):
         assert run.record()["status"] == "running"
     assert run.record()["status"] == "done"
 
@@ -164,7 +164,7 @@ def test_a_stale_export_is_refused(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_told_without_a_traceback(tmp_path: Path) -> None:
     run = make(tmp_path, "a")
-    with pytest.raises(UserError, match=r"metrics\.json: cannot write \(No space left"), runs.recorded(run):
+    with pytest.raises(UserError, match=r"metrics\.json: cannot write \(No space left"), recording.recorded(run):
         raise OSError(28, "No space left on device", "metrics.json")
     assert run.record()["status"] == "failed"
 

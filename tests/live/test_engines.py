@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from emotion import faces, files, runs
+from emotion import faces, files, recording, runs
 from emotion.contract import Contract
 from emotion.data import synthetic
 from emotion.errors import UserError
@@ -163,7 +163,7 @@ def test_an_export_alone_serves_where_it_is_whole(models, outputs: Path, run: ru
 
 
 def test_a_run_that_still_trains_gives_its_best_so_far(run: runs.Run, caplog: pytest.LogCaptureFixture) -> None:
-    with runs.recorded(run):
+    with recording.recorded(run):
         runs.update(run, epoch=3, best_epoch=2)
         assert engines.load(run).engine == "litert"
         assert run.record()["status"] == "running"
@@ -175,7 +175,10 @@ def test_a_run_that_still_trains_gives_its_best_so_far(run: runs.Run, caplog: py
 @pytest.mark.parametrize("engine", engines.ENGINES)
 def test_a_run_before_its_first_checkpoint_says_what_to_wait_for(run: runs.Run, engine: str) -> None:
     run.checkpoint().unlink()
-    with runs.recorded(run), pytest.raises(UserError, match=r"\(running\) has no best checkpoint; wait for its first"):
+    with (
+        recording.recorded(run),
+        pytest.raises(UserError, match=r"\(running\) has no best checkpoint; wait for its first"),
+    ):
         engines.load(run, engine)
 
 
