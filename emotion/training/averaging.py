@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 Values = list[np.ndarray[Any, Any]]
+Rows = np.ndarray[Any, Any]
 
 #: Training pictures that batch norm's statistics are taken over: enough for each channel, and a few seconds an epoch.
 PICTURES = 2048
@@ -26,14 +28,15 @@ class AveragedWeights(keras.callbacks.Callback):
     Optima and Better Generalization", section 3.2). Layers that are frozen keep theirs.
 
     Args:
-        pictures: uint8 ``[N, H, W, C]`` of the training split.
+        read: Gives the training split's pictures ``[N, H, W, C]`` at some rows.
+        rows: int ``[N]``: those that statistics are taken over.
         batch_size: As in training.
     """
 
-    def __init__(self, pictures: np.ndarray[Any, Any], batch_size: int) -> None:
+    def __init__(self, read: Callable[[Rows], np.ndarray[Any, Any]], rows: Rows, batch_size: int) -> None:
         super().__init__()
-        count = max(1, len(pictures) // batch_size)
-        self.batches = np.array_split(pictures, count)
+        self.read = read
+        self.batches = np.array_split(rows, max(1, len(rows) // batch_size))
 
     def on_train_begin(self, logs: Any = None) -> None:
         model = self.model
@@ -72,8 +75,8 @@ class AveragedWeights(keras.callbacks.Callback):
         for norm in self.norms:
             norm.momentum = 0.0  # each batch leaves its own statistics
         try:
-            for pictures in self.batches:
-                self._forward(tf.constant(pictures))
+            for rows in self.batches:
+                self._forward(tf.constant(self.read(rows)))
                 sums = [total + value for total, value in zip(sums, _values(self.moving), strict=True)]
         finally:
             for norm, momentum in zip(self.norms, momenta, strict=True):

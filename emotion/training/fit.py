@@ -71,7 +71,7 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
     averaged = None
     if trainer.ema is not None:
         some = np.random.default_rng(cfg.seed).permutation(len(train))[:PICTURES]
-        averaged = AveragedWeights(train.read(some), trainer.batch_size)
+        averaged = AveragedWeights(train.read, some, trainer.batch_size)
     keeper = Keeper(run, trainer, progress, twin, averaged)
     reporter = Reporter(trainer.epochs, steps, trainer.batch_size)
     check_size = replicas.evaluation_batch(max(128, trainer.batch_size), len(splits.validation), devices)

@@ -18,7 +18,7 @@ def fuse_batch_norm(model: keras.Model) -> None:
     """Let the model's batch normalisation run fused, from the next tracing on, with the same results up to rounding.
 
     The layers stay Keras's own: what is saved, exported or cloned knows nothing of it. Layers that count over several
-    devices, and those whose input is no map ``[N, H, W, C]``, stay as they are.
+    devices, those whose input is no map ``[N, H, W, C]`` and those in other precisions stay as they are.
     """
     for layer in model._flatten_layers(include_self=False):
         if type(layer) is keras.layers.BatchNormalization and _fits(layer):
@@ -31,17 +31,21 @@ def _fits(layer: keras.layers.BatchNormalization) -> bool:
         and layer.input_spec.ndim == 4
         and layer.axis in (-1, 3)
         and not (layer.renorm or layer.synchronized)
+        and layer.variable_dtype == "float32"
+        and layer.compute_dtype in ("float32", "bfloat16", "float16")
     )
 
 
 class _Fused:
-    """The layer's ``call`` with ``FusedBatchNormV3`` (float32 or bfloat16 maps, float32 statistics)."""
+    """The layer's ``call`` with ``FusedBatchNormV3`` (maps of up to 32 bits, float32 statistics)."""
 
     def __init__(self, layer: keras.layers.BatchNormalization) -> None:
-        self.layer = layer
+        self.layer, self.plain = layer, layer.call
 
     def __call__(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         layer = self.layer
+        if mask is not None:
+            return self.plain(inputs, training=training, mask=mask)
         counting = bool(training) and layer.trainable
         mean, variance = tf.convert_to_tensor(layer.moving_mean), tf.convert_to_tensor(layer.moving_variance)
         none = tf.constant([], tf.float32)

@@ -60,7 +60,7 @@ def by_hand(steps: list[dict[str, Any]], path: str) -> np.ndarray:
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_weights_are_averaged_and_statistics_are_those_of_the_averaged_weights(fused: bool) -> None:
-    model, averaged = network(fused), AveragedWeights(PICTURES, batch_size=32)
+    model, averaged = network(fused), AveragedWeights(PICTURES.__getitem__, np.arange(64), batch_size=32)
     steps = fitted(model, averaged, 3)
     found = dict(zip([w.path for w in model.weights], averaged.values(model), strict=True))
     for path in ("conv/kernel", "norm/gamma", "answers/bias"):
@@ -75,7 +75,7 @@ def test_weights_are_averaged_and_statistics_are_those_of_the_averaged_weights(f
 
 
 def test_training_goes_on_from_the_raw_weights() -> None:
-    model, averaged = network(), AveragedWeights(PICTURES, batch_size=32)
+    model, averaged = network(), AveragedWeights(PICTURES.__getitem__, np.arange(64), batch_size=32)
     steps = fitted(model, averaged, 3)
     for variable in model.weights:
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), steps[-1][variable.path])
@@ -88,7 +88,7 @@ def test_training_goes_on_from_the_raw_weights() -> None:
 
 
 def test_frozen_statistics_stay() -> None:
-    model, averaged = network(), AveragedWeights(PICTURES, batch_size=32)
+    model, averaged = network(), AveragedWeights(PICTURES.__getitem__, np.arange(64), batch_size=32)
     model.get_layer("norm").trainable = False
     fitted(model, averaged, 1)
     found = dict(zip([w.path for w in model.weights], averaged.values(model), strict=True))

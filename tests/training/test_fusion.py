@@ -94,3 +94,21 @@ def test_layers_over_several_devices_and_without_a_map_stay() -> None:
     fuse_batch_norm(model)
     assert "call" not in vars(model.get_layer("norm"))
     assert "call" not in vars(model.get_layer("no_map"))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
+def test_precisions_that_the_operation_does_not_take_stay(dtype: str) -> None:
+    model = small_network(dtype)
+    fuse_batch_norm(model)
+    model.compile(keras.optimizers.SGD(0.01), keras.losses.CategoricalCrossentropy(from_logits=True))
+    model.train_on_batch(PICTURES, TARGETS)
+    assert "call" not in vars(model.get_layer("norm"))
+
+
+def test_a_mask_is_not_lost() -> None:
+    plain, fused = pair()
+    mask = np.zeros((8, 12, 10), bool)
+    mask[:, :6] = True
+    own, ours = plain.get_layer("norm"), fused.get_layer("norm")
+    maps = keras.ops.convert_to_tensor(np.random.default_rng(1).normal(size=(8, 12, 10, 4)).astype("float32"))
+    np.testing.assert_allclose(ours(maps, training=True, mask=mask), own(maps, training=True, mask=mask), atol=1e-6)

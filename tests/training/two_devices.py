@@ -25,7 +25,7 @@ from tests.conftest import TINY, compose  # noqa: E402
 # Nothing random in the model. Pictures, their order and the weights of their classes are the same for both.
 CONFIG = (*TINY, "model.dropout=0", "trainer.schedule=constant", "trainer.deterministic=true", "trainer.threads=1",
           "trainer.class_weight={angry: 3, disgusted: 2, fearful: 1, happy: 0.5, neutral: 1, sad: 1, surprised: 1}",
-          "dataset.per_emotion=47")  # fmt: skip
+          "dataset.per_emotion=47", "trainer.ema=0.9")  # fmt: skip
 
 
 def fitted(folder: Path, *overrides: str) -> runs.Run:
