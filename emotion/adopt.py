@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import cli, files, labels, logs, run_config, runs
+from emotion import cli, files, labels, logs, recording, run_config, runs
 from emotion.adopting import model_file
 from emotion.contract import Contract
 from emotion.errors import UserError, did_you_mean
@@ -73,7 +73,7 @@ def adopt(cfg: DictConfig) -> runs.Run:
     root = Path(cfg.outputs)
     run = runs.create(runs.new_folder(root, name), root, run_config.with_absolute_paths(described))
     try:
-        with runs.recorded(run):
+        with recording.recorded(run):
             _fill(run, model, contract, splits, taken | {"source": cfg.source, "licence": cfg.licence})
     except BaseException:
         shutil.rmtree(run.path, ignore_errors=True)  # what is there of it can be made again, and nobody can use it
@@ -87,8 +87,7 @@ def _fill(run: runs.Run, model: keras.Model, contract: Contract, splits: Splits 
     import numpy as np
 
     from emotion import checkpoints, litert
-    from emotion.data import cache
-    from emotion.models import cost
+    from emotion.exporting.data import read as read_pictures
 
     contract.save(run.path / "contract.json")
     (run.path / "checkpoints").mkdir()
@@ -103,17 +102,8 @@ def _fill(run: runs.Run, model: keras.Model, contract: Contract, splits: Splits 
             log.info("%s", note)
         some = splits.validation.take(np.arange(min(litert.COMPARED, len(splits.validation))))
         if len(some):
-            store = cache.open_store(some, contract, cache="none", cache_dir="")
-            with cache.failing(store):
-                pictures, compared_on = store.read(np.arange(len(some))), "validation split"
-    efficiency: dict[str, float] = {"multiply_adds": cost.multiply_adds(model)}
-    try:
-        difference = litert.export(run, model, pictures, compared_on)
-        log.info("model.tflite equals the checkpoint within %.1e", difference)
-        efficiency["latency_ms"] = litert.latency(run)
-    except litert.NoExportError as error:  # the run is good all the same; live can use its checkpoint
-        log.warning("%s", error)
-    runs.update(run, efficiency=efficiency)
+            pictures, compared_on = read_pictures(some, contract), "validation split"
+    runs.update(run, efficiency=litert.efficiency(run, model, pictures, compared_on))
 
 
 def label_order(given: Any) -> tuple[str, ...]:

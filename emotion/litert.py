@@ -6,6 +6,7 @@ export to another file. Live video starts this as a process of its own, to stay 
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import tempfile
@@ -26,6 +27,8 @@ from emotion.live.networks import UnreadableModelError
 
 if TYPE_CHECKING:
     import keras
+
+log = logging.getLogger("emotion.litert")  # __name__ is "__main__" under python -m
 
 Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -141,6 +144,24 @@ def _export(
     except OSError as error:
         raise NoExportError(f"{path}: cannot be written ({error.strerror}); make room for it") from None
     return difference
+
+
+def efficiency(run: runs.Run, model: keras.Model, pictures: Pictures, compared_on: str) -> dict[str, float]:
+    """Export a model that is finished, and say what it costs: multiply-adds, and its latency where it has an export.
+
+    Args:
+        run, model, pictures, compared_on: As in :func:`export`.
+    """
+    from emotion.models import cost
+
+    found: dict[str, float] = {"multiply_adds": cost.multiply_adds(model)}
+    try:
+        difference = export(run, model, pictures, compared_on)
+        log.info("model.tflite equals the checkpoint within %.1e", difference)
+        found["latency_ms"] = latency(run)
+    except NoExportError as error:  # the run is good all the same; live can use its checkpoint
+        log.warning("%s", error)
+    return found
 
 
 def latency(run: runs.Run) -> float:

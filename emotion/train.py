@@ -14,7 +14,7 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import cli, files, logs, resuming, run_config, runs, sweep
+from emotion import cli, files, logs, recording, resuming, run_config, runs, sweep
 from emotion.contract import Contract
 from emotion.data.examples import Splits
 from emotion.errors import UserError
@@ -42,12 +42,11 @@ def train(cfg: DictConfig, folder: Path | None = None) -> dict[str, Any]:
 
 def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]:
     """Do a run's work, or what is left of it, and keep its record."""
-    with runs.recorded(run):
+    with recording.recorded(run):
         log.info("run %s", run.id)
         logs.import_tensorflow()
         from emotion import checkpoints, litert, scoring
         from emotion.data import sources
-        from emotion.models import cost
         from emotion.training import board, distillation, environment, fit, state
 
         environment.set_up(cfg.trainer, cfg.seed)
@@ -84,19 +83,11 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
             )
         scoring.write(run, run.path, scores, predictions, splits.fingerprint)
         board.write_scores(run, scores, progress.best_epoch)
-        efficiency: dict[str, float] = {
-            "multiply_adds": cost.multiply_adds(model),
-            "peak_memory_bytes": environment.peak_memory(),
-        }
+        memory = environment.peak_memory()
         some = fit.open_store(cfg, splits, "validation", contract)
-        pictures = some.read(np.arange(min(64, len(splits.validation))))
-        try:
-            difference = litert.export(run, model, pictures, "validation split")
-            log.info("model.tflite equals the checkpoint within %.1e", difference)
-            efficiency["latency_ms"] = litert.latency(run)
-        except litert.NoExportError as error:  # the run is good all the same; live can use its checkpoint
-            log.warning("%s", error)
-        runs.update(run, efficiency=efficiency)
+        pictures = some.read(np.arange(min(litert.COMPARED, len(splits.validation))))
+        costs = litert.efficiency(run, model, pictures, "validation split")
+        runs.update(run, efficiency=costs | {"peak_memory_bytes": memory})
         shown = list(scores)[-1]
         log.info("%s", scoring.summary(run, shown, scores[shown]))
     log.info("done: %s", run.path)

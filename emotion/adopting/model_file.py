@@ -19,6 +19,7 @@ from emotion.errors import UserError
 _FOREIGN = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 #: What a layer's own class comes from in a ``.keras`` file; anything else is code that is not in it.
 _KERAS = ("keras", "builtins")
+_EXPECTED = "Give a whole model as Keras saves it: .keras, .h5 or .hdf5"
 _ADVICE = "Have it saved again without it, from built-in layers alone"
 
 
@@ -77,19 +78,13 @@ def _from_archive(path: Path) -> str | bytes:
     except KeyError:
         raise UserError(f"file: '{path}' is an archive without a Keras model in it. {_EXPECTED}") from None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        # The last two are of an archive that is encrypted, or compressed as Python cannot read.
         raise UserError(f"file: '{path}' is damaged ({error})") from None
 
 
-_EXPECTED = "Give a whole model as Keras saves it: .keras, .h5 or .hdf5"
-
-
 def _from_hdf5(path: Path) -> str | bytes:
-    try:
-        import h5py  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise UserError(
-            f"file: reading '{path}' needs h5py, which cannot be imported ({error}). pip install h5py"
-        ) from None
+    import h5py  # type: ignore[import-untyped]
+
     if not h5py.is_hdf5(path):
         raise UserError(f"file: '{path}' is no Keras model. {_EXPECTED}")
     with h5py.File(path, "r") as file:
