@@ -19,7 +19,7 @@ def describe() -> str:
         except metadata.PackageNotFoundError:
             continue
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{_processor()}, {_cores()} cores{load}; {', '.join(versions)}"
+    return f"{_processor()}, {cores()} cores{load}; {', '.join(versions)}"
 
 
 def _processor() -> str:
@@ -31,6 +31,6 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _cores() -> int:
+def cores() -> int:
     """Those this process may use, where the system tells: a container may have fewer than the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import time
@@ -74,9 +73,8 @@ class Torch:
     """The process that trains PyTorch's networks."""
 
     def __init__(self, python: Path, batch_size: int) -> None:
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         self.process = subprocess.Popen(
-            [str(python), "-c", f"import torch_networks; torch_networks.serve({threads})"],
+            [str(python), "-c", f"import torch_networks; torch_networks.serve({machine.cores()})"],
             cwd=Path(__file__).parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         cases = {
@@ -143,13 +141,12 @@ def measure(
 ) -> dict[str, list[tuple[float, float]]]:
     """Images a second, by the clock and by CPU time on all cores, of each round."""
     counts = {who: max(2, round(seconds / (turn(2)[0] / 2))) for who, turn in turns.items()}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     rates: Rates = {who: [] for who in turns}
     for i in range(rounds):
         for who in turns if i % 2 == 0 else reversed(turns):
             taken, cpu = turns[who](counts[who])
             images = counts[who] * batch_size
-            rates[who].append((images / taken, images * cores / max(cpu, 1e-9)))
+            rates[who].append((images / taken, images * machine.cores() / max(cpu, 1e-9)))
     return rates
 
 

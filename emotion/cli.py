@@ -46,9 +46,8 @@ _NAMES = ("run", "resume", "name", "trainer.teacher")
 _PATHS = ("file", "source", "save", "log", "timeline", "snapshots", "folder", "root", "path", "against", "apply")
 
 #: The group of each command that may be null; Hydra knows null there as a default only, not as an override.
-_OPTIONAL = {"train": "experiment", "tune": "experiment"} | dict.fromkeys(
-    ("evaluate", "adopt", "export", "publish"), "dataset"
-)
+_OPTIONAL = {"train": "experiment", "tune": "experiment"}
+_OPTIONAL |= dict.fromkeys(("evaluate", "adopt", "export", "publish"), "dataset")
 
 #: Commands in which a key with several values is to be searched, without -m.
 _SEARCHING = ("tune",)

@@ -187,12 +187,8 @@ def _trainer_problems(cfg: DictConfig) -> Iterator[str]:
     epochs = _value(cfg, "trainer.epochs")
     if not isinstance(epochs, int):
         return
-    for key in (
-        "trainer.warmup_epochs",
-        "trainer.class_weight_epochs",
-        "model.frozen_epochs",
-        "augmentation.unmixed_epochs",
-    ):
+    parts = ("trainer.warmup_epochs", "trainer.class_weight_epochs", "model.frozen_epochs")
+    for key in (*parts, "augmentation.unmixed_epochs"):
         value = _value(cfg, key)
         if isinstance(value, int | float) and value > epochs:
             yield f"{key}: {value} is more than trainer.epochs={epochs}"

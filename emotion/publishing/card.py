@@ -125,8 +125,9 @@ def _calibration(contract: Contract) -> str:
 
 def _data(subject: Subject, terms: words.Terms) -> str:
     rows = {"Source": terms.source, "Licence terms": terms.licence}
-    if OmegaConf.select(subject.config, "model.weights") == "imagenet":
-        rows["Weights at the start"] = words.IMAGENET
+    weights = OmegaConf.select(subject.config, "model.weights")
+    if weights is not None:
+        rows["Weights at the start"] = words.IMAGENET if weights == "imagenet" else f"Those of the file `{weights}`."
     return _table(rows) + f"\n\n**Label noise.** {terms.labels}\n\n**Repeated pictures.** {terms.repeats}"
 
 
