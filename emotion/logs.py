@@ -51,18 +51,14 @@ def quiet_stderr() -> Iterator[None]:
 
 
 @contextmanager
-def _not_imported(name: str) -> Iterator[None]:
-    """Let a package look absent, if it is not there yet.
-
-    Keras imports pandas wherever it is installed, for data frames that nobody feeds it here: most of a second.
-    """
-    absent = name not in sys.modules
-    if absent:
-        sys.modules[name] = None  # type: ignore[assignment]
+def _not_imported(*names: str) -> Iterator[None]:
+    """Let packages look absent, as far as they are not there yet."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules |= dict.fromkeys(absent)  # type: ignore[arg-type]
     try:
         yield
     finally:
-        if absent:
+        for name in absent:
             del sys.modules[name]
 
 
@@ -72,7 +68,9 @@ def import_tensorflow() -> None:
     Nor what CUDA says where there is no GPU: that comes when devices are first asked for.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with quiet_stderr(), _not_imported("pandas"):
+    # Keras imports these wherever they are installed, for data frames, wrappers and galleries that nobody asks it for
+    # here. It takes a third of the time; what a command needs of them it imports by itself.
+    with quiet_stderr(), _not_imported("pandas", "sklearn", "matplotlib"):
         import keras  # noqa: F401
         import tensorflow
 
