@@ -42,8 +42,9 @@ Task = Callable[[DictConfig], Any]
 #: Keys whose value is a run's name, though ``1e5`` or ``20261122`` reads as a number.
 _NAMES = ("run", "resume", "name", "trainer.teacher")
 
-#: Keys whose value is a path or an address, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
-_PATHS = ("file", "source", "save", "log", "timeline", "snapshots", "folder", "root", "path", "against", "apply")
+#: Keys whose value is a path, an address or a sentence, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
+_AS_TYPED = ("file", "source", "save", "log", "timeline", "snapshots", "folder", "root", "path", "against", "apply",
+             "licence", "hardware")  # fmt: skip
 
 #: The group of each command that may be null; Hydra knows null there as a default only, not as an override.
 _OPTIONAL = {"train": "experiment", "tune": "experiment"}
@@ -157,11 +158,11 @@ def _readable(command: str, overrides: list[str]) -> Iterator[str]:
             override = parser.parse_override(text)
         except HydraException:
             is_list = name == "apply" and given[:1] == "["
-            is_path = name in _PATHS and given[:1] not in ("'", '"') and not is_list
-            yield f"{name}={quoted(given)}" if is_path else text  # else explained when the config is composed
+            typed = name in _AS_TYPED and given[:1] not in ("'", '"') and not is_list
+            yield f"{name}={quoted(given)}" if typed else text  # else explained when the config is composed
             continue
         key, value = override.get_key_element(), override.value()
-        if key in _PATHS and override.is_sweep_override():
+        if key in _AS_TYPED and override.is_sweep_override():
             yield f"{key}={quoted(given)}"
         elif key in _NAMES and isinstance(value, int | float) and not isinstance(value, bool):
             yield f"{key}='{given.strip()}'"

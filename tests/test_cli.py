@@ -141,6 +141,13 @@ def test_a_runs_name_stays_as_it_was_typed(command: str, key: str, name: str) ->
     assert asked.overrides == (f"{key}='{name}'",)
 
 
+def test_a_sentence_stays_as_it_was_typed() -> None:
+    said = "2 cores of an Intel Xeon (AMX), shared: no GPU"
+    asked = cli.request("publish", ["run=a", "folder=b", f"hardware={said}"])
+    assert asked.cfg is not None
+    assert asked.cfg.hardware == said
+
+
 def test_resume_may_be_true() -> None:
     asked = cli.request("train", ["-m", "resume=true"])
     assert asked.cfg is not None
