@@ -36,30 +36,28 @@ def apply(probabilities: Probabilities, temperature: float) -> Probabilities:
     return _softmax(np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST)) / temperature)
 
 
-def fit_temperature(probabilities: Probabilities, targets: np.ndarray[Any, Any]) -> float:
+def fit_temperature(probabilities: Probabilities, labels: np.ndarray[Any, Any]) -> float:
     """The temperature with the least cross-entropy on held out pictures.
 
     Args:
         probabilities: float32 ``[N, C]`` of pictures that the weights were not fitted to.
-        targets: int ``[N]`` labels; or float ``[N, C]`` shares of people's votes, where those are what confidence
-            should mean.
+        labels: int ``[N]``. Where several people voted, that of the majority: confidence is the chance to be right.
 
     Returns:
         Between :data:`LOWEST` and :data:`HIGHEST`; 1 where there are fewer than :data:`FEWEST` pictures.
     """
     from scipy.optimize import minimize_scalar
 
-    if len(targets) < FEWEST:
+    if len(labels) < FEWEST:
         return 1.0
     logits = np.log(np.maximum(np.asarray(probabilities, np.float64), _SMALLEST))
-    if targets.ndim == 1:
-        targets = np.eye(logits.shape[1])[targets]
+    rows = np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)
         peak = scaled.max(axis=1)
         normaliser = peak + np.log(np.exp(scaled - peak[:, None]).sum(axis=1))
-        return float(np.mean(normaliser - (targets * scaled).sum(axis=1)))
+        return float(np.mean(normaliser - scaled[rows, labels]))
 
     # In the logarithm of the temperature the loss has one minimum, and twice is as far as half.
     found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-4})

@@ -139,7 +139,7 @@ def agreement_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
     ]
     return table(rows, ["", *voted]) + (
         "\n\nSeveral people labelled each picture, and often they differ. The scores above count the label of the "
-        "majority as right; these count all votes."
+        "majority as right; these count all votes, and take the probabilities as they are before calibration."
     )
 
 

@@ -91,7 +91,8 @@ def score_split(
     agreed: dict[str, Any] = {}
     if examples.votes is not None:
         columns["votes"] = examples.votes
-        agreed = {"agreement": agreement.score(probabilities, examples.votes, bootstrap=settings.bootstrap)}
+        # Calibration is to the majority's label; how people divide is what the network itself was fitted to.
+        agreed = {"agreement": agreement.score(raw, examples.votes, bootstrap=settings.bootstrap)}
     if split != "test" or trained_on is None:
         score = metrics.score(probabilities, examples.labels, names=names, bootstrap=settings.bootstrap)
         return score | agreed, columns
@@ -130,14 +131,14 @@ def answers(
 
 
 def calibrate(run: runs.Run, raw: Probabilities, examples: Examples) -> None:
-    """Fit a temperature on the validation split, to people's votes where it has them; put it into the run's contract.
+    """Fit a temperature on the validation split, and put it into the run's contract.
 
     Args:
         run: The run.
         raw: What :func:`answers` gave for its validation split.
         examples: That split.
     """
-    temperature = calibration.fit_temperature(raw, examples.labels if examples.votes is None else examples.votes)
+    temperature = calibration.fit_temperature(raw, examples.labels)
     replace(run.contract(), temperature=temperature).save(run.path / "contract.json")
     if len(examples) < calibration.FEWEST:
         log.info("confidence is not calibrated: %d validation pictures are too few for it", len(examples))
