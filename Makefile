@@ -10,7 +10,7 @@ WORKERS ?= 3
 .PHONY: help setup demo test test-fast check constraints clean
 
 help:
-	@echo "make demo       install, train a small network on drawn faces, label a drawn video (about 5 minutes)"
+	@echo "make demo       install, label a drawn video with the model that ships, train one on drawn faces (about 5 minutes)"
 	@echo "make test       install and run every check and test (up to 15 minutes on 2 cores)"
 	@echo "make test-fast  the loop while working (under 2 minutes)"
 	@echo "make setup      only install into $(VENV)"
