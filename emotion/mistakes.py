@@ -98,6 +98,9 @@ def _unparsable(text: str, error: Exception) -> str:
 
 
 def _unknown_key(key: str, keys: set[str], groups: set[str]) -> str:
+    group, _, rest = key.partition(".")
+    if rest and group in groups and not any(k.startswith(f"{group}.") for k in keys):
+        return f"{key}: no {group} is chosen; say which as well: {group}={'|'.join(_options(group))}"
     parent = key.rpartition(".")[0]
     siblings = sorted(k.rpartition(".")[2] for k in keys if k.rpartition(".")[0] == parent)
     hint = did_you_mean(key, keys | groups) or did_you_mean(key.rpartition(".")[2], keys | groups)

@@ -141,6 +141,11 @@ def test_a_runs_name_stays_as_it_was_typed(command: str, key: str, name: str) ->
     assert asked.overrides == (f"{key}='{name}'",)
 
 
+def test_a_key_of_a_group_that_is_not_chosen_says_to_choose() -> None:
+    with pytest.raises(UserError, match=r"dataset.root: no dataset is chosen; say which as well: dataset=.*ferplus"):
+        cli.request("evaluate", ["run=a", "dataset.root=b"])
+
+
 def test_a_sentence_stays_as_it_was_typed() -> None:
     said = "2 cores of an Intel Xeon (AMX), shared: no GPU"
     asked = cli.request("publish", ["run=a", "folder=b", f"hardware={said}"])
