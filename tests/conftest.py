@@ -39,7 +39,8 @@ _SHARED = REPOSITORY.parent / "shared"
 
 
 #: Modules with tests of a minute and more, the longest first.
-_LONGEST = ("test_benchmarks", "test_resume", "test_sweep", "test_tune", "test_launchers", "test_slurm", "test_wheel")
+_LONGEST = ("test_resume", "test_sweep", "test_tune", "test_train", "test_benchmarks", "test_launchers", "test_slurm",
+            "test_mirrored", "test_kill", "test_wheel")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

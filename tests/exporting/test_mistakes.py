@@ -95,7 +95,8 @@ def test_the_command_says_it_in_one_line(tmp_path: Path) -> None:
     done = emotion("export", "run=lost", f"outputs={tmp_path}", cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        f"error: run: there are no runs under '{tmp_path}'. Train one first: python -m emotion.train"
+        f"error: run: there are no runs under '{tmp_path}'. Train one first: python -m emotion.train, or take the one "
+        "that ships with emotion: run=pretrained"
     ]
     assert "calibration" in emotion("export", "--help", cwd=tmp_path).stdout
     assert list(tmp_path.iterdir()) == []
