@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,7 +107,7 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
                 threads=trainer.threads,
                 targets=splits.train.targets,
             )
-            with cache.failing(train, validation):
+            with cache.failing(train, validation), _pipelines_ended(model):
                 model.fit(
                     batches,
                     initial_epoch=progress.epoch,
@@ -126,6 +129,21 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
 def open_store(cfg: DictConfig, splits: Splits, split: str, contract: Contract) -> cache.Store:
     """The pictures of a split, prepared as the contract says, cached as the dataset config says."""
     return cache.open_store(splits[split], contract, cache=cfg.dataset.cache, cache_dir=cfg.dataset.cache_dir)
+
+
+@contextmanager
+def _pipelines_ended(model: keras.Model) -> Iterator[None]:
+    """End tf.data's threads with the exception that ends a fit.
+
+    They call Python. Held by the exception's frames they would do so until the interpreter is gone, and crash it.
+    """
+    try:
+        yield
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)
+        model._eval_epoch_iterator = None  # as Keras itself leaves it
+        gc.collect()  # Keras's iterator and its generator hold each other
+        raise
 
 
 def _compile(
