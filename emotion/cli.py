@@ -157,8 +157,7 @@ def _readable(command: str, overrides: list[str]) -> Iterator[str]:
         try:
             override = parser.parse_override(text)
         except HydraException:
-            is_list = name == "apply" and given[:1] == "["
-            typed = name in _AS_TYPED and given[:1] not in ("'", '"') and not is_list
+            typed = name in _AS_TYPED and given[:1] not in ("'", '"') and (name, given[:1]) != ("apply", "[")
             yield f"{name}={quoted(given)}" if typed else text  # else explained when the config is composed
             continue
         key, value = override.get_key_element(), override.value()
@@ -173,16 +172,14 @@ def _readable(command: str, overrides: list[str]) -> Iterator[str]:
 def _names_of_runs(given: str) -> str:
     """``runs=`` with names, globs and paths as they were typed: ``[20261122,1e5]`` is text, ``[ab]*`` a glob."""
     given = given.strip()
-    listed = given.startswith("[") and given.find("]") == len(given) - 1
-    if listed:
+    if given.startswith("[") and given.find("]") == len(given) - 1:  # a list
         parts = re.findall(r"""'[^']*'|"[^"]*"|[^,'"\s][^,]*""", given[1:-1])
         return f"runs=[{','.join(_as_text(part.strip()) for part in parts)}]"
     return f"runs={_as_text(given)}" if given else "runs="
 
 
 def _as_text(given: str) -> str:
-    is_quoted = len(given) > 1 and given[0] in "'\"" and given[-1] == given[0]
-    return quoted(given[1:-1] if is_quoted else given)
+    return quoted(given[1:-1] if len(given) > 1 and given[0] in "'\"" and given[-1] == given[0] else given)
 
 
 def _searched(overrides: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -77,8 +77,7 @@ def _from_archive(path: Path) -> str | bytes:
             return archive.read("config.json")
     except KeyError:
         raise UserError(f"file: '{path}' is an archive without a Keras model in it. {_EXPECTED}") from None
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        # The last two are of an archive that is encrypted, or compressed as Python cannot read.
+    except (zipfile.BadZipFile, RuntimeError) as error:  # RuntimeError: encrypted, or compressed as Python cannot read
         raise UserError(f"file: '{path}' is damaged ({error})") from None
 
 
