@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -70,6 +71,13 @@ def test_eight_classes_and_soft_targets_from_training_to_the_report(tmp_path: Pa
     seven = compose("evaluate", f"run={tmp_path / 'run'}", "dataset=synthetic", "dataset.per_emotion=10")
     with pytest.raises(UserError, match=r"run .* knows"):
         evaluate(seven)
+
+    replace(run.contract(), temperature=0.5).save(run.path / "contract.json")
+    again = evaluate(compose("evaluate", f"run={run.path}", "bootstrap=50"))
+    losses = [each["negative_log_likelihood"]["value"] for each in (again, scores["test"])]
+    assert losses[0] != pytest.approx(losses[1], abs=0.01), "calibrated"
+    for name, figure in again["agreement"].items():
+        assert figure["value"] == pytest.approx(agreement[name]["value"], abs=1e-6), "before calibration"
 
 
 def test_any_of_several_labels_is_fitted_and_mixing_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import files, provenance, runs, scoring
+from emotion import files, litert, provenance, runs, scoring
 from emotion.checkpoints import load as load_model
 from emotion.data.examples import Splits
 from emotion.errors import UserError
@@ -111,6 +111,8 @@ def _halve(run: runs.Run, slim: runs.Run, splits: Splits) -> None:
         "compared_on": "validation split, with the network before rounding",
     }
     runs.update(slim, tflite=made, published=record["published"] | {"half": asdict(found)})
+    cost = record.get("efficiency") or {}
+    runs.update(slim, efficiency=cost | {"latency_ms": litert.latency(slim)})  # of this file, not of the run's own
 
 
 def _score(run: runs.Run, slim: runs.Run, source: Source, splits: Splits | None) -> None:
