@@ -8,6 +8,7 @@ import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +30,19 @@ def command() -> str:
         hydra = HydraConfig.get()
         return shlex.join(["python", "-m", f"emotion.{hydra.job.config_name}", *hydra.overrides.task])
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def changed(record: Mapping[str, Any]) -> str:
+    """What a run's trainer changed where it went on, in words; empty where nothing was.
+
+    Args:
+        record: ``run.json``.
+    """
+    return "; ".join(
+        f"after epoch {entry['after_epoch']}: "
+        + ", ".join(f"{key} {before} became {now}" for key, (before, now) in entry["settings"].items())
+        for entry in record.get("changed", [])
+    )
 
 
 def commit() -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import run_config, runs
+from emotion import files, run_config, runs
 from emotion.errors import UserError
 from emotion.validation import validate
 
@@ -71,6 +71,26 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
     if cfg.trainer.epochs < done:
         raise UserError(f"trainer.epochs: {cfg.trainer.epochs} is less than the {done} that run {run.id} has done")
     return cfg
+
+
+def take_over(run: runs.Run, cfg: DictConfig) -> None:
+    """Give a run that goes on its new config, and note what its trainer changed and after how many epochs.
+
+    Args:
+        run: The run, with the config that it had until now.
+        cfg: What :func:`config_of` gave.
+    """
+    record, before = run.record(), run.config()
+    changes = {
+        key: [OmegaConf.select(before, key), OmegaConf.select(cfg, key)]
+        for key in MAY_CHANGE
+        if key.startswith("trainer.") and OmegaConf.select(before, key) != OmegaConf.select(cfg, key)
+    }
+    entry = {"after_epoch": int(record.get("epoch") or 0), "settings": changes}
+    noted = record.get("changed", [])
+    if changes and noted[-1:] != [entry]:  # else it was killed right here the last time
+        runs.update(run, changed=[*noted, entry])
+    files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))
 
 
 def check_data(run: runs.Run, fingerprint: dict[str, Any]) -> None:

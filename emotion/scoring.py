@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from omegaconf import DictConfig
 
-from emotion import agreement, calibration, files, metrics, plots, report, runs
+from emotion import agreement, calibration, files, metrics, plots, provenance, report, runs
 from emotion.data import cache, pipeline
 from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.errors import UserError
@@ -244,6 +244,7 @@ def facts(run: runs.Run, fingerprint: dict[str, Any]) -> dict[str, str]:
         "Best epoch": f"{record['best_epoch']} of {record['epoch']}, by {cfg.trainer.monitor}"
         if record.get("epoch")
         else "",
+        "Changed on the way": provenance.changed(record),
         "Training time": f"{record['training_seconds'] / 60:.1f} minutes" if "training_seconds" in record else "",
         "Seed": "" if record["seed"] is None else str(record["seed"]),
         "Code": record.get("commit") or f"emotion {record['versions'].get('emotion', '')}",

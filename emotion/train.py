@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from emotion import cli, files, logs, recording, resuming, run_config, runs, sweep
+from emotion import cli, logs, recording, resuming, run_config, runs, sweep
 from emotion.contract import Contract
 from emotion.data.examples import Splits
 from emotion.errors import UserError
@@ -55,7 +55,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         resuming.check_data(run, splits.fingerprint)
         contract = _contract(cfg, run, splits.labels, resume)
         if resume:
-            files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
+            resuming.take_over(run, cfg)
         runs.update(run, data=splits.fingerprint, unreadable=[list(u) for u in splits.unreadable])
         for note in splits.notes:
             log.info("%s", note)

@@ -92,6 +92,9 @@ def test_more_epochs_go_on_from_the_last(uninterrupted: Path, tmp_path: Path) ->
     assert [row["epoch"] for row in history] == list(range(1, 9))
     assert history[:6] == read_history(uninterrupted / "history.csv")
     assert runs.resolve(run, "outputs").config().trainer.epochs == 8, "the config says what was trained"
+    assert "changed" not in files.read_json(uninterrupted / "run.json")
+    assert files.read_json(run / "run.json")["changed"] == [{"after_epoch": 6, "settings": {"trainer.epochs": [6, 8]}}]
+    assert "after epoch 6: trainer.epochs 6 became 8" in (run / "report.md").read_text(), "the command alone says 6"
     assert (run / ".hydra" / "overrides.yaml").read_text() == (uninterrupted / ".hydra" / "overrides.yaml").read_text()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import files, report
+from emotion import files, provenance, report
 from emotion.contract import Contract
 from emotion.publishing import words
 from emotion.publishing.failures import Outcome
@@ -225,6 +225,7 @@ def _training(subject: Subject) -> str:
         "Augmentation": _augmentation(config.get("augmentation")),
         "Seed": str(record.get("seed", "")),
         "Epochs": f"{epochs}; the best was {best}, by {trainer.monitor}" if epochs and trainer else "",
+        "Changed on the way": provenance.changed(record),
         "Time": f"{seconds / 60:.0f} minutes of training" if seconds else "",
         "Hardware": subject.hardware or "not recorded",
         "Taught by": str((record.get("teacher") or {}).get("run", "")),
