@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from omegaconf import DictConfig
 from emotion import agreement, calibration, files, metrics, plots, provenance, report, runs
 from emotion.data import cache, pipeline
 from emotion.data.examples import SPLITS, Examples, Splits
+from emotion.data.progress import progress
 from emotion.errors import UserError
 from emotion.history import read_history
 from emotion.predict import Probabilities, predict
@@ -122,11 +124,18 @@ def answers(
         UserError: A picture can no longer be read.
     """
     store = cache.open_store(examples, run.contract(), cache=dataset.cache, cache_dir=dataset.cache_dir)
-    with cache.failing(store):
-        raw = predict(model, pipeline.evaluation(store, batch_size=batch_size))
+    passes = 2 if tta == "flip" else 1
+    with cache.failing(store), progress(passes * len(store), f"asking run {run.id}") as advance:
+
+        def told(batches: Iterable[Any]) -> Iterator[Any]:
+            for pictures in batches:
+                yield pictures
+                advance(len(pictures))
+
+        raw = predict(model, told(pipeline.evaluation(store, batch_size=batch_size)))
         if tta == "flip":
             mirrored = pipeline.evaluation(store, batch_size=batch_size).map(lambda pictures: pictures[:, :, ::-1])
-            raw = 0.5 * (raw + predict(model, mirrored))
+            raw = 0.5 * (raw + predict(model, told(mirrored)))
     return raw
 
 

@@ -65,7 +65,7 @@ def hash_files(
                 _file_away(i, digest, reason, digests, reasons)
                 if final:
                     entries[names[i]] = [*identity, digest, reason]
-                advance()
+                advance(1)
 
     notes: tuple[str, ...] = ()
     if index_path is not None and entries != index:

@@ -15,8 +15,8 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 @contextmanager
-def progress(total: int, doing: str) -> Iterator[Callable[[], None]]:
-    """Give a function that is called once for each picture that is done."""
+def progress(total: int, doing: str) -> Iterator[Callable[[int], None]]:
+    """Give a function that is told how many more pictures are done."""
     if sys.stderr.isatty() and total >= _FEW:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,13 +24,13 @@ def progress(total: int, doing: str) -> Iterator[Callable[[], None]]:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(doing, total=total)
-            yield lambda: bar.advance(task)
+            yield lambda number: bar.advance(task, number)
         return
     done, last = 0, time.monotonic()
 
-    def advance() -> None:
+    def advance(number: int) -> None:
         nonlocal done, last
-        done += 1
+        done += number
         if time.monotonic() - last > _SECONDS_BETWEEN_LINES:
             last = time.monotonic()
             log.info("%s: %s of %s", doing, f"{done:,}", f"{total:,}")

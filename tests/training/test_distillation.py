@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from emotion import calibration, checkpoints, files, runs, train
-from emotion.data import preparing, sources
+from emotion.data import preparing, progress, sources
 from emotion.errors import UserError
 from emotion.predict import predict
 from emotion.training import distillation
@@ -23,9 +24,13 @@ def config(teacher: runs.Run, folder: Path, *more: str) -> object:
     return compose("train", *TINY, "trainer.epochs=1", *options, *more)
 
 
-def test_targets_are_mixed_and_the_teacher_is_asked_once(trained: runs.Run, tmp_path: Path) -> None:
+def test_targets_are_mixed_and_the_teacher_is_asked_once(
+    trained: runs.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     cfg = config(trained, tmp_path, "trainer.teacher_weight=0.6", "trainer.teacher_temperature=3")
-    train.train(cfg, tmp_path / "run")  # type: ignore[arg-type]
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1.0)
+    with caplog.at_level(logging.INFO, logger="emotion"):
+        train.train(cfg, tmp_path / "run")  # type: ignore[arg-type]
     record = files.read_json(tmp_path / "run" / "run.json")
     assert record["status"] == "done"
     assert record["teacher"]["checkpoint"] == files.sha256(trained.checkpoint())
@@ -33,6 +38,8 @@ def test_targets_are_mixed_and_the_teacher_is_asked_once(trained: runs.Run, tmp_
     answers = np.load(kept)
     student = runs.Run(tmp_path / "run", "run")
     splits = sources.load(cfg.dataset)  # type: ignore[attr-defined]
+    asked = 2 * len(splits.train)
+    assert f"{trained.path.name}: {asked:,} of {asked:,}" in caplog.text
     own = np.eye(7)[splits.train.labels]
     np.save(kept, answers[::-1])  # what is there is taken, not asked for again
     taught = distillation.with_teacher(cfg, splits, student)  # type: ignore[arg-type]

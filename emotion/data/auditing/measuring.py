@@ -138,7 +138,7 @@ def _fill(
                 else:
                     for name, value in result.items():
                         records[name][number] = value
-                advance()
+                advance(1)
 
 
 def _measured(image: Image, looker: seeing.Looker, scale: seeing.Scale) -> dict[str, Any]:
