@@ -40,7 +40,10 @@ def changed(record: Mapping[str, Any]) -> str:
     """
     return "; ".join(
         f"after epoch {entry['after_epoch']}: "
-        + ", ".join(f"{key} {before} became {now}" for key, (before, now) in entry["settings"].items())
+        + ", ".join(
+            f"{key} {' became '.join('null' if value is None else str(value) for value in values)}"
+            for key, values in entry["settings"].items()
+        )
         for entry in record.get("changed", [])
     )
 

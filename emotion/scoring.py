@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,17 +126,17 @@ def answers(
     store = cache.open_store(examples, run.contract(), cache=dataset.cache, cache_dir=dataset.cache_dir)
     passes = 2 if tta == "flip" else 1
     with cache.failing(store), progress(passes * len(store), f"asking run {run.id}") as advance:
-
-        def told(batches: Iterable[Any]) -> Iterator[Any]:
-            for pictures in batches:
-                yield pictures
-                advance(len(pictures))
-
-        raw = predict(model, told(pipeline.evaluation(store, batch_size=batch_size)))
+        raw = predict(model, _counted(pipeline.evaluation(store, batch_size=batch_size), advance))
         if tta == "flip":
             mirrored = pipeline.evaluation(store, batch_size=batch_size).map(lambda pictures: pictures[:, :, ::-1])
-            raw = 0.5 * (raw + predict(model, told(mirrored)))
+            raw = 0.5 * (raw + predict(model, _counted(mirrored, advance)))
     return raw
+
+
+def _counted(batches: Iterable[Any], advance: Callable[[int], None]) -> Iterator[Any]:
+    for pictures in batches:
+        yield pictures
+        advance(len(pictures))
 
 
 def calibrate(run: runs.Run, raw: Probabilities, examples: Examples) -> None:

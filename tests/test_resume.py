@@ -87,14 +87,16 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
 def test_more_epochs_go_on_from_the_last(uninterrupted: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(uninterrupted, run)
-    emotion("train", f"resume={run}", "trainer.epochs=8", cwd=tmp_path)
+    emotion("train", f"resume={run}", "trainer.epochs=8", "trainer.patience=null", cwd=tmp_path)
     history = read_history(run / "history.csv")
     assert [row["epoch"] for row in history] == list(range(1, 9))
     assert history[:6] == read_history(uninterrupted / "history.csv")
     assert runs.resolve(run, "outputs").config().trainer.epochs == 8, "the config says what was trained"
     assert "changed" not in files.read_json(uninterrupted / "run.json")
-    assert files.read_json(run / "run.json")["changed"] == [{"after_epoch": 6, "settings": {"trainer.epochs": [6, 8]}}]
-    assert "after epoch 6: trainer.epochs 6 became 8" in (run / "report.md").read_text(), "the command alone says 6"
+    settings = {"trainer.epochs": [6, 8], "trainer.patience": [50, None]}
+    assert files.read_json(run / "run.json")["changed"] == [{"after_epoch": 6, "settings": settings}]
+    said = "after epoch 6: trainer.epochs 6 became 8, trainer.patience 50 became null"
+    assert said in (run / "report.md").read_text(), "the command alone says 6"
     assert (run / ".hydra" / "overrides.yaml").read_text() == (uninterrupted / ".hydra" / "overrides.yaml").read_text()
 
 

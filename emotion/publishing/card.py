@@ -100,8 +100,8 @@ def _facts(subject: Subject) -> dict[str, str]:
         "Network": _settings(model, ("_target_", "input_size", "colour", "interpolation")),
         "Parameters": f"{record['parameters']:,}" if "parameters" in record else "not recorded",
         "Multiply-adds": f"{adds / 1e6:.1f} million a picture" if adds else "not recorded",
-        "Latency": f"{latency:.2f} ms a picture on one thread (LiteRT, median), measured when it was "
-        f"{'rounded' if half else 'trained'}"
+        "Latency": f"{latency:.2f} ms a picture on one thread (LiteRT, median), measured when "
+        f"{'its weights were rounded' if half else 'the run was made'}"
         if latency
         else "not recorded",
         "Files": size or "none here: this is a summary of the run",
