@@ -59,6 +59,25 @@ def test_no_nvidia_smi_means_no_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert devices.gpus() == []
 
 
+@pytest.mark.parametrize(
+    ("gpus", "cores", "gigabytes", "expected"),
+    [("0,1", 16, 64, 2), ("", 2, 24, 2), ("", 16, 33, 8), ("", 4, 2, 1)],
+)
+def test_a_job_on_each_gpu_or_on_each_core_that_has_memory(
+    gpus: str, cores: int, gigabytes: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    monkeypatch.setattr(devices, "cores", lambda: cores)
+    monkeypatch.setattr(devices, "memory", lambda: gigabytes * 2**30)
+    assert devices.default_jobs() == expected
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").is_file(), reason="only Linux tells its memory there")
+def test_memory_is_at_most_what_the_machine_has() -> None:
+    total = 1024 * int(Path("/proc/meminfo").read_text().split()[1])
+    assert 2**28 < devices.memory() <= total
+
+
 def test_cores_are_divided_unless_a_person_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.delenv("TF_NUM_INTEROP_THREADS", raising=False)
