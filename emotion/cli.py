@@ -149,8 +149,8 @@ def _readable(command: str, overrides: list[str]) -> Iterator[str]:
     parser = OverridesParser.create()
     for text in overrides:
         name, _, given = text.partition("=")
-        if command == "compare" and name == "runs":
-            yield _names_of_runs(given)
+        if (command == "compare" and name == "runs") or (name == "trainer.teacher" and given.strip()[:1] == "["):
+            yield f"{name}={_names_of_runs(given)}"
             continue
         if command == "adopt" and name == "model":  # which Hydra would look up among the options of conf/model
             text, name = f"file={given}", "file"
@@ -170,12 +170,12 @@ def _readable(command: str, overrides: list[str]) -> Iterator[str]:
 
 
 def _names_of_runs(given: str) -> str:
-    """``runs=`` with names, globs and paths as they were typed: ``[20261122,1e5]`` is text, ``[ab]*`` a glob."""
+    """Names, globs and paths of runs as they were typed: ``[20261122,1e5]`` is text, ``[ab]*`` a glob."""
     given = given.strip()
     if given.startswith("[") and given.find("]") == len(given) - 1:  # a list
         parts = re.findall(r"""'[^']*'|"[^"]*"|[^,'"\s][^,]*""", given[1:-1])
-        return f"runs=[{','.join(_as_text(part.strip()) for part in parts)}]"
-    return f"runs={_as_text(given)}" if given else "runs="
+        return f"[{','.join(_as_text(part.strip()) for part in parts)}]"
+    return _as_text(given) if given else ""
 
 
 def _as_text(given: str) -> str:

@@ -32,6 +32,17 @@ def command() -> str:
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
+def teachers(record: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Who taught a run: ``{"run", "checkpoint"}`` each, the latter a SHA-256.
+
+    Args:
+        record: ``run.json``; there was one teacher at the most before ``teachers``.
+    """
+    before = [record["teacher"]] if "teacher" in record else []
+    told: list[dict[str, str]] = record.get("teachers", before)
+    return told
+
+
 def changed(record: Mapping[str, Any]) -> str:
     """What a run's trainer changed where it went on, in words; empty where nothing was.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from emotion import runs
 from emotion.errors import UserError
@@ -18,24 +18,29 @@ def with_absolute_paths(cfg: DictConfig) -> DictConfig:
         value = OmegaConf.select(cfg, key)
         if isinstance(value, str) and value not in names:
             OmegaConf.update(cfg, key, str(Path(value).expanduser().absolute()))
-    found = teacher(cfg)
-    if found is not None:
-        cfg.trainer.teacher = str(found.path.absolute())
+    if OmegaConf.select(cfg, "trainer.teacher") is not None:
+        found = [str(each.path.absolute()) for each in teachers(cfg)]
+        cfg.trainer.teacher = found if len(found) > 1 else found[0]
     return cfg
 
 
-def teacher(cfg: DictConfig) -> runs.Run | None:
-    """The run that ``trainer.teacher`` names, or None.
+def teachers(cfg: DictConfig) -> list[runs.Run]:
+    """The runs that ``trainer.teacher`` names: none, one or several, each once.
 
     Raises:
         UserError: There is no such run, or it has no checkpoint.
     """
-    name = OmegaConf.select(cfg, "trainer.teacher")
-    if name is None:
-        return None
+    named = OmegaConf.select(cfg, "trainer.teacher")
+    if named is None:
+        return []
+    found: dict[Path, runs.Run] = {}
     try:
-        found = runs.resolve(name, cfg.outputs)
-        found.checkpoint()
+        for name in named if isinstance(named, ListConfig) else [named]:
+            run = runs.resolve(name, cfg.outputs)
+            run.checkpoint()
+            found.setdefault(run.path.resolve(), run)
     except UserError as error:
         raise UserError(f"trainer.teacher: {str(error).removeprefix('run: ')}") from None
-    return found
+    if not found:
+        raise UserError("trainer.teacher: the list is empty; name runs, such as [<id>,<id>], or set it to null")
+    return list(found.values())

@@ -150,7 +150,7 @@ def main() -> None:
 def _check_place(asked: cli.Request) -> None:
     """Refuse a folder that cannot be a new run's before Hydra writes into it."""
     assert asked.cfg is not None
-    run_config.teacher(asked.cfg)
+    run_config.teachers(asked.cfg)
     given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.run.dir=")]
     if given and (Path(given[-1]) / "run.json").exists():
         raise UserError(f"hydra.run.dir: there is a run in '{given[-1]}' already; choose another folder or resume it")

@@ -228,7 +228,7 @@ def _training(subject: Subject) -> str:
         "Changed on the way": provenance.changed(record),
         "Time": f"{seconds / 60:.0f} minutes of training" if seconds else "",
         "Hardware": subject.hardware or "not recorded",
-        "Taught by": str((record.get("teacher") or {}).get("run", "")),
+        "Taught by": ", ".join(teacher["run"] for teacher in provenance.teachers(record)),
         "Adopted": ", ".join(f"{k} {v}" for k, v in (record.get("adopted") or {}).items() if isinstance(v, str)),
         "Code": record.get("commit")
         or f"emotion {(record.get('versions') or {}).get('emotion', 'of unknown version')}",

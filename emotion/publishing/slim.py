@@ -11,7 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from emotion import files, litert, provenance, runs, scoring
 from emotion.checkpoints import load as load_model
@@ -62,9 +62,12 @@ def write(
     outputs = str(source.config.get("outputs") or cfg.outputs)
     record = scrub.record(source.record, outputs) | {"id": name}
     config = scrub.config(source.config)
-    if "teacher" in record:
-        taught = OmegaConf.select(OmegaConf.create(config), "trainer.teacher")
-        record["teacher"] = record["teacher"] | {"run": taught or record["teacher"].get("run")}
+    taught = OmegaConf.select(OmegaConf.create(config), "trainer.teacher")
+    if taught is not None:
+        names = taught if isinstance(taught, ListConfig) else [taught]
+        told = zip(provenance.teachers(record), names, strict=True)
+        record["teachers"] = [teacher | {"run": name} for teacher, name in told]
+        record.pop("teacher", None)
     record["published"] = origin | {"when": provenance.now(), "weights": _precision(cfg)}
     for each in _KEPT:
         if (run.path / each).is_file():

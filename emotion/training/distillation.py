@@ -1,7 +1,8 @@
-"""Learning from another run's answers as well as from the labels (Hinton, Vinyals and Dean 2015), offline.
+"""Learning from other runs' answers as well as from the labels (Hinton, Vinyals and Dean 2015), offline.
 
-The teacher answers once for every training picture as it is and mirrored; its softened probabilities are kept on disk
-and mixed into the targets. Augmented pictures keep the answer for the picture that they were made of.
+A teacher answers once for every training picture as it is and mirrored; its probabilities are kept on disk. Their mean
+over the teachers is softened and mixed into the targets. Augmented pictures keep the answer for the picture that they
+were made of.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ Targets = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def with_teacher(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
-    """Mix a teacher's softened probabilities into the training targets.
+    """Mix the teachers' softened probabilities into the training targets.
 
-    Targets become ``(1 - w) * target + w * softmax(teacher's logits / T)``, with ``w`` ``trainer.teacher_weight`` and
-    ``T`` ``trainer.teacher_temperature``.
+    Targets become ``(1 - w) * target + w * softmax(log(p) / T)``, with ``p`` the mean of the teachers' probabilities,
+    ``w`` ``trainer.teacher_weight`` and ``T`` ``trainer.teacher_temperature``.
 
     Args:
         cfg: The whole config of ``emotion.train``.
@@ -40,18 +41,20 @@ def with_teacher(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
         UserError: No such run, a teacher with other labels, or one that may have seen what this run is judged by.
     """
     settings = cfg.trainer
-    teacher = run_config.teacher(cfg)
-    if teacher is None:
+    teachers = run_config.teachers(cfg)
+    if not teachers:
         return splits
-    _check(teacher, splits)
-    soft = _answers(cfg, splits, teacher)
-    soft = calibration.apply(soft, settings.teacher_temperature)
+    for teacher in teachers:
+        _check(teacher, splits)
+    answers = np.mean([_answers(cfg, splits, teacher) for teacher in teachers], axis=0)
+    soft = calibration.apply(answers, settings.teacher_temperature)
     train = splits.train
     own = np.eye(len(splits.labels), dtype=np.float32)[train.labels] if train.targets is None else train.targets
     weight = np.float32(settings.teacher_weight)
-    runs.update(run, teacher={"run": teacher.id, "checkpoint": files.sha256(teacher.checkpoint())})
+    runs.update(run, teachers=[{"run": each.id, "checkpoint": files.sha256(each.checkpoint())} for each in teachers])
     agree = float((soft.argmax(axis=1) == train.labels).mean())
-    log.info("taught by run %s, which gives %.1f %% of the training labels", teacher.id, 100 * agree)
+    names = ", ".join(each.id for each in teachers)
+    log.info("taught by run %s: %.1f %% of the training labels are its answer", names, 100 * agree)
     return replace(splits, train=replace(train, targets=(1 - weight) * own + weight * soft))
 
 

@@ -90,17 +90,17 @@ def test_an_empty_outputs_folder_says_how_to_fill_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("typed", "read"),
     [
-        ("all", "runs='all'"),
-        ("*_cnn", "runs='*_cnn'"),
-        ("20261122", "runs='20261122'"),
-        ("1e5", "runs='1e5'"),
-        ("[a, 1e5]", "runs=['a','1e5']"),
-        ("['a,b',c=d]", "runs=['a,b','c=d']"),
-        ("[ab]*_cnn", "runs='[ab]*_cnn'"),
-        ("'a b'", "runs='a b'"),
-        ("é,ü", "runs='é,ü'"),
-        ("it's", "runs='it\\'s'"),
-        ("[]", "runs=[]"),
+        ("all", "'all'"),
+        ("*_cnn", "'*_cnn'"),
+        ("20261122", "'20261122'"),
+        ("1e5", "'1e5'"),
+        ("[a, 1e5]", "['a','1e5']"),
+        ("['a,b',c=d]", "['a,b','c=d']"),
+        ("[ab]*_cnn", "'[ab]*_cnn'"),
+        ("'a b'", "'a b'"),
+        ("é,ü", "'é,ü'"),
+        ("it's", "'it\\'s'"),
+        ("[]", "[]"),
     ],
 )
 def test_names_reach_the_command_as_they_were_typed(typed: str, read: str) -> None:

@@ -39,11 +39,11 @@ def annas(trained: runs.Run, tmp_path_factory: pytest.TempPathFactory) -> runs.R
         pid=71717,
         unreadable=[["/home/anna/faces/anna.png", "truncated"]],
         command="python -m emotion.train dataset.root=/home/anna/faces 'outputs=/home/anna smith/outputs'",
-        teacher={"run": "anna/20261101_cnn", "checkpoint": "ab" * 32},
+        teachers=[{"run": f"anna/{name}", "checkpoint": "ab" * 32} for name in ("20261101_cnn", "20261102_cnn")],
     )
     cfg = run.config()
     cfg.outputs = "/home/anna smith/outputs"
-    cfg.trainer.teacher = "/home/anna smith/outputs/20261101_cnn"
+    cfg.trainer.teacher = [f"/home/anna smith/outputs/{name}" for name in ("20261101_cnn", "20261102_cnn")]
     cfg.dataset.cache_dir = str(folder.parent / "cache")
     OmegaConf.save(cfg, folder / "config.yaml")
     return run

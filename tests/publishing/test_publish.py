@@ -67,9 +67,11 @@ def test_it_is_an_ordinary_run(library: Path, annas: runs.Run) -> None:
     assert metrics[0] == metrics[1]
     cfg = run.config()
     assert cfg.model == annas.config().model
-    assert (cfg.outputs, cfg.trainer.teacher, cfg.dataset.cache_dir) == ("outputs", "20261101_cnn", "~/.cache/emotion")
+    assert (cfg.outputs, cfg.dataset.cache_dir) == ("outputs", "~/.cache/emotion")
     record = run.record()
-    assert record["teacher"]["run"] == "20261101_cnn"
+    taught = ["20261101_cnn", "20261102_cnn"]
+    assert cfg.trainer.teacher == [teacher["run"] for teacher in record["teachers"]] == taught
+    assert "20261101_cnn, 20261102_cnn" in (run.path / "README.md").read_text()
     assert record["command"] == "python -m emotion.train dataset.root=faces outputs=outputs"
     assert record["published"] == record["published"] | {"run": annas.path.name, "created": annas.record()["created"]}
 
@@ -99,7 +101,11 @@ def test_every_figure_of_the_card_is_the_runs(library: Path) -> None:
 def test_a_summary_has_no_model(annas: runs.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     publishing(annas, tmp_path / "summary", "weights=false", "largest=1")
     said = capsys.readouterr().out
-    for change in ("run.json: host left out", "config.yaml: outputs: now outputs", "trainer.teacher: now 20261101_cnn"):
+    for change in (
+        "run.json: host left out",
+        "config.yaml: outputs: now outputs",
+        "trainer.teacher[0]: now 20261101_cnn",
+    ):
         assert change in said, "what was changed is said"
     assert set(tree(tmp_path / "summary")) == _RECORDS | _PICTURES
     assert "The model's own files are not here" in (tmp_path / "summary" / "README.md").read_text()

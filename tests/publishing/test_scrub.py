@@ -63,6 +63,7 @@ def test_slashes_that_begin_no_path_stay(text: str) -> None:
         ),
         ("python -m emotion.train trainer.teacher=/home/anna/outputs/sweep/3", "trainer.teacher=sweep/3"),
         ("python -m emotion.train trainer.teacher=outputs/20261122_cnn", "trainer.teacher=20261122_cnn"),
+        ("python -m emotion.train 'trainer.teacher=[/home/anna/outputs/a,b]'", "trainer.teacher=[a,b]"),
         ("python -m emotion.train 'model.stages=[8,16]' outputs=/tmp/anna", "'model.stages=[8,16]' outputs=anna"),
         (
             "python -m emotion.adopt source=https://example.org/a/b.h5 model=/x/b.h5",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion import calibration, checkpoints, files, runs, train
+from emotion import calibration, checkpoints, files, run_config, runs, train
 from emotion.data import preparing, progress, sources
 from emotion.errors import UserError
 from emotion.predict import predict
@@ -33,7 +33,7 @@ def test_targets_are_mixed_and_the_teacher_is_asked_once(
         train.train(cfg, tmp_path / "run")  # type: ignore[arg-type]
     record = files.read_json(tmp_path / "run" / "run.json")
     assert record["status"] == "done"
-    assert record["teacher"]["checkpoint"] == files.sha256(trained.checkpoint())
+    assert [each["checkpoint"] for each in record["teachers"]] == [files.sha256(trained.checkpoint())]
     (kept,) = tmp_path.glob("teacher-*.npy")
     answers = np.load(kept)
     student = runs.Run(tmp_path / "run", "run")
@@ -53,6 +53,28 @@ def test_targets_are_mixed_and_the_teacher_is_asked_once(
     np.testing.assert_allclose(answers[:20], np.mean(both, axis=0), atol=1e-5)
 
 
+def test_of_several_teachers_the_mean_answer_counts(trained: runs.Run, tmp_path: Path) -> None:
+    other = runs.Run(tmp_path / "20261122", "20261122")  # a name that reads as a number
+    shutil.copytree(trained.path, other.path)
+    model = checkpoints.load(other.checkpoint())
+    model.weights[-1].assign(np.linspace(-1, 1, 7))
+    model.save(other.checkpoint())
+    cfg = config(trained, tmp_path, f"trainer.teacher=[{trained.path},20261122,20261122]", "trainer.teacher_weight=1")
+    assert run_config.with_absolute_paths(cfg).trainer.teacher == [str(trained.path), str(other.path)]  # type: ignore[arg-type]
+    student = runs.Run(tmp_path / "student", "student")
+    shutil.copytree(trained.path, student.path)
+    cfg.trainer.teacher_temperature = 1.0  # type: ignore[attr-defined]
+    splits = sources.load(cfg.dataset)  # type: ignore[attr-defined]
+    taught = distillation.with_teacher(cfg, splits, student)  # type: ignore[arg-type]
+    kept = [np.load(path) for path in tmp_path.glob("teacher-*.npy")]
+    assert len(kept) == 2
+    assert np.abs(kept[0] - kept[1]).max() > 0.05
+    np.testing.assert_allclose(taught.train.targets, np.mean(kept, axis=0), atol=1e-6)
+    assert [each["checkpoint"] for each in student.record()["teachers"]] == [
+        files.sha256(each.checkpoint()) for each in (trained, other)
+    ]
+
+
 def test_who_cannot_teach(
     trained: runs.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +88,7 @@ def test_who_cannot_teach(
     with pytest.raises(UserError, match="was adopted, and nobody knows which pictures it was trained on"):
         distillation.with_teacher(theirs, sources.load(theirs.dataset), trained)  # type: ignore[arg-type, attr-defined]
     monkeypatch.chdir(tmp_path)
-    assert answered(train.main, *TINY, "trainer.teacher=nobody") == 2
-    assert "trainer.teacher: " in capsys.readouterr().err
+    for named in ("nobody", f"[{trained.path},nobody]", "[]"):
+        assert answered(train.main, *TINY, f"trainer.teacher={named}") == 2
+        assert "trainer.teacher: " in capsys.readouterr().err
     assert not list(tmp_path.glob("outputs/*"))
