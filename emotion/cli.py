@@ -125,7 +125,7 @@ def request(command: str, arguments: list[str] | None = None) -> Request:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = get_args_parser()
     try:
-        parsed = parser.parse_args(arguments)
+        parsed = parser.parse_intermixed_args(arguments)  # flags may stand between overrides
     except SystemExit as stopped:  # argparse has printed what it did not understand
         sys.exit(WRONG if stopped.code else 0)
     taken = set(parsed.overrides)

@@ -98,6 +98,7 @@ def test_a_sweep_is_checked_value_by_value() -> None:
     assert "trainer.epochs: -1" in refused("-m", "trainer.epochs=5,-1")
     asked = cli.request("train", ["-m", "model=cnn,mobilenet_v2", "seed=range(3)"])
     assert asked.multirun
+    assert cli.request("train", ["model=cnn,mobilenet_v2", "-m", "seed=range(3)"]) == asked, "wherever -m stands"
 
 
 def test_each_key_of_a_sweep_gets_its_share_of_the_check() -> None:
