@@ -20,14 +20,14 @@ from typing import Any
 import machine
 from training_step import CASES
 
-from emotion import devices
+from emotion import devices, logs
 
 
 class Job:
     """A process that trains one network on so many threads."""
 
     def __init__(self, case: int, threads: int, batch_size: int) -> None:
-        environment = os.environ | dict.fromkeys(devices.THREADS, str(threads)) | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment = os.environ | dict.fromkeys(devices.THREADS, str(threads))
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--job", str(case), "--batch-size", str(batch_size)],
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -50,6 +50,7 @@ class Job:
 
 def serve(case: int, batch_size: int) -> None:
     """Train as many steps as each line of standard input asks for; print how long that took, as JSON."""
+    logs.import_tensorflow()
     from training_step import ours
 
     from emotion.training import environment
