@@ -3,8 +3,8 @@
     python benchmarks/jobs_side_by_side.py
 
 Every job is a process, as in a sweep with ``hydra/launcher=joblib``, and trains the network as ``emotion.train`` fits
-it, on a batch in memory. Both ways take turns in one run. Rates are medians of the turns; the ratio is the median of those of
-neighbouring turns, with their range. Memory is what one job holds at the most.
+it, on a batch in memory. Both ways take turns in one run. Rates are medians of the turns; the ratio is the median of
+those of neighbouring turns, with their range. Memory is what one job holds at the most.
 """
 
 from __future__ import annotations
