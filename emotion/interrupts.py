@@ -34,6 +34,39 @@ def sigterm_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back until the block is done; a second one is let through at once.
+
+    For imports of native code: an exception raised in the middle of one comes out as an ImportError, as if a package
+    were missing. Outside the main thread, which alone may handle signals, nothing is held back.
+    """
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread() or None in before.values():
+        yield
+        return
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            restore()
+            signal.raise_signal(number)
+
+    for number in before:
+        signal.signal(number, hold)
+    try:
+        yield
+    finally:
+        restore()
+        if len(came) == 1:
+            signal.raise_signal(came[0])
+
+
 class Stop:
     """Whether to stop: SIGINT, SIGTERM or SIGHUP has come, or the loop has ended and its source need not wait any more.
 

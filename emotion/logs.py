@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from emotion.interrupts import deferred
+
 STAMPED = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -70,7 +72,7 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Keras imports these wherever they are installed, for data frames, wrappers and galleries that nobody asks it for
     # here. It takes a third of the time; what a command needs of them it imports by itself.
-    with quiet_stderr(), _not_imported("pandas", "sklearn", "matplotlib"):
+    with deferred(), quiet_stderr(), _not_imported("pandas", "sklearn", "matplotlib"):
         import keras  # noqa: F401
         import tensorflow
 
