@@ -25,8 +25,9 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
 
     The best checkpoint's figures on the run's own data, wherever that is now, go into the run's ``metrics.json``,
     ``predictions.npz``, plots and report; all others into
-    ``<run>/evaluations/<dataset>-<first 8 digits of its fingerprint>-<split>[-last][-flip]/``. Of a run that ships
-    with the package, ``<run>`` is ``<outputs>/evaluations-of-pretrained/<name>``.
+    ``<run>/evaluations/<dataset>-<first 8 digits of its fingerprint>-<split>[-last][-flip]/``. Of a published run,
+    whose folder stays as it is, ``<run>`` is ``<outputs>/evaluations-of-published/<the run it was>``, and of the one
+    that ships with the package ``<outputs>/evaluations-of-pretrained/<name>``.
 
     Returns:
         The scores; see :func:`emotion.scoring.score_split`.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from emotion import files, locks, provenance, shipped
 from emotion.contract import Contract
 from emotion.errors import UserError
 
+#: Below the outputs folder: figures, predictions and exports of published runs, one folder for each run they were.
+PUBLISHED_RESULTS = "evaluations-of-published"
+
 STATUSES = ("running", "done", "failed", "interrupted")
 
 
@@ -31,7 +34,7 @@ class Run:
     Attributes:
         path: The folder.
         id: Its path below the outputs folder, or ``pretrained/<name>``.
-        elsewhere: Of a run that ships with the package: the folder for what is made of it.
+        elsewhere: Of a published run, whose card gives its files' hashes: the folder for what is made of it.
     """
 
     path: Path
@@ -44,9 +47,14 @@ class Run:
         return self.elsewhere or self.path
 
     @property
+    def ships(self) -> bool:
+        """Whether it came with the package."""
+        return shipped.name_of(self.path) is not None
+
+    @property
     def reference(self) -> str:
         """What to type after ``run=`` or ``resume=`` in this folder, wherever the run is."""
-        if self.elsewhere is not None:
+        if self.ships:
             return self.id
         path, here = self.path.resolve(), Path.cwd()
         return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
@@ -105,8 +113,10 @@ class Run:
         if fault is None:
             return self.path / "model.tflite"
         self.checkpoint()
-        if self.elsewhere is not None:
+        if self.ships:
             raise UserError(f"run {self.id}: model.tflite {fault}; install emotion again")
+        if self.elsewhere is not None:
+            raise UserError(f"run {self.id}: model.tflite {fault}; restore it as it was published")
         raise UserError(
             f"run {self.id}: model.tflite {fault}. "
             f"Make it from the best checkpoint: python -m emotion.evaluate run={self.reference} split=validation"
@@ -198,7 +208,22 @@ def resolve(run: Any, outputs: str | Path) -> Run:
     root = Path(outputs)
     found = _resolve(str(run), root)
     name = shipped.name_of(found.path)
-    return found if name is None else Run(found.path, f"{shipped.NAME}/{name}", root / shipped.RESULTS / name)
+    if name is not None:
+        return Run(found.path, f"{shipped.NAME}/{name}", root / shipped.RESULTS / name)
+    origin = _published_from(found)
+    return found if origin is None else replace(found, elsewhere=root / PUBLISHED_RESULTS / origin)
+
+
+def _published_from(run: Run) -> str | None:
+    """A folder's name for the run that this one was published from; None of any other run, and of a damaged one."""
+    try:
+        origin = files.read_json(run.path / "run.json").get("published")
+    except UserError:
+        return None
+    if not isinstance(origin, dict):
+        return None
+    parts = [part for part in str(origin.get("run") or "").split("/") if part.strip(".")]
+    return "_".join(parts) or run.path.name
 
 
 def _resolve(name: str, root: Path) -> Run:

@@ -82,7 +82,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
 def _choice(chosen: runs.Run | Exported) -> str:
     """That there are other models than the one that ships, for whoever named none."""
-    shipped = isinstance(chosen, runs.Run) and chosen.elsewhere is not None
+    shipped = isinstance(chosen, runs.Run) and chosen.ships
     return ", the model that ships with emotion (run=<id> takes another)," if shipped else ""
 
 

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion import files, litert, runs
+from emotion import compare, evaluate, files, litert, runs
 from emotion.errors import UserError
 from emotion.live.classifier import Classifier
 from emotion.publishing import rounding
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, compose
 from tests.publishing.conftest import TRACES, publishing, tree
 
 pytestmark = pytest.mark.slow
@@ -216,3 +216,24 @@ def test_a_mistake_is_answered_before_tensorflow_is_imported(annas: runs.Run, tm
     assert done.stderr.startswith("error: half: "), done.stderr
     assert done.stdout == "[]\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_scoring_it_leaves_its_folder_as_its_card_says(
+    library: Path, annas: runs.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = tree(library)
+    evaluate.evaluate(compose("evaluate", f"run='{library / 'drawn'}'", "bootstrap=0"))
+    made = tmp_path / "outputs" / "evaluations-of-published" / annas.path.name
+    assert {"metrics.json", "predictions.npz", "report.md"} <= {p.name for p in made.iterdir()}
+    compare.compare(compose("compare", f"runs=['{library / 'drawn'}']", "resamples=100", "latency=recorded"))
+    assert "drawn" in capsys.readouterr().out
+    assert tree(library) == before
+
+
+def test_a_damaged_record_names_no_folder_outside_the_outputs(tmp_path: Path) -> None:
+    (tmp_path / "odd").mkdir()
+    for origin, name in (("../../x", "x"), ("/etc/x", "etc_x"), ("..", "odd"), (None, "odd"), ("sweep/3", "sweep_3")):
+        files.write_json(tmp_path / "odd" / "run.json", {"status": "done", "published": {"run": origin}})
+        results = runs.resolve(tmp_path / "odd", tmp_path / "out").results
+        assert results == tmp_path / "out" / "evaluations-of-published" / name
