@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from emotion.training import optimizers
 from emotion.training.averaging import AveragedWeights
 from emotion.training.fusion import fuse_batch_norm
 
@@ -37,7 +38,7 @@ def network(fused: bool = False) -> keras.Model:
     model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax", name="answers")(x))
     if fused:
         fuse_batch_norm(model)
-    optimizer = keras.optimizers.SGD(1.0, use_ema=True, ema_momentum=DECAY)
+    optimizer = optimizers.SGD(1.0, use_ema=True, ema_momentum=DECAY)
     model.compile(optimizer, keras.losses.CategoricalCrossentropy())
     return model
 
@@ -53,8 +54,9 @@ def fitted(model: keras.Model, averaged: AveragedWeights, epochs: int) -> list[d
 
 def by_hand(steps: list[dict[str, Any]], path: str) -> np.ndarray:
     average = steps[0][path]
-    for step in steps[1:]:
-        average = DECAY * average + (1 - DECAY) * step[path]
+    for n, step in enumerate(steps[1:], start=1):
+        decay = min(DECAY, (1 + n) / (10 + n))
+        average = decay * average + (1 - decay) * step[path]
     return average
 
 

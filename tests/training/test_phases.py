@@ -162,3 +162,23 @@ def test_averaged_weights_begin_as_the_weights_in_every_phase() -> None:
         optimizer.apply([np.full(3, 0.1, np.float32)], [weight])
     optimizer.finalize_variable_values([weight])
     assert keras.ops.convert_to_numpy(weight) == pytest.approx(5.0, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop"])
+def test_averaged_weights_follow_from_the_start_and_then_decay_as_asked(name: str) -> None:
+    import numpy as np
+
+    for ema, steps, decays in ((0.999, 40, [(1 + n) / (10 + n) for n in range(1, 40)]), (0.5, 60, None)):
+        cfg = compose("train", f"trainer.optimizer={name}", f"trainer.ema={ema}", "trainer.schedule=constant")
+        weight = keras.Variable(np.full(3, 5.0, np.float32), name="kernel")
+        optimizer = optimizers.build(cfg.trainer, phases.plan(cfg.model, 3, 1e-2)[-1], 10)
+        optimizer.build([weight])
+        seen = []
+        for _ in range(steps):
+            optimizer.apply([np.full(3, 0.1, np.float32)], [weight])
+            seen.append(keras.ops.convert_to_numpy(weight))
+        average = seen[0]
+        for value, decay in zip(seen[1:], decays or [min(0.5, (1 + n) / (10 + n)) for n in range(1, 60)], strict=True):
+            average = decay * average + (1 - decay) * value
+        optimizer.finalize_variable_values([weight])
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(weight), average, rtol=1e-5)
