@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from emotion import cli, logs, runs
 from emotion.errors import UserError
+from emotion.exporting import exported
 
 if TYPE_CHECKING:
     from emotion.data.examples import Splits
@@ -21,13 +22,14 @@ log = logging.getLogger("emotion.evaluate")  # __name__ is "__main__" under pyth
 
 
 def evaluate(cfg: DictConfig) -> dict[str, Any]:
-    """Score a run's checkpoint on one split of its own data or of another dataset.
+    """Score a run's checkpoint, or an export of it, on one split of its own data or of another dataset.
 
     The best checkpoint's figures on the run's own data, wherever that is now, go into the run's ``metrics.json``,
     ``predictions.npz``, plots and report; all others into
     ``<run>/evaluations/<dataset>-<first 8 digits of its fingerprint>-<split>[-last][-flip]/``. Of a published run,
     whose folder stays as it is, ``<run>`` is ``<outputs>/evaluations-of-published/<the run it was>``, and of the one
-    that ships with the package ``<outputs>/evaluations-of-pretrained/<name>``.
+    that ships with the package ``<outputs>/evaluations-of-pretrained/<name>``. Of an export it is
+    ``<the export's folder>/evaluation``, until it is made anew.
 
     Returns:
         The scores; see :func:`emotion.scoring.score_split`.
@@ -35,7 +37,9 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: No such run, a run without that checkpoint or with damaged files, data that does not load.
     """
-    run = runs.resolve(cfg.run, cfg.outputs)
+    run = exported.as_run(cfg.run, cfg.outputs) or runs.resolve(cfg.run, cfg.outputs)
+    if run.export is not None and cfg.checkpoint != "best":
+        raise UserError(f"checkpoint: leave out '{cfg.checkpoint}'; exports are made from the best one")
     checkpoint = run.checkpoint(cfg.checkpoint)
     made_with, pixels = run.config(), run.record().get("data", {}).get("pixels")
     dataset = made_with.dataset if cfg.dataset is None else cfg.dataset
@@ -50,6 +54,8 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     logs.import_tensorflow()
     from emotion import checkpoints, scoring
     from emotion.data import sources
+    from emotion.devices import cores
+    from emotion.live.classifier import LARGEST_BATCH, Classifier
 
     splits = sources.load(dataset)
     same = splits.fingerprint["pixels"] == pixels
@@ -61,11 +67,15 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         )
     for note in splits.notes:
         log.info("%s", note)
-    model = checkpoints.load(checkpoint)
+    if run.export is None:
+        model, batch_size = checkpoints.load(checkpoint), cfg.batch_size
+    else:
+        model = Classifier(exported.model_of(run), run.contract().uncalibrated(), cores())
+        batch_size = LARGEST_BATCH
     own_data = cfg.dataset is None or same
     trained_on = splits if own_data else _training_data(made_with.dataset, pixels)
     score, prediction = scoring.score_split(
-        model, run, dataset, splits, cfg.split, cfg, trained_on, cfg.batch_size, cfg.tta, cfg.checkpoint == "best"
+        model, run, dataset, splits, cfg.split, cfg, trained_on, batch_size, cfg.tta, cfg.checkpoint == "best"
     )
     if own_data and cfg.checkpoint == "best" and cfg.tta == "none":
         folder = run.results
@@ -76,7 +86,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     scoring.write(run, folder, {cfg.split: score}, {cfg.split: prediction}, splits.fingerprint, checkpoint, cfg.tta)
     print(scoring.summary(run, cfg.split, score))
     print(f"written to {folder}")
-    if run.elsewhere is None:
+    if run.elsewhere is None and run.export is None:
         _refresh_export(run)
     return score
 

@@ -1,4 +1,4 @@
-"""Probabilities of a Keras model for many pictures."""
+"""Probabilities of a Keras model, or of an export, for many pictures."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from emotion.live.classifier import Classifier
+
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
 
 
-def predict(model: keras.Model, pictures: np.ndarray[Any, Any] | Iterable[Any], batch_size: int = 256) -> Probabilities:
+def predict(
+    model: keras.Model | Classifier, pictures: np.ndarray[Any, Any] | Iterable[Any], batch_size: int = 256
+) -> Probabilities:
     """Run a model over pictures in inference mode.
 
     Args:
@@ -24,10 +28,15 @@ def predict(model: keras.Model, pictures: np.ndarray[Any, Any] | Iterable[Any], 
     Returns:
         float32 ``[N, labels]``.
     """
-    run = traced(model)
     batches = _cut(pictures, batch_size) if isinstance(pictures, np.ndarray) else pictures
-    found = [run(tf.convert_to_tensor(batch)).numpy() for batch in batches]
-    return np.concatenate(found) if found else np.empty((0, model.output_shape[-1]), np.float32)
+    if isinstance(model, Classifier):
+        found = [model.probabilities(np.asarray(batch)) for batch in batches]
+        labels = len(model.contract.labels)
+    else:
+        run = traced(model)
+        found = [run(tf.convert_to_tensor(batch)).numpy() for batch in batches]
+        labels = model.output_shape[-1]
+    return np.concatenate(found) if found else np.empty((0, labels), np.float32)
 
 
 @lru_cache(maxsize=1)

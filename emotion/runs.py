@@ -23,6 +23,8 @@ from emotion.errors import UserError
 
 #: Below the outputs folder: figures, predictions and exports of published runs, one folder for each run they were.
 PUBLISHED_RESULTS = "evaluations-of-published"
+#: Below an export's folder: its own figures and predictions.
+EVALUATION = "evaluation"
 
 STATUSES = ("running", "done", "failed", "interrupted")
 
@@ -35,16 +37,19 @@ class Run:
         path: The folder.
         id: Its path below the outputs folder, or ``pretrained/<name>``.
         elsewhere: Of a published run, whose card gives its files' hashes: the folder for what is made of it.
+        export: The folder of the export that stands in its checkpoint's place; see
+            :func:`emotion.exporting.exported.as_run`.
     """
 
     path: Path
     id: str
     elsewhere: Path | None = None
+    export: Path | None = None
 
     @property
     def results(self) -> Path:
         """Where its predictions, later figures and exports are: its own folder, unless that is to stay as it is."""
-        return self.elsewhere or self.path
+        return self.export / EVALUATION if self.export else self.elsewhere or self.path
 
     @property
     def ships(self) -> bool:
@@ -57,6 +62,8 @@ class Run:
         if self.ships:
             return self.id
         path, here = self.path.resolve(), Path.cwd()
+        if self.export is not None:
+            path = path / self.export.parent.name / self.export.name
         return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
     def contract(self) -> Contract:

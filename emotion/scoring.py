@@ -20,6 +20,7 @@ from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.data.progress import progress
 from emotion.errors import UserError
 from emotion.history import read_history
+from emotion.live.classifier import Classifier
 from emotion.predict import Probabilities, predict
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ _SHOWN = (
 
 
 def score_split(
-    model: keras.Model,
+    model: keras.Model | Classifier,
     run: runs.Run,
     dataset: DictConfig,
     splits: Splits,
@@ -50,7 +51,7 @@ def score_split(
     """Predict one split and score it: the test split also without pictures that the run was trained on or chosen by.
 
     Args:
-        model: The checkpoint.
+        model: The checkpoint, or its export with an uncalibrated contract.
         run: Whose contract says how the pictures are prepared.
         dataset: The dataset config that ``splits`` came from.
         splits: The data to score on.
@@ -107,7 +108,7 @@ def score_split(
 
 
 def answers(
-    model: keras.Model,
+    model: keras.Model | Classifier,
     run: runs.Run,
     dataset: DictConfig,
     examples: Examples,
@@ -205,7 +206,9 @@ def write(
     report.write(
         folder / "report.md",
         title=run.id,
-        facts=facts(run, fingerprint) | ({} if tta == "none" else {"Test-time augmentation": tta}),
+        facts=facts(run, fingerprint)
+        | ({} if run.export is None else {"Export": f"{run.export.name}, in the checkpoint's place"})
+        | ({} if tta == "none" else {"Test-time augmentation": tta}),
         scores=merged,
         history_png="history.png" if (folder / "history.png").is_file() else None,
         pictures={caption: name for caption, name in pictures.items() if (folder / name).is_file()},

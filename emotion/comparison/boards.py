@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations, pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,8 @@ from emotion.comparison import groups, resampling, significance, verdict
 from emotion.comparison.board import Board, Difference, Entry, Figure
 from emotion.comparison.candidates import Candidate
 from emotion.comparison.groups import Group
+from emotion.exporting import exported
+from emotion.runs import Run
 
 METRICS = ("accuracy", "macro_f1")
 #: Up to so many entries each is compared with each other; of more, the best with each other.
@@ -135,7 +136,7 @@ def _entry(group: Group, name: str, settings: dict[str, Any], figures: dict[str,
         calibration_error=Figure(float(np.mean(errors)), deviation=spread),
         parameters=_first([r.get("parameters") for r in records]),
         multiply_adds=_first([c.get("multiply_adds") for c in costs]),
-        file_bytes=_file_bytes(group.members[0].run.path / "model.tflite"),
+        file_bytes=_file_bytes(group.members[0].run),
         latency_ms=statistics.median(latencies) if latencies else None,
         peak_memory_bytes=max(map(int, _numbers([c.get("peak_memory_bytes") for c in costs])), default=None),
         training_seconds=statistics.fmean(training) if training else None,
@@ -152,11 +153,9 @@ def _first(values: Sequence[Any]) -> int | None:
     return next(map(int, _numbers(values)), None)
 
 
-def _file_bytes(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
+def _file_bytes(run: Run) -> int | None:
+    path = run.path / "model.tflite" if run.export is None else exported.model_of(run)
+    return exported.size(path) or None
 
 
 def _differences(

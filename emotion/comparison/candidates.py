@@ -113,10 +113,13 @@ def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
     except ValueError as damage:
         raise UserError(f"{run.results / 'predictions.npz'}: damaged ({damage}); make it anew: {again}") from None
     order, pictures = orders.of(hashes, labels)
+    config = _config(run)
+    if run.export is not None:
+        record, config = _as_exported(run.export, record, config)
     return Candidate(
         run=run,
         record=record,
-        config=_config(run),
+        config=config,
         names=names,
         pictures=pictures,
         labels=labels[order].astype(np.int64),
@@ -125,6 +128,13 @@ def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
         calibration_error=error,
         stale=_is_stale(run, again, hashing),
     )
+
+
+def _as_exported(folder: Path, record: dict[str, Any], config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A run's record with an export's latency, and its config with the export as one more setting."""
+    latencies = files.read_json(folder / "report.json").get("latency_ms") or {}
+    costs = {k: v for k, v in (record.get("efficiency") or {}).items() if k == "multiply_adds"}
+    return record | {"efficiency": costs | {"latency_ms": latencies.get("export")}}, config | {"export": folder.name}
 
 
 def _arrays(path: Path, split: str, again: str) -> dict[str, NDArray[Any]]:

@@ -121,9 +121,9 @@ def _course(number: int, entry: Entry, faults: list[str]) -> Course:
         path = run.path / "history.csv"
         rows: list[dict[str, float]] = []
         try:
-            if path.is_file():
+            if run.export is None and path.is_file():
                 rows = read_history(path)
-            else:  # an adopted network has none
+            elif run.export is None:  # an adopted network has none
                 faults.append(f"No history is kept of {entry.name}.")
         except UserError as error:
             faults.append(f"{error}.")

@@ -10,6 +10,7 @@ from typing import Any
 
 from emotion import runs
 from emotion.errors import UserError
+from emotion.exporting import exported
 
 _GLOB = frozenset("*?[")
 
@@ -27,21 +28,22 @@ def select(wanted: Any, outputs: str | Path) -> list[Selected]:
 
     Args:
         wanted: ``all``; an id, a unique prefix of one, the path of a run's folder, ``latest`` or ``best`` as
-            :func:`emotion.runs.resolve` takes them; the folder, id or prefix of a sweep, which means its runs; a glob
-            that ids, paths or folders of sweeps match; or a list of these, also as one text with commas.
+            :func:`emotion.runs.resolve` takes them, also with ``/exports/<export>``; the folder, id or prefix of a
+            sweep, which means its runs; a glob that ids, paths or folders of sweeps match; or a list of these, also as
+            one text with commas.
         outputs: The folder that holds the runs.
 
     Raises:
         UserError: A name that no run answers to.
     """
     root = Path(outputs)
-    found: dict[Path, Selected] = {}
+    found: dict[tuple[Path, Path | None], Selected] = {}
     listed: list[runs.Run] | None = None
     for word in _words(wanted, root):
         if listed is None and not _is_run(word, root):
             listed = runs.listing(root)
         for each in _answering(word, root, listed or []):
-            key = each.run.path.resolve()
+            key = each.run.path.resolve(), each.run.export
             if key not in found or each.named:
                 found[key] = each
     return list(found.values())
@@ -62,7 +64,9 @@ def _parts(word: str, root: Path) -> list[str]:
 
 
 def _is_run(word: str, root: Path) -> bool:
-    return any((folder / "run.json").is_file() for folder in (_path(word), root / word))
+    return f"/{exported.FOLDER}/" in word or any(
+        (folder / "run.json").is_file() for folder in (_path(word), root / word)
+    )
 
 
 def _path(word: str) -> Path:
@@ -102,7 +106,7 @@ def _answering(word: str, root: Path, everything: list[runs.Run]) -> Iterator[Se
 
 def _resolve(word: str, root: Path) -> runs.Run:
     try:
-        return runs.resolve(word, root)
+        return exported.as_run(word, root) or runs.resolve(word, root)
     except UserError as error:
         said = (
             str(error).removeprefix("run").replace(": run=", ": runs=").replace("; also: latest", "; also: all, latest")

@@ -10,10 +10,12 @@ import numpy as np
 
 from emotion.comparison.board import Entry
 from emotion.errors import UserError
+from emotion.exporting import exported
 
 #: So many are measured in one sitting; more would take minutes, or gigabytes for the models.
 MOST_MEASURED = 12
 _ROUNDS = 100
+_ENGINES = {"litert": "LiteRT", "onnx": "ONNX Runtime", "saved_model": "TensorFlow"}
 
 
 def timed(entries: Sequence[Entry], how: str) -> tuple[list[Entry], list[str]]:
@@ -32,19 +34,21 @@ def timed(entries: Sequence[Entry], how: str) -> tuple[list[Entry], list[str]]:
             notes = ["Latency: not recorded by these runs; latency=measured measures it."]
         return list(entries), notes
     found: dict[str, float] = {}
+    engines: set[str] = set()
     notes = []
     for start in range(0, len(entries), MOST_MEASURED):
-        some, faults = _measured(entries[start : start + MOST_MEASURED])
+        some, faults = _measured(entries[start : start + MOST_MEASURED], engines)
         found |= some
         notes += faults
     if found:
+        how = " and ".join(sorted(engines))
         notes.insert(
-            0, f"Latency: measured here in turns, median of {_ROUNDS} steps of LiteRT, one picture, one thread."
+            0, f"Latency: measured here in turns, median of {_ROUNDS} steps of {how}, one picture, one thread."
         )
     return [replace(entry, latency_ms=found.get(entry.name)) for entry in entries], notes
 
 
-def _measured(entries: Sequence[Entry]) -> tuple[dict[str, float], list[str]]:
+def _measured(entries: Sequence[Entry], engines: set[str]) -> tuple[dict[str, float], list[str]]:
     from emotion.latency import medians
     from emotion.live.classifier import Classifier
 
@@ -53,11 +57,12 @@ def _measured(entries: Sequence[Entry]) -> tuple[dict[str, float], list[str]]:
         run = entry.runs[0]
         try:
             contract = run.contract()
-            classifier = Classifier(run.tflite(), contract, threads=1)
+            classifier = Classifier(exported.model_of(run), contract, threads=1)
         except UserError as error:
             faults.append(f"Latency of {entry.name}: not measured. {error}")
             continue
         # Noise, not black: an export may take a shortcut through zeros.
         picture = np.random.default_rng(0).integers(0, 256, (1, *contract.shape), dtype=np.uint8)
+        engines.add(_ENGINES[classifier.engine])
         steps[entry.name] = partial(classifier.probabilities, picture)
     return (medians(steps, rounds=_ROUNDS) if steps else {}), faults

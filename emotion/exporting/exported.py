@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,41 @@ def _read(folder: Path) -> Exported:
     return Exported(folder, report)
 
 
+def as_run(name: Any, outputs: str | Path) -> runs.Run | None:
+    """The run whose export a name stands for, with the export in its checkpoint's place; None where it is a run's name.
+
+    Args:
+        name, outputs: As for :func:`find`.
+
+    Raises:
+        UserError: As :func:`find` does; the export failed, is damaged, or is of an older checkpoint than the run's best
+            one; or its run is not at hand.
+    """
+    found = find(name, outputs)
+    if found is None:
+        return None
+    run_name, mark, _ = Path(str(name)).expanduser().as_posix().rpartition(f"/{FOLDER}/")
+    run = runs.resolve(run_name, outputs) if mark else found._run()
+    if run is None:
+        raise UserError(
+            f"run: '{name}' is an export without its run, which says what data it is of. Name it by the run: "
+            f"run=<run>/{FOLDER}/{found.path.name}"
+        )
+    found.check()
+    if files.sha256(run.checkpoint()) != found.report["checkpoint"]["sha256"]:
+        raise UserError(f"{found.path}: made from an older checkpoint; export again: {found.command()}")
+    return replace(run, id=f"{run.id}/{FOLDER}/{found.path.name}", export=found.path)
+
+
+def model_of(run: runs.Run) -> Path:
+    """What runs a run live: its export of :func:`as_run`, else its ``model.tflite``.
+
+    Raises:
+        UserError: It has none.
+    """
+    return run.tflite() if run.export is None else _read(run.export).model
+
+
 def may_be_replaced(folder: Path) -> bool:
     """Whether a folder is missing, empty, or an export and nothing else."""
     if not folder.exists() and not folder.is_symlink():
@@ -138,7 +173,7 @@ def may_be_replaced(folder: Path) -> bool:
     if not folder.is_dir() or folder.is_symlink():
         return False
     names = {p.name for p in folder.iterdir()}
-    known = {*_RECORDS, *(name.partition("/")[0] for name in FILES.values())}
+    known = {*_RECORDS, runs.EVALUATION, *(name.partition("/")[0] for name in FILES.values())}
     return not names or (names <= known and _is_record(folder / "report.json"))
 
 

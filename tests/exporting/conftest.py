@@ -53,7 +53,7 @@ def put(folder: Path, model: Any, root: Path | None) -> runs.Run:
     (folder / "checkpoints").mkdir(parents=True)
     model.save(folder / "checkpoints" / "best.keras")
     CONTRACT.save(folder / "contract.json")
-    record = {"id": folder.name, "status": "done", "created": "2026-01-01", "seed": 0}
+    record = {"id": folder.name, "status": "done", "created": "2026-01-01", "seed": 0, "command": "-", "versions": {}}
     (folder / "run.json").write_text(json.dumps(record))
     cfg = compose("train", "dataset=folder", f"dataset.root='{root}'", "model=cnn")
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
