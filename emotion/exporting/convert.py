@@ -55,7 +55,8 @@ def litert(
     ``float16`` halves the weights. ``dynamic`` keeps weights in int8, and turns activations to int8 as they come.
     ``int8`` fixes the activations' scales beforehand, by what the representative pictures make of them (Jacob et al.
     2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"). The softmax
-    stays in float32: in int8 its rows would sum to 0.99 or 1.01, and near ties would be ties.
+    stays in float32: in int8 its rows would sum to 0.99 or 1.01, and near ties would be ties. So does what puts an
+    adopted network's answers in order after it (a gather).
 
     Args:
         model: From uint8 ``[N, H, W, C]`` to float32 ``[N, labels]``.
@@ -91,7 +92,7 @@ def _int8(converter: Any, pictures: Callable[[], Iterator[Pictures]] | None) -> 
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter,
         debug_dataset=converter.representative_dataset,
-        debug_options=tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=["SOFTMAX"]),
+        debug_options=tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=["SOFTMAX", "GATHER"]),
     )
     content: bytes = debugger.get_nondebug_quantized_model()
     return content

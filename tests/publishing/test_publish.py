@@ -16,6 +16,7 @@ import pytest
 
 from emotion import compare, evaluate, files, litert, runs
 from emotion.errors import UserError
+from emotion.export import export
 from emotion.live.classifier import Classifier
 from emotion.publishing import rounding
 from tests.conftest import REPOSITORY, compose
@@ -114,7 +115,9 @@ def test_a_summary_has_no_model(annas: runs.Run, tmp_path: Path, capsys: pytest.
         run.checkpoint()
 
 
-def test_rounded_weights_are_smaller_and_are_what_the_figures_are_of(annas: runs.Run, tmp_path: Path) -> None:
+def test_rounded_weights_are_smaller_and_are_what_the_figures_are_of(
+    annas: runs.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "half"
     shutil.copytree(annas.path, tmp_path / "run")
     slow = runs.Run(tmp_path / "run", "run")
@@ -140,6 +143,10 @@ def test_rounded_weights_are_smaller_and_are_what_the_figures_are_of(annas: runs
     for old, new in zip(*(checkpoints.load(r.checkpoint()).get_weights() for r in (annas, run)), strict=True):
         assert new.dtype == np.float32
         np.testing.assert_array_equal(new, old.astype(np.float16).astype(np.float32) if old.ndim > 1 else old)
+
+    monkeypatch.chdir(tmp_path)
+    report = export(compose("export", f"run='{place}'", "quantize=float16", "tolerance.accuracy=0.1"))
+    assert report["size_ratio"] < 0.8, "size is held against a float32 file, not against the rounded one"
 
 
 def test_rounding_that_changes_answers_is_refused(
