@@ -26,9 +26,10 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
 
     The best checkpoint's figures on the run's own data, wherever that is now, go into the run's ``metrics.json``,
     ``predictions.npz``, plots and report; all others into
-    ``<run>/evaluations/<dataset>-<first 8 digits of its fingerprint>-<split>[-last][-flip]/``. Of a published run,
-    whose folder stays as it is, ``<run>`` is ``<outputs>/evaluations-of-published/<the run it was>``, and of the one
-    that ships with the package ``<outputs>/evaluations-of-pretrained/<name>``. Of an export it is
+    ``<run>/evaluations/<dataset>-<first 8 digits of its fingerprint>-<split>[-last][-flip]/``. The folder of a
+    published run stays as it is: for one, ``<run>`` is
+    ``<outputs>/evaluations-of-published/<the run it was>-<8 digits of its weights>``, and for the one that ships with
+    the package ``<outputs>/evaluations-of-pretrained/<name>``. For an export it is
     ``<the export's folder>/evaluation``, until it is made anew.
 
     Returns:

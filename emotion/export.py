@@ -37,7 +37,8 @@ class NotEqualError(UserError):
 def export(cfg: DictConfig) -> dict[str, Any]:
     """Export a run's best checkpoint and compare the two.
 
-    The folder is ``<run>/exports/<format>[-<quantize>]`` or ``cfg.folder``. It gets the model, ``contract.json``,
+    The folder is ``<run>/exports/<format>[-<quantize>]``, of a published run below the outputs folder, or
+    ``cfg.folder``. It gets the model, ``contract.json``,
     ``report.json`` and ``report.md``, all at once and in the place of an older export. An export that is not equal
     leaves the older one as it is, and its report in ``<folder>-failed``.
 

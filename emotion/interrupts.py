@@ -42,8 +42,9 @@ def deferred() -> Iterator[None]:
     were missing. Outside the main thread, which alone may handle signals, nothing is held back.
     """
     came: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    if threading.current_thread() is not threading.main_thread() or None in before.values():
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
 
@@ -57,14 +58,14 @@ def deferred() -> Iterator[None]:
             restore()
             signal.raise_signal(number)
 
-    for number in before:
-        signal.signal(number, hold)
     try:
+        for number in before:
+            signal.signal(number, hold)
         yield
     finally:
         restore()
-        if len(came) == 1:
-            signal.raise_signal(came[0])
+        if came:  # also where the second was let through: what it raised may have come out as an ImportError
+            signal.raise_signal(came[-1])
 
 
 class Stop:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from emotion import files, locks, provenance, shipped
 from emotion.contract import Contract
 from emotion.errors import UserError
 
-#: Below the outputs folder: figures, predictions and exports of published runs, one folder for each run they were.
+#: Below the outputs folder: figures, predictions and exports of published runs, a folder for each edition of a run.
 PUBLISHED_RESULTS = "evaluations-of-published"
 #: Below an export's folder: its own figures and predictions.
 EVALUATION = "evaluation"
@@ -61,9 +62,7 @@ class Run:
         """What to type after ``run=`` or ``resume=`` in this folder, wherever the run is."""
         if self.ships:
             return self.id
-        path, here = self.path.resolve(), Path.cwd()
-        if self.export is not None:
-            path = path / self.export.parent.name / self.export.name
+        path, here = (self.export or self.path).resolve(), Path.cwd()
         return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
     def contract(self) -> Contract:
@@ -199,38 +198,48 @@ def update(run: Run, **fields: Any) -> None:
 def listing(root: Path) -> list[Run]:
     """All runs below a folder, oldest first by id."""
     found = sorted(p.parent for p in root.glob("**/run.json")) if root.is_dir() else []
-    return [Run(path, _id_of(path, root)) for path in found]
+    return [_settled(Run(path, _id_of(path, root)), root) for path in found]
 
 
 def resolve(run: Any, outputs: str | Path) -> Run:
     """Find a run by id, unique prefix of an id, path of its folder, ``latest``, ``best`` or ``pretrained``.
 
     ``latest`` is the run that was made last. ``pretrained`` is the one that ships with the package; see
-    :mod:`emotion.shipped`. ``best`` is the finished run with the highest validation macro-F1 among
-    those trained on the same data as the last finished one: scores on different data do not compare.
+    :mod:`emotion.shipped`. What is made of it, and of other published runs, goes below ``outputs``. ``best`` is the
+    finished run with the highest validation macro-F1 among those trained on the same data as the last finished one:
+    scores on different data do not compare.
 
     Raises:
         UserError: No run, or several, answer to that name; names the nearest ids.
     """
     root = Path(outputs)
-    found = _resolve(str(run), root)
+    return _settled(_resolve(str(run), root), root)
+
+
+def _settled(found: Run, root: Path) -> Run:
+    """A run with the place for what is made of it, where its own folder is to stay as it is."""
     name = shipped.name_of(found.path)
     if name is not None:
         return Run(found.path, f"{shipped.NAME}/{name}", root / shipped.RESULTS / name)
-    origin = _published_from(found)
-    return found if origin is None else replace(found, elsewhere=root / PUBLISHED_RESULTS / origin)
+    edition = _edition(found)
+    return found if edition is None else replace(found, elsewhere=root / PUBLISHED_RESULTS / edition)
 
 
-def _published_from(run: Run) -> str | None:
-    """A folder's name for the run that this one was published from; None of any other run, and of a damaged one."""
+def _edition(run: Run) -> str | None:
+    """A folder's name for a published run: the run it was, and which weights; None of any other run, or a damaged one.
+
+    A run may be published several times, such as with its weights rounded and as they are.
+    """
     try:
-        origin = files.read_json(run.path / "run.json").get("published")
+        record = files.read_json(run.path / "run.json")
     except UserError:
         return None
+    origin, tflite = record.get("published"), record.get("tflite")
     if not isinstance(origin, dict):
         return None
-    parts = [part for part in str(origin.get("run") or "").split("/") if part.strip(".")]
-    return "_".join(parts) or run.path.name
+    weights = str(tflite.get("checkpoint") or "")[:8] if isinstance(tflite, dict) else ""
+    name = re.sub(r"[^\w.-]+", "_", f"{origin.get('run') or run.path.name}-{weights}", flags=re.ASCII)
+    return name.strip("._-")[-100:] or run.path.name
 
 
 def _resolve(name: str, root: Path) -> Run:

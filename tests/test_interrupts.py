@@ -53,6 +53,27 @@ def test_a_second_signal_does_not_wait() -> None:
     assert done == [1]
 
 
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)])
+def test_a_second_signal_that_comes_out_as_a_broken_import_is_not_lost(numbers: tuple[int, int]) -> None:
+    with pytest.raises((KeyboardInterrupt, Interrupted)), sigterm_raises(), deferred():  # noqa: PT012
+        try:
+            for number in numbers:
+                signal.raise_signal(number)
+        except BaseException:
+            raise ImportError("pip install optree") from None
+
+
+def test_an_ignored_signal_is_none() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(Interrupted), sigterm_raises(), deferred():  # noqa: PT012
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            raise ImportError("pip install optree")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_signal_prevails_over_the_error_of_a_broken_import() -> None:
     with pytest.raises(KeyboardInterrupt), deferred():  # noqa: PT012
         signal.raise_signal(signal.SIGINT)

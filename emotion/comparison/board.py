@@ -40,8 +40,8 @@ class Entry:
         calibration_error: Expected calibration error.
         parameters: Of the network.
         multiply_adds: For one picture.
-        file_bytes: Size of ``model.tflite``.
-        latency_ms: LiteRT, one picture, one thread, median.
+        file_bytes: Size of ``model.tflite``, or of the export.
+        latency_ms: Of the same, one picture, one thread, median.
         peak_memory_bytes: The training process's largest resident memory.
         training_seconds: Mean over the runs.
         settings: Of its config, as dotted keys, what differs between the board's entries.

@@ -132,9 +132,10 @@ def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
 
 def _as_exported(folder: Path, record: dict[str, Any], config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A run's record with an export's latency, and its config with the export as one more setting."""
-    latencies = files.read_json(folder / "report.json").get("latency_ms") or {}
+    latencies = files.read_json(folder / "report.json").get("latency_ms")
+    latency = latencies.get("export") if isinstance(latencies, dict) else None
     costs = {k: v for k, v in (record.get("efficiency") or {}).items() if k == "multiply_adds"}
-    return record | {"efficiency": costs | {"latency_ms": latencies.get("export")}}, config | {"export": folder.name}
+    return record | {"efficiency": costs | {"latency_ms": latency}}, config | {"export": folder.name}
 
 
 def _arrays(path: Path, split: str, again: str) -> dict[str, NDArray[Any]]:

@@ -19,7 +19,7 @@ from emotion.runs import Run
 #: Lines of more entries than this cannot be told apart.
 MOST_COURSES = 12
 _COSTS = {
-    "latency_ms": "LiteRT latency in ms (one picture, one thread)",
+    "latency_ms": "latency in ms (one picture, one thread)",
     "multiply_adds": "multiply-adds for one picture",
     "parameters": "parameters",
 }
@@ -92,7 +92,8 @@ def save_pareto(board: Board, path: Path) -> None:
 
 def histories(board: Board, key: str) -> str:
     """How training went, for the best entries, with a legend, as HTML."""
-    entries = board.entries[:MOST_COURSES]
+    learnt = [entry for entry in board.entries if entry.runs[0].export is None]  # exports have their runs' histories
+    entries = learnt[:MOST_COURSES]
     faults: list[str] = []
     courses = [_course(number, entry, faults) for number, entry in enumerate(entries)]
     figures = []
@@ -108,7 +109,7 @@ def histories(board: Board, key: str) -> str:
     note = "Dots: the epoch whose checkpoint was kept." + (
         " Thin lines: a seed each; thick lines: their mean, as far as all of them went." if several else ""
     )
-    best = f" The best {len(entries)} of {len(board.entries)} entries." if len(board.entries) > len(entries) else ""
+    best = f" The best {len(entries)} of {len(learnt)} entries." if len(learnt) > len(entries) else ""
     return (
         f'<p class="faint">{note}{best}</p><ul class="legend">{legend}</ul>'
         f'<div class="side">{"".join(figures)}</div>{said}'
@@ -121,9 +122,9 @@ def _course(number: int, entry: Entry, faults: list[str]) -> Course:
         path = run.path / "history.csv"
         rows: list[dict[str, float]] = []
         try:
-            if run.export is None and path.is_file():
+            if path.is_file():
                 rows = read_history(path)
-            elif run.export is None:  # an adopted network has none
+            else:  # an adopted network has none
                 faults.append(f"No history is kept of {entry.name}.")
         except UserError as error:
             faults.append(f"{error}.")

@@ -43,7 +43,7 @@ def select(wanted: Any, outputs: str | Path) -> list[Selected]:
         if listed is None and not _is_run(word, root):
             listed = runs.listing(root)
         for each in _answering(word, root, listed or []):
-            key = each.run.path.resolve(), each.run.export
+            key = each.run.path.resolve(), each.run.export and each.run.export.resolve()
             if key not in found or each.named:
                 found[key] = each
     return list(found.values())
@@ -58,15 +58,15 @@ def _words(wanted: Any, root: Path) -> list[str]:
 
 
 def _parts(word: str, root: Path) -> list[str]:
-    if "," not in word or Path(word).exists() or (root / word).exists():
+    before = word.partition(f"/{exported.FOLDER}/")[0]
+    if "," not in word or Path(before).exists() or (root / before).exists():
         return [word.strip()] if word.strip() else []
     return [part.strip() for part in word.split(",") if part.strip()]
 
 
 def _is_run(word: str, root: Path) -> bool:
-    return f"/{exported.FOLDER}/" in word or any(
-        (folder / "run.json").is_file() for folder in (_path(word), root / word)
-    )
+    records = ("run.json", "report.json")
+    return any((folder / record).is_file() for folder in (_path(word), root / word) for record in records)
 
 
 def _path(word: str) -> Path:
@@ -91,7 +91,7 @@ def _answering(word: str, root: Path, everything: list[runs.Run]) -> Iterator[Se
             yield from (Selected(run, named=False) for run in within)
             return
     if _GLOB & set(word):
-        matching = [run for run in everything if _matches(word, run, root)]
+        matching = [run for run in everything if _matches(word, run, root)] or list(_exports(word, root, everything))
         if not matching:
             ids = ", ".join(run.id for run in everything[-3:])
             raise UserError(f"runs: no run under '{root}' matches '{word}'. " + (f"The last are: {ids}" if ids else ""))
@@ -108,10 +108,19 @@ def _resolve(word: str, root: Path) -> runs.Run:
     try:
         return exported.as_run(word, root) or runs.resolve(word, root)
     except UserError as error:
-        said = (
-            str(error).removeprefix("run").replace(": run=", ": runs=").replace("; also: latest", "; also: all, latest")
-        )
-        raise UserError(f"runs{said}") from None
+        said = str(error).removeprefix("run: ").replace(": run=", ": runs=")
+        raise UserError(f"runs: {said.replace('; also: latest', '; also: all, latest')}") from None
+
+
+def _exports(pattern: str, root: Path, everything: list[runs.Run]) -> Iterator[runs.Run]:
+    """The exports of a glob over runs, ``*_cnn/exports/litert-int8``, of runs that have one."""
+    before, mark, name = pattern.rpartition(f"/{exported.FOLDER}/")
+    for run in everything if mark else ():
+        folder = run.results / exported.FOLDER / name
+        if _matches(before, run, root) and (folder / "report.json").is_file():
+            found = exported.as_run(folder, root)
+            assert found is not None
+            yield found
 
 
 def _matches(pattern: str, run: runs.Run, root: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What an answer costs in time: the LiteRT exports of a board's entries, measured in turns or as they were recorded."""
+"""What an answer costs in time: the exports of a board's entries, measured in turns or as they were recorded."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def timed(entries: Sequence[Entry], how: str) -> tuple[list[Entry], list[str]]:
     """Give entries their latency: one picture, one thread, median, in milliseconds.
 
     Args:
-        entries: With the latency that their training recorded.
+        entries: With the latency that their training, or export, recorded.
         how: ``measured``, ``recorded``, or ``auto``: measured where there are at most :data:`MOST_MEASURED`.
 
     Returns:
         The entries, and notes that say how it was come by.
     """
     if how == "recorded" or (how == "auto" and len(entries) > MOST_MEASURED):
-        notes = ["Latency: as each run recorded it at the end of its training, on the machine of that time."]
+        notes = ["Latency: as each training or export recorded it at its end, on the machine of that time."]
         if all(entry.latency_ms is None for entry in entries):
             notes = ["Latency: not recorded by these runs; latency=measured measures it."]
         return list(entries), notes

@@ -22,8 +22,9 @@ def command(boards: Sequence[Board]) -> str:
     """
     named = [(_label(entry.name, entry.seeds[i], len(entry.runs)), run)
              for board in boards for entry in board.entries for i, run in enumerate(entry.runs)]  # fmt: skip
-    # Adopted networks have no curves, and exports those of their runs.
-    named = [each for each in named if (each[1].path / "tb").is_dir() and each[1].export is None] or named
+    once = {run.path.resolve(): (label, run) for label, run in reversed(named)}  # an export's curves are its run's
+    named = list(once.values())[::-1]
+    named = [each for each in named if (each[1].path / "tb").is_dir()] or named  # adopted networks have no curves
     paths = [run.path.resolve() for _, run in named]
     common = Path(commonpath(paths))
     if len(paths) == 1 or {run.path.resolve() for run in listing(common)} == set(paths):

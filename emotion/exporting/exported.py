@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ class Exported:
     @property
     def id(self) -> str:
         """``<run>/exports/<name>``, or its path where it is not in its run's folder."""
-        return f"{self.report['run']}/{FOLDER}/{self.path.name}" if self._run() else str(self.path)
+        home = self.home()
+        inside = home is not None and self.path.resolve().parent == home / FOLDER
+        return f"{self.report['run']}/{FOLDER}/{self.path.name}" if inside else str(self.path)
 
     def contract(self) -> Contract:
         return Contract.load(self.path / "contract.json")
@@ -74,16 +77,18 @@ class Exported:
 
     def command(self) -> str:
         """What a person types to make this export again."""
-        quantize = f" quantize={self.report['quantize']}" if self.report.get("quantize") else ""
-        run, folder = self._run(), "" if self._run() else f" folder={self.path}"
-        reference = run.reference if run else self.report["run"]
-        return f"python -m emotion.export run={reference} format={self.format}{quantize}{folder}"
+        home, report = self.home(), self.report
+        words = ["python", "-m", "emotion.export"]
+        words.append(f"run={runs.Run(home, str(report['run'])).reference if home else report['run']}")
+        words.append(f"format={report['format']}")
+        words += [f"quantize={report['quantize']}"] if report.get("quantize") else []
+        usual = self.path.parent.name == FOLDER and self.path.name == report.get("name")
+        return shlex.join([*words, *([] if usual else [f"folder={self.path}"])])
 
-    def _run(self) -> runs.Run | None:
-        """The run, where this is in its folder."""
-        above = self.path.parent.parent
-        inside = self.path.parent.name == FOLDER and (above / "run.json").is_file()
-        return runs.Run(above, str(self.report["run"])) if inside else None
+    def home(self) -> Path | None:
+        """The folder of the run that this was made from, where that is at hand; ``report.json`` says where it is."""
+        folder = (self.path / str(self.report["checkpoint"]["path"])).resolve().parent.parent
+        return folder if (folder / "run.json").is_file() else None
 
 
 def find(name: Any, outputs: str | Path) -> Exported | None:
@@ -103,7 +108,9 @@ def find(name: Any, outputs: str | Path) -> Exported | None:
     except RuntimeError:  # ~somebody: explained where runs are looked for
         return None
     for folder in (path, Path(outputs) / text):
-        if (folder / "report.json").is_file() and not (folder / "run.json").is_file():
+        if (folder / "run.json").is_file():
+            return None
+        if (folder / "report.json").is_file():
             return _read(folder)
     run_name, mark, export_name = path.as_posix().rpartition(f"/{FOLDER}/")
     if not mark or path.is_file():
@@ -144,16 +151,16 @@ def as_run(name: Any, outputs: str | Path) -> runs.Run | None:
     found = find(name, outputs)
     if found is None:
         return None
-    run_name, mark, _ = Path(str(name)).expanduser().as_posix().rpartition(f"/{FOLDER}/")
-    run = runs.resolve(run_name, outputs) if mark else found._run()
-    if run is None:
+    home = found.home()
+    if home is None:
         raise UserError(
-            f"run: '{name}' is an export without its run, which says what data it is of. Name it by the run: "
-            f"run=<run>/{FOLDER}/{found.path.name}"
+            f"run: '{name}' is an export whose run is not at hand, and that says what data it is of. Put it back into "
+            f"its run's folder, or export again"
         )
+    run = runs.resolve(home, outputs)
     found.check()
-    if files.sha256(run.checkpoint()) != found.report["checkpoint"]["sha256"]:
-        raise UserError(f"{found.path}: made from an older checkpoint; export again: {found.command()}")
+    if found.is_stale():
+        raise UserError(f"run: {found.path} was made from an older checkpoint; export again: {found.command()}")
     return replace(run, id=f"{run.id}/{FOLDER}/{found.path.name}", export=found.path)
 
 

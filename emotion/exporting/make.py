@@ -162,7 +162,7 @@ def _scored(what: str, classify: Any, pictures: Pictures, size: int) -> Probabil
 
 
 def _float32_litert(run: runs.Run, model: keras.Model, checkpoint: str, staging: Path) -> Path | None:
-    """The file that size and latency are held against: the run's own, or one made for this where that is stale."""
+    """The file that size and latency are held against: the run's own, or one made for this where there is none."""
     own = run.elsewhere is None and run.tflite_fault() is None  # a published run's file may be in float16
     if own and (run.record().get("tflite") or {}).get("checkpoint") == checkpoint:
         return run.path / "model.tflite"

@@ -54,9 +54,9 @@ def load(run: runs.Run | Exported, engine: str = "auto", threads: int = 1) -> Cl
     another best checkpoint by now is used with a warning. For a run:
 
     ``litert`` uses ``model.tflite``; where that is missing, stale or damaged, a process of its own makes it anew from
-    ``best.keras`` and compares the two, since that imports TensorFlow. Where the run's folder cannot be written to, the
-    export is a temporary file. ``auto`` does the same, and goes on with ``keras`` where LiteRT cannot run the model.
-    ``keras`` imports TensorFlow here: 600 MB and some seconds more.
+    ``best.keras`` and compares the two, since that imports TensorFlow. Where the run's folder cannot be written to, or
+    stays as it was published, the export is a temporary file. ``auto`` does the same, and goes on with ``keras`` where
+    LiteRT cannot run the model. ``keras`` imports TensorFlow here: 600 MB and some seconds more.
 
     Args:
         run: From :func:`find`.
@@ -122,17 +122,19 @@ def _litert(run: runs.Run, threads: int) -> Classifier:
         raise UserError(f"{path}: {fault}, and the run has no checkpoint to make it from; restore one of the two")
     run.checkpoint()
     if importlib.util.find_spec("tensorflow") is None:
+        other = f"make it elsewhere: python -m emotion.evaluate run={run.id} split=validation"
         raise UserError(
             f"run {run.id}: model.tflite {fault}, and making it needs TensorFlow, which is not installed here. "
-            f"pip install tensorflow, or make it elsewhere: python -m emotion.evaluate run={run.id} split=validation"
+            f"pip install tensorflow, or {'restore it as it was published' if run.elsewhere else other}"
         )
     if run.elsewhere is None and _is_writable(run.path):
         log.warning("run %s: model.tflite %s; exporting the best checkpoint (about 10 s, once)", run.id, fault)
         _export(run)
         return Classifier(path, contract, threads)
+    why = "stays as it was published" if run.elsewhere else "cannot be written to"
     log.warning(
-        "run %s: model.tflite %s, and its folder cannot be written to; exporting the best checkpoint into a "
-        "temporary file (about 10 s, each time)", run.id, fault,
+        "run %s: model.tflite %s, and its folder %s; exporting the best checkpoint into a temporary file (about 10 s, "
+        "each time)", run.id, fault, why,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
         temporary = Path(folder) / path.name

@@ -55,6 +55,8 @@ def read(run: runs.Run, weights: bool) -> Source:
         UserError: It is not finished, was not scored, its figures are of another checkpoint, or its export is stale.
     """
     again = f"python -m emotion.evaluate run={run.reference}"
+    if run.elsewhere is not None:
+        again = "restore it as it was published"
     record = run.record()
     if record["status"] != "done":
         raise UserError(f"run {run.id} is {record['status']}, not done; only a finished run can be published")

@@ -22,7 +22,7 @@ _STATISTICS = ("moving_mean", "moving_variance")
 class AveragedWeights(keras.callbacks.Callback):
     """Validate with the exponential moving average of the weights (Polyak and Juditsky 1992), then train on.
 
-    Keras's optimizer averages what it trains. Batch norm's statistics cannot be averaged with it: they belong to the
+    The optimizer averages what it trains. Batch norm's statistics cannot be averaged with it: they belong to the
     weights of each moment, and steps that cancel out in the average leave smaller maps than any of those weights gave.
     They are taken anew, over training pictures as they are (Izmailov et al. 2018, "Averaging Weights Leads to Wider
     Optima and Better Generalization", section 3.2). Layers that are frozen keep theirs.

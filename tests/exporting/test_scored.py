@@ -11,6 +11,7 @@ import pytest
 
 from emotion import files, runs
 from emotion.compare import compare
+from emotion.comparison import selection
 from emotion.errors import UserError
 from emotion.evaluate import evaluate
 from emotion.exporting import exported
@@ -90,6 +91,25 @@ def test_it_is_compared_with_its_run(outputs: Path, tmp_path: Path, capsys: pyte
     assert recorded["litert-int8"] == report["latency_ms"]["export"]
 
 
+def test_a_glob_over_runs_names_their_exports(outputs: Path) -> None:
+    names = ["sm*/exports/litert-int8", "small/exports/litert-int8", f"{outputs}/small/exports/litert-int8"]
+    (found,) = selection.select(names, outputs)
+    assert found.run.export == outputs / "small" / "exports" / "litert-int8"
+    with pytest.raises(UserError, match=r"no run under .* matches 'sm\*/exports/none'"):
+        selection.select("sm*/exports/none", outputs)
+
+
+def test_folders_of_runs_may_be_called_exports(outputs: Path, tmp_path: Path) -> None:
+    place = tmp_path / "exports"
+    shutil.copytree(outputs / "small", place / "run1")
+    for name in (f"{place}/run1", str(place), f"{place}/*"):
+        (found,) = selection.select(name, place)
+        assert (found.run.path, found.run.export) == (place / "run1", None)
+    scored(place, f"{place}/run1")
+    (found,) = selection.select(f"{place}/run1/exports/onnx", place)
+    assert found.run.export == place / "run1" / "exports" / "onnx"
+
+
 def test_what_is_made_anew_has_no_scores_yet(run: runs.Run) -> None:
     folder = run.path.parent
     exporting(run, *INT8)
@@ -104,18 +124,20 @@ def test_mistakes(run: runs.Run, tmp_path: Path) -> None:
     folder, place = run.path.parent, run.path / "exports" / "litert-int8"
     with pytest.raises(UserError, match="has no export 'litert-int8'"):
         scored(folder, "small/exports/litert-int8")
-    with pytest.raises(UserError, match=r"^runs.* has no export 'litert-int8'"):
+    with pytest.raises(UserError, match=r"^runs: run small has no export 'litert-int8'"):
         compare(compose("compare", "runs='small/exports/litert-int8'", f"outputs='{folder}'"))
     exporting(run, *INT8)
     with pytest.raises(UserError, match="checkpoint: leave out 'last'"):
         scored(folder, "small/exports/litert-int8", "checkpoint=last")
     shutil.copytree(place, tmp_path / "given-away")
-    with pytest.raises(UserError, match=r"without its run.* run=<run>/exports/given-away"):
+    with pytest.raises(UserError, match=r"whose run is not at hand"):
         scored(folder, str(tmp_path / "given-away"))
     assert exported.as_run(str(place), folder) == exported.as_run("small/exports/litert-int8", folder)
     network().save(run.checkpoint())
     with pytest.raises(UserError, match=r"older checkpoint; export again: python -m emotion\.export"):
         scored(folder, "small/exports/litert-int8")
+    with pytest.raises(UserError, match=r"^runs: \S+litert-int8 was made from an older checkpoint"):
+        compare(compose("compare", "runs='small/exports/litert-int8'", f"outputs='{folder}'"))
     os.truncate(place / "model.tflite", 100)
     with pytest.raises(UserError, match=r"model.tflite: damaged"):
         scored(folder, "small/exports/litert-int8")

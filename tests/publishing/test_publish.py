@@ -17,6 +17,7 @@ import pytest
 from emotion import compare, evaluate, files, litert, runs
 from emotion.errors import UserError
 from emotion.export import export
+from emotion.exporting import exported
 from emotion.live.classifier import Classifier
 from emotion.publishing import rounding
 from tests.conftest import REPOSITORY, compose
@@ -231,16 +232,51 @@ def test_scoring_it_leaves_its_folder_as_its_card_says(
     monkeypatch.chdir(tmp_path)
     before = tree(library)
     evaluate.evaluate(compose("evaluate", f"run='{library / 'drawn'}'", "bootstrap=0"))
-    made = tmp_path / "outputs" / "evaluations-of-published" / annas.path.name
+    (made,) = (tmp_path / "outputs" / "evaluations-of-published").iterdir()
+    assert made.name == f"{annas.path.name}-{files.sha256(annas.checkpoint())[:8]}"
     assert {"metrics.json", "predictions.npz", "report.md"} <= {p.name for p in made.iterdir()}
     compare.compare(compose("compare", f"runs=['{library / 'drawn'}']", "resamples=100", "latency=recorded"))
     assert "drawn" in capsys.readouterr().out
+    export(compose("export", f"run='{library / 'drawn'}'", "quantize=dynamic", "tolerance.accuracy=1"))
+    place = made / "exports" / "litert-dynamic"
+    for name in (place, f"{library / 'drawn'}/exports/litert-dynamic"):
+        evaluate.evaluate(compose("evaluate", f"run='{name}'", "bootstrap=0"))
+    assert (place / "evaluation" / "predictions.npz").is_file()
+    assert f"run={library / 'drawn'}" in exported.Exported(place, files.read_json(place / "report.json")).command()
     assert tree(library) == before
+
+
+def test_published_below_the_outputs_folder_it_is_found_with_its_scores(library: Path, tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    shutil.copytree(library / "drawn", outputs / "published" / "drawn")
+    (listed,) = runs.listing(outputs)
+    assert listed == runs.resolve("published/drawn", outputs)
+    evaluate.evaluate(compose("evaluate", "run=published/drawn", f"outputs='{outputs}'", "bootstrap=0"))
+    asked = (f"outputs='{outputs}'", "resamples=100", "latency=recorded")
+    (board,) = compare.compare(compose("compare", "runs=all", *asked))
+    assert [run for entry in board.entries for run in entry.runs] == [listed]
+
+
+def test_editions_of_a_run_have_results_of_their_own(tmp_path: Path) -> None:
+    for name, weights in (("as-it-was", "ab" * 32), ("half", "cd" * 32)):
+        (tmp_path / name).mkdir()
+        record = {"status": "done", "published": {"run": "mine"}, "tflite": {"checkpoint": weights}}
+        files.write_json(tmp_path / name / "run.json", record)
+    names = {runs.resolve(tmp_path / name, "out").results.name for name in ("as-it-was", "half")}
+    assert names == {"mine-abababab", "mine-cdcdcdcd"}
 
 
 def test_a_damaged_record_names_no_folder_outside_the_outputs(tmp_path: Path) -> None:
     (tmp_path / "odd").mkdir()
-    for origin, name in (("../../x", "x"), ("/etc/x", "etc_x"), ("..", "odd"), (None, "odd"), ("sweep/3", "sweep_3")):
+    for origin, name in (
+        ("../../x", "x"),
+        ("/etc/x", "etc_x"),
+        ("..", "odd"),
+        (None, "odd"),
+        ("sweep/3", "sweep_3"),
+        ("a\0b", "a_b"),
+        ("x" * 300, "x" * 100),
+    ):
         files.write_json(tmp_path / "odd" / "run.json", {"status": "done", "published": {"run": origin}})
         results = runs.resolve(tmp_path / "odd", tmp_path / "out").results
         assert results == tmp_path / "out" / "evaluations-of-published" / name
