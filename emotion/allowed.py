@@ -82,7 +82,6 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "model.dropout": (0, 0.95),
     "model.stage_dropout": (0, 0.95),
     "model.convolutions": (1, 8),
-    "model.stem_convolutions": (1, 8),
     "model.stem_stride": (1, 4),
     "model.frozen_epochs": (0, None),
     "model.batch_norm_frozen_epochs": (0, None),

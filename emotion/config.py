@@ -112,7 +112,6 @@ class Model:
 class Cnn(Model):
     stages: list[int] = field(default_factory=list)
     convolutions: int = 2
-    stem_convolutions: int | None = None
     stem_stride: int = 1
     separable: bool = False
     activation: str = "relu"

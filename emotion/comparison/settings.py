@@ -10,12 +10,7 @@ from typing import Any
 IRRELEVANT = ("seed", "outputs", "resume", "dataset.root", "dataset.votes", "dataset.cache", "dataset.cache_dir",
               "dataset.crop_margin", "trainer.threads", "trainer.bootstrap", "compare")  # fmt: skip
 #: Values that mean what was done before there was such a key.
-AS_BEFORE = {
-    "dataset.drop_duplicates": "none",
-    "dataset.test_unreviewed": False,
-    "trainer.teacher": None,
-    "model.stem_convolutions": None,
-}
+AS_BEFORE = {"dataset.drop_duplicates": "none", "dataset.test_unreviewed": False, "trainer.teacher": None}
 #: Keys that mean nothing where there is no teacher.
 _OF_TEACHERS = ("trainer.teacher_weight", "trainer.teacher_temperature")
 

@@ -19,7 +19,6 @@ def build(
     contract: Contract,
     stages: Sequence[int] = (32, 64, 128, 256),
     convolutions: int = 2,
-    stem_convolutions: int | None = None,
     stem_stride: int = 1,
     separable: bool = False,
     activation: str = "relu",
@@ -34,8 +33,6 @@ def build(
         contract: Input shape and labels.
         stages: Channels of each stage; the map is halved between stages.
         convolutions: 3x3 convolutions in each stage.
-        stem_convolutions: In the first stage, whose maps are the largest; None is as in the others. One needs no
-            shortcut.
         stem_stride: Of the first convolution: 2 leaves a quarter of the work to everything after it.
         separable: Split each 3x3 convolution but the first into one a channel and a 1x1 one over all (Chollet 2017,
             "Xception"): about an eighth of the weights and multiply-adds.
@@ -54,20 +51,18 @@ def build(
         if i > 0:
             x = keras.layers.MaxPooling2D(name=f"{stage}_halve")(x)
         shortcut, stride = x, stem_stride if i == 0 else 1
-        count = convolutions if i > 0 or stem_convolutions is None else stem_convolutions
-        around = residual and (i > 0 or stem_convolutions != 1)
-        for j in range(count):
+        for j in range(convolutions):
             name, splits = f"{stage}_conv{j + 1}", separable and (i > 0 or j > 0)
             if splits:
                 x = keras.layers.DepthwiseConv2D(
                     3, padding="same", use_bias=False, depthwise_initializer="he_normal", name=f"{name}_depthwise"
                 )(x)
             x = _convolution(x, channels, name, size=1 if splits else 3, stride=stride if j == 0 else 1)
-            if not (around and j == count - 1):
+            if not (residual and j == convolutions - 1):
                 x = keras.layers.Activation(activation, name=f"{stage}_act{j + 1}")(x)
         if squeeze_excitation:
             x = blocks.squeeze_excitation(x, f"{stage}_se")
-        if around:
+        if residual:
             shortcut = _convolution(shortcut, channels, f"{stage}_shortcut", size=1, stride=stride)
             x = keras.layers.Add(name=f"{stage}_add")([x, shortcut])
             x = keras.layers.Activation(activation, name=f"{stage}_out")(x)

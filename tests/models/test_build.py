@@ -159,21 +159,6 @@ def test_a_stem_of_stride_two_halves_every_map() -> None:
     assert strided.count_params() == plain.count_params()
 
 
-def test_a_first_stage_of_one_convolution_has_no_shortcut() -> None:
-    usual, short = (
-        made("model=cnn", "model.residual=true"),
-        made("model=cnn", "model.residual=true", "model.stem_convolutions=1"),
-    )
-    names = {layer.name for layer in short.layers}
-    assert {layer.name for layer in usual.layers} - names == {
-        "stage1_conv2", "stage1_conv2_bn", "stage1_shortcut", "stage1_shortcut_bn", "stage1_add", "stage1_out",
-    }  # fmt: skip
-    assert short.get_layer("stage2_halve").output.shape == usual.get_layer("stage2_halve").output.shape
-    assert short.output.shape == usual.output.shape
-    three = made("model=cnn", "model.stem_convolutions=3")
-    assert three.get_layer("stage1_conv3").output.shape[1:3] == (48, 48)
-
-
 def test_separable_convolutions_cost_an_eighth() -> None:
     plain, separable = made("model=cnn"), made("model=cnn", "model.separable=true")
     assert separable.get_layer("stage1_conv1").kernel.shape == (3, 3, 1, 32), "of one channel, nothing to separate"
