@@ -82,7 +82,7 @@ class Exported:
         words.append(f"run={runs.Run(home, str(report['run'])).reference if home else report['run']}")
         words.append(f"format={report['format']}")
         words += [f"quantize={report['quantize']}"] if report.get("quantize") else []
-        usual = self.path.parent.name == FOLDER and self.path.name == report.get("name")
+        usual = home is not None and self.path.parent.name == FOLDER and self.path.name == report.get("name")
         return shlex.join([*words, *([] if usual else [f"folder={self.path}"])])
 
     def home(self) -> Path | None:
