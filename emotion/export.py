@@ -38,9 +38,9 @@ def export(cfg: DictConfig) -> dict[str, Any]:
     """Export a run's best checkpoint and compare the two.
 
     The folder is ``<run>/exports/<format>[-<quantize>]``, of a published run below the outputs folder, or
-    ``cfg.folder``. It gets the model, ``contract.json``,
-    ``report.json`` and ``report.md``, all at once and in the place of an older export. An export that is not equal
-    leaves the older one as it is, and its report in ``<folder>-failed``.
+    ``cfg.folder``. It gets the model, ``contract.json``, ``report.json`` and ``report.md``, all at once and in the
+    place of an older export. An export that is not equal leaves the older one as it is, and its report in
+    ``<folder>-failed``.
 
     Returns:
         What ``report.json`` holds: ``status`` (done or failed), ``run``, ``name``, ``format``, ``quantize``,

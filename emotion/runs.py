@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +17,10 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import files, locks, provenance, shipped
+from emotion import files, locks, provenance, published, shipped
 from emotion.contract import Contract
 from emotion.errors import UserError
 
-#: Below the outputs folder: figures, predictions and exports of published runs, a folder for each edition of a run.
-PUBLISHED_RESULTS = "evaluations-of-published"
 #: Below an export's folder: its own figures and predictions.
 EVALUATION = "evaluation"
 
@@ -221,25 +218,8 @@ def _settled(found: Run, root: Path) -> Run:
     name = shipped.name_of(found.path)
     if name is not None:
         return Run(found.path, f"{shipped.NAME}/{name}", root / shipped.RESULTS / name)
-    edition = _edition(found)
-    return found if edition is None else replace(found, elsewhere=root / PUBLISHED_RESULTS / edition)
-
-
-def _edition(run: Run) -> str | None:
-    """A folder's name for a published run: the run it was, and which weights; None of any other run, or a damaged one.
-
-    A run may be published several times, such as with its weights rounded and as they are.
-    """
-    try:
-        record = files.read_json(run.path / "run.json")
-    except UserError:
-        return None
-    origin, tflite = record.get("published"), record.get("tflite")
-    if not isinstance(origin, dict):
-        return None
-    weights = str(tflite.get("checkpoint") or "")[:8] if isinstance(tflite, dict) else ""
-    name = re.sub(r"[^\w.-]+", "_", f"{origin.get('run') or run.path.name}-{weights}", flags=re.ASCII)
-    return name.strip("._-")[-100:] or run.path.name
+    edition = published.edition(found.path)
+    return found if edition is None else replace(found, elsewhere=root / published.RESULTS / edition)
 
 
 def _resolve(name: str, root: Path) -> Run:

@@ -18,7 +18,6 @@ from rich.table import Table
 
 from emotion import cli, files, launchers, resuming, run_config, runs
 from emotion.child import JobFailedError, JobRefusedError, in_child
-from emotion.comparison.settings import AS_BEFORE
 from emotion.errors import UserError
 from emotion.interrupts import sigterm_raises
 from emotion.launchers.progress import differing
@@ -171,7 +170,4 @@ def _identity(cfg: DictConfig) -> Any:
     cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[assignment]
     for key in resuming.MAY_CHANGE:
         OmegaConf.update(cfg, key, None, force_add=True)
-    for key, value in AS_BEFORE.items():  # a job's config may be older than the key
-        if OmegaConf.select(cfg, key) is None:
-            OmegaConf.update(cfg, key, value, force_add=True)
     return OmegaConf.to_container(cfg)

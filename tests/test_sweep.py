@@ -13,11 +13,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from omegaconf import OmegaConf
 
 from emotion import files, runs
-from emotion.sweep import _identity
-from tests.conftest import TINY, compose, emotion
+from tests.conftest import TINY, emotion
 
 pytestmark = pytest.mark.slow
 
@@ -140,11 +138,3 @@ def test_ctrl_c_ends_the_job_and_the_sweep(tmp_path: Path) -> None:
     assert files.read_json(tmp_path / "mine" / "0" / "run.json")["status"] == "interrupted"
     assert not (tmp_path / "mine" / "1").exists(), "the second job did not begin"
     assert "Traceback" not in output
-
-
-def test_a_job_from_before_a_setting_is_still_of_the_same_config() -> None:
-    now = compose("train", "model=cnn")
-    before = OmegaConf.create(OmegaConf.to_container(now, resolve=True))
-    del before.trainer["teacher"]
-    assert _identity(before) == _identity(now)
-    assert _identity(before) != _identity(compose("train", "model=cnn", "model.convolutions=1"))

@@ -118,9 +118,7 @@ def _exports(pattern: str, root: Path, everything: list[runs.Run]) -> Iterator[r
     for run in everything if mark else ():
         folder = run.results / exported.FOLDER / name
         if _matches(before, run, root) and (folder / "report.json").is_file():
-            found = exported.as_run(folder, root)
-            assert found is not None
-            yield found
+            yield _resolve(str(folder), root)
 
 
 def _matches(pattern: str, run: runs.Run, root: Path) -> bool:

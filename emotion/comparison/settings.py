@@ -10,7 +10,7 @@ from typing import Any
 IRRELEVANT = ("seed", "outputs", "resume", "dataset.root", "dataset.votes", "dataset.cache", "dataset.cache_dir",
               "dataset.crop_margin", "trainer.threads", "trainer.bootstrap", "compare")  # fmt: skip
 #: Values that mean what was done before there was such a key.
-AS_BEFORE = {"dataset.drop_duplicates": "none", "dataset.test_unreviewed": False, "trainer.teacher": None}
+_AS_BEFORE = {"dataset.drop_duplicates": "none", "dataset.test_unreviewed": False, "trainer.teacher": None}
 #: Keys that mean nothing where there is no teacher.
 _OF_TEACHERS = ("trainer.teacher_weight", "trainer.teacher_temperature")
 
@@ -29,7 +29,7 @@ def _relevant(settings: Iterator[tuple[str, Any]]) -> dict[str, Any]:
     kept = {key: value for key, value in settings if key not in IRRELEVANT}
     if kept.get("trainer.teacher") is None:
         kept = {key: value for key, value in kept.items() if key not in _OF_TEACHERS}
-    return {key: value for key, value in kept.items() if key not in AS_BEFORE or value != AS_BEFORE[key]}
+    return {key: value for key, value in kept.items() if key not in _AS_BEFORE or value != _AS_BEFORE[key]}
 
 
 def _dotted(value: Any, key: str, by_name: bool = True) -> Iterator[tuple[str, Any]]:

@@ -37,8 +37,9 @@ def timed(entries: Sequence[Entry], how: str) -> tuple[list[Entry], list[str]]:
     engines: set[str] = set()
     notes = []
     for start in range(0, len(entries), MOST_MEASURED):
-        some, faults = _measured(entries[start : start + MOST_MEASURED], engines)
+        some, by, faults = _measured(entries[start : start + MOST_MEASURED])
         found |= some
+        engines |= by
         notes += faults
     if found:
         how = " and ".join(sorted(engines))
@@ -48,11 +49,12 @@ def timed(entries: Sequence[Entry], how: str) -> tuple[list[Entry], list[str]]:
     return [replace(entry, latency_ms=found.get(entry.name)) for entry in entries], notes
 
 
-def _measured(entries: Sequence[Entry], engines: set[str]) -> tuple[dict[str, float], list[str]]:
+def _measured(entries: Sequence[Entry]) -> tuple[dict[str, float], set[str], list[str]]:
+    """Latencies by entry, what ran the models, and why some were not measured."""
     from emotion.latency import medians
     from emotion.live.classifier import Classifier
 
-    steps, faults = {}, []
+    steps, engines, faults = {}, set(), []
     for entry in entries:
         run = entry.runs[0]
         try:
@@ -65,4 +67,4 @@ def _measured(entries: Sequence[Entry], engines: set[str]) -> tuple[dict[str, fl
         picture = np.random.default_rng(0).integers(0, 256, (1, *contract.shape), dtype=np.uint8)
         engines.add(_ENGINES[classifier.engine])
         steps[entry.name] = partial(classifier.probabilities, picture)
-    return (medians(steps, rounds=_ROUNDS) if steps else {}), faults
+    return (medians(steps, rounds=_ROUNDS) if steps else {}), engines, faults
