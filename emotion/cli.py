@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -106,13 +107,28 @@ def exit_codes() -> Iterator[None]:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(WRONG)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        _leave(INTERRUPTED)
     except Interrupted:
-        sys.exit(TERMINATED)
+        _leave(TERMINATED)
     except BrokenPipeError:  # whoever read our output is gone, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End a process that was asked to stop, whose files are closed.
+
+    Threads of TensorFlow's that still prepare pictures call Python. While the interpreter takes itself down they would
+    crash it, and the exit code would be that of a segmentation fault.
+    """
+    if "tensorflow" in sys.modules:
+        logging.shutdown()
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def request(command: str, arguments: list[str] | None = None) -> Request:

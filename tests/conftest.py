@@ -103,7 +103,7 @@ def compose(command: str, *overrides: str) -> DictConfig:
 
 #: A training that takes seconds: few drawn faces, a tiny network.
 TINY = (
-    "dataset.per_emotion=40",
+    "dataset.per_emotion=24",
     "dataset.image_size=48",
     "dataset.noise=0.3",
     "model.stages=[8,16]",

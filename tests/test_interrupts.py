@@ -1,4 +1,4 @@
-"""Being asked to stop while native code is being imported."""
+"""Being asked to stop while native code is being imported, and once it is at work."""
 
 from __future__ import annotations
 
@@ -96,3 +96,25 @@ def test_a_signal_while_tensorflow_is_imported_is_no_missing_package(number: int
     assert done.returncode == code, done.stderr
     assert not done.stderr
     assert done.stdout == "sent\n"
+
+
+#: Crashes where the interpreter takes itself down, as threads of TensorFlow's that call Python have made it do.
+_CRASHES = """
+import atexit, os, signal
+from emotion import cli, logs
+from emotion.interrupts import Interrupted, sigterm_raises
+
+atexit.register(os.kill, os.getpid(), signal.SIGSEGV)
+with cli.exit_codes(), sigterm_raises():
+    logs.import_tensorflow()
+    print("half a line", end="")
+    raise Interrupted
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupted_process_ends_at_once_where_tensorflow_is_at_work() -> None:
+    done = subprocess.run([sys.executable, "-c", _CRASHES], capture_output=True, text=True, check=False)
+    assert done.returncode == 143, done.stderr
+    assert done.stdout == "half a line"
+    assert "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -44,7 +45,8 @@ def go_on(run: Path, *changes: str) -> None:
 def stopped(folder: Path, how: signal.Signals, epochs: int = 2) -> tuple[Path, int, str]:
     """Start a training, stop it by a signal after some epochs; return its folder, exit code and last words."""
     line = [sys.executable, "-m", "emotion.train", *_OPTIONS, "hydra.run.dir=run"]
-    child = subprocess.Popen(line, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    told = {**os.environ, "PYTHONFAULTHANDLER": "1"}  # a crash should say where
+    child = subprocess.Popen(line, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=told)
     history = folder / "run" / "history.csv"
     deadline = time.monotonic() + 300
     while child.poll() is None and time.monotonic() < deadline:
@@ -63,7 +65,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     how: signal.Signals, code: int, tmp_path: Path, uninterrupted: Path
 ) -> None:
     run, returned, words = stopped(tmp_path, how)
-    assert returned == code
+    assert returned == code, words
     assert runs.resolve(run, "outputs").record()["status"] == "interrupted"
     saved = state.load(run / "checkpoints" / "state.npz").progress
     assert saved.epoch >= 2

@@ -37,9 +37,9 @@ def test_a_run_folder_holds_what_the_contract_says(trained: runs.Run) -> None:
     assert record["status"] == "done"
     assert record["error"] is None
     assert record["objective"]["name"] == "val_macro_f1"
-    assert record["data"]["counts"]["train"]["happy"] == 28
+    assert record["data"]["counts"]["train"]["happy"] == 16
     assert record["parameters"] > 1000
-    assert record["command"].startswith("python -m emotion.train dataset.per_emotion=40")
+    assert record["command"].startswith("python -m emotion.train dataset.per_emotion=24")
     assert not [n for n in names if "/.new-" in n or "/." in n.replace(".hydra", "")], "no half-written files"
 
 

@@ -57,6 +57,10 @@ class _Server:
             pytest.skip("no RTSP server: apt-get install the packages that tests/live/rtsp_server.py names")
         self._port = int(said)
 
+    def pause(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
@@ -124,16 +128,17 @@ def test_a_signal_while_it_tries_to_reconnect(
     assert len(records(log)) >= 3
 
 
-def test_a_signal_while_the_stream_is_silent(start: Commands, tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", ["http"], indirect=True)
+def test_a_signal_while_the_stream_is_silent(start: Commands, server: _Server, tmp_path: Path) -> None:
     save, log = tmp_path / "labelled.mp4", tmp_path / "faces.jsonl"
-    with servers.mjpeg() as address:
-        live = start("run=gray", f"source={address}/stall", f"save={save}", f"log={log}")
-        live.until(log=log)
-        seen = -1
-        while seen != (seen := count(log)):  # until nothing comes any more
-            time.sleep(10 * servers.PAUSE)
-        live.process.send_signal(signal.SIGINT)
-        out, err = live.finish(130)
+    live = start("run=gray", f"source={server.address}", f"save={save}", f"log={log}")
+    live.until(log=log, lines=4)
+    server.pause()  # the connection stays, and nothing comes
+    seen = -1
+    while seen != (seen := count(log)):
+        time.sleep(10 * servers.PAUSE)
+    live.process.send_signal(signal.SIGINT)
+    out, err = live.finish(130)
     assert "interrupted" in out
     assert "WARN" not in err  # OpenCV's own, when at last it gives up
     assert records(log)
