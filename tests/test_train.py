@@ -48,7 +48,7 @@ def test_the_metrics_are_those_of_the_predictions(trained: runs.Run) -> None:
     with np.load(trained.path / "predictions.npz") as data:
         for split in ("validation", "test"):
             probabilities, labels = data[f"{split}_probabilities"], data[f"{split}_labels"]
-            assert probabilities.shape == (42, 7)
+            assert probabilities.shape == (28, 7)
             np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
             accuracy = (probabilities.argmax(1) == labels).mean()
             assert metrics[split]["accuracy"]["value"] == pytest.approx(accuracy)
@@ -64,7 +64,7 @@ def test_another_process_in_another_folder_evaluates_it(trained: runs.Run, tmp_p
     shutil.copytree(trained.path, copy)
     before = files.read_json(copy / "metrics.json")
     done = emotion("evaluate", f"run={copy}", "bootstrap=50", cwd=tmp_path)
-    assert "test split, 42 pictures" in done.stdout
+    assert "test split, 28 pictures" in done.stdout
     assert files.read_json(copy / "metrics.json") == before
     assert not (tmp_path / "outputs").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["somewhere"], "nothing is left in the working directory"
@@ -148,15 +148,15 @@ def test_leaked_test_pictures_are_left_out_of_the_second_figure(
 
     monkeypatch.setattr(sources, "load", leaking)
     score = tiny(tmp_path)["scores"]["test"]  # type: ignore[index]
-    assert score["n"] == 42
+    assert score["n"] == 28
     assert score["leak_free"]["excluded"] == 6
-    assert score["leak_free"]["n"] == 36
+    assert score["leak_free"]["n"] == 22
     assert "leak-free" in (tmp_path / "run" / "report.md").read_text().lower()
 
 
 def test_confidence_is_calibrated_on_validation(tmp_path: Path, trained: runs.Run) -> None:
-    assert trained.contract().temperature == 1.0, "42 pictures say too little"
-    tiny(tmp_path, "dataset.validation_fraction=0.45", "trainer.epochs=1")
+    assert trained.contract().temperature == 1.0, "28 pictures say too little"
+    tiny(tmp_path, "dataset.per_emotion=40", "dataset.validation_fraction=0.45", "trainer.epochs=1")
     run = runs.Run(tmp_path / "run", "run")
     temperature = run.contract().temperature
     assert temperature != 1.0
