@@ -45,7 +45,7 @@ def _test_pictures(run: runs.Run) -> list[Image]:
 
 def test_grey(trained: runs.Run) -> None:
     live = _live(trained, _test_pictures(trained))
-    assert live.shape == (42, 7)
+    assert live.shape == (28, 7)
     np.testing.assert_allclose(live, _evaluated(trained), atol=TOLERANCE, rtol=0)
 
 
