@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import argparse
 import io
-import logging
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -31,9 +30,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from emotion import commented, config, mistakes
+from emotion import commented, config, interrupts, mistakes
 from emotion.errors import UserError
-from emotion.interrupts import Interrupted
 from emotion.validation import validate, validate_paths
 
 INTERRUPTED, TERMINATED, WRONG = 130, 143, 2
@@ -106,29 +104,15 @@ def exit_codes() -> Iterator[None]:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(WRONG)
-    except KeyboardInterrupt:
-        _leave(INTERRUPTED)
-    except Interrupted:
-        _leave(TERMINATED)
+    except (KeyboardInterrupt, interrupts.Interrupted) as asked:
+        code = INTERRUPTED if isinstance(asked, KeyboardInterrupt) else TERMINATED
+        if "tensorflow" in sys.modules:  # its threads may still be preparing pictures
+            interrupts.end_at_once(code)
+        sys.exit(code)
     except BrokenPipeError:  # whoever read our output is gone, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(0)
-
-
-def _leave(code: int) -> NoReturn:
-    """End a process that was asked to stop, whose files are closed.
-
-    Threads of TensorFlow's that still prepare pictures call Python. While the interpreter takes itself down they would
-    crash it, and the exit code would be that of a segmentation fault.
-    """
-    if "tensorflow" in sys.modules:
-        logging.shutdown()
-        with suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
 
 
 def request(command: str, arguments: list[str] | None = None) -> Request:

@@ -98,7 +98,7 @@ def test_a_signal_while_tensorflow_is_imported_is_no_missing_package(number: int
     assert done.stdout == "sent\n"
 
 
-#: Crashes where the interpreter takes itself down, as threads of TensorFlow's that call Python have made it do.
+#: Crashes where the interpreter takes itself down.
 _CRASHES = """
 import atexit, os, signal
 from emotion import cli, logs

@@ -6,9 +6,7 @@ Nothing is stored unless ``save``, ``log`` or ``timeline`` asks for it, and noth
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
@@ -146,13 +144,11 @@ def _place(path: Path) -> Path | tuple[int, int]:
 
 
 def _task(cfg: DictConfig) -> None:
-    from emotion.interrupts import Interrupted
-
     ended_by = run(cfg)["signal"]
     if ended_by == signal.SIGINT:
         raise KeyboardInterrupt
     if ended_by is not None:  # SIGTERM, or SIGHUP of a terminal that was closed
-        raise Interrupted
+        raise interrupts.Interrupted
 
 
 def main() -> NoReturn:
@@ -160,10 +156,8 @@ def main() -> NoReturn:
         cli.main("live", _task)
     except SystemExit as ended:
         if threading.active_count() > 1:
-            # All files are closed. Python would wait for a read of a silent server, which OpenCV cannot interrupt.
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(int(ended.code or 0))
+            # Python would wait for a read of a silent server, which OpenCV cannot interrupt.
+            interrupts.end_at_once(int(ended.code or 0))
         raise
 
 
