@@ -8,6 +8,9 @@ from emotion.labels import EMOTIONS, NUMBERINGS
 #: Licence filters of the image search.
 LICENCES = ("any", "creative_commons", "public", "share", "share_commercially", "modify", "modify_commercially")
 
+#: Where pictures are collected from -> who then says what they show.
+LABEL_SOURCES = {"bing": "query", "folder": "folder", "video": "person", "camera": "person"}
+
 #: What ``emotion.audit`` finds, as ``fail_on`` names it, in the order in which it is told.
 FINDINGS = (
     "leakage",

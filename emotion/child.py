@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from emotion import cli, files, provenance, runs
+from emotion import exits, files, provenance, runs
 from emotion.interrupts import Interrupted, sigterm_raises
 
 #: Seconds between two looks at whether a child should be stopped.
@@ -71,7 +71,7 @@ def in_child(
     if record["status"] == "running":
         how = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         runs.update(run, status="failed", finished=provenance.now(), error=f"the process was {how}")
-    if code in (cli.INTERRUPTED, -signal.SIGINT):
+    if code in (exits.INTERRUPTED, -signal.SIGINT):
         raise KeyboardInterrupt
     raise JobFailedError(f"run {run.id}: see {run.path / 'train.log'}")
 

@@ -30,11 +30,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from emotion import commented, config, interrupts, mistakes
+from emotion import commented, config, mistakes
 from emotion.errors import UserError
+from emotion.exits import WRONG, exit_codes
 from emotion.validation import validate, validate_paths
-
-INTERRUPTED, TERMINATED, WRONG = 130, 143, 2
 
 Task = Callable[[DictConfig], Any]
 
@@ -92,27 +91,6 @@ def main(command: str, task: Task) -> NoReturn:
             raise UserError(f"emotion.{command} runs once; leave out -m / --multirun")
         launch(asked, task)
     raise AssertionError("exit_codes always exits")
-
-
-@contextmanager
-def exit_codes() -> Iterator[None]:
-    """Turn what happens inside into a message on stderr and the process's exit code."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold what this terminal cannot show
-    try:
-        yield
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(WRONG)
-    except (KeyboardInterrupt, interrupts.Interrupted) as asked:
-        code = INTERRUPTED if isinstance(asked, KeyboardInterrupt) else TERMINATED
-        if "tensorflow" in sys.modules:  # its threads may still be preparing pictures
-            interrupts.end_at_once(code)
-        sys.exit(code)
-    except BrokenPipeError:  # whoever read our output is gone, as in `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    sys.exit(0)
 
 
 def request(command: str, arguments: list[str] | None = None) -> Request:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from omegaconf import MISSING
 
-from emotion import launchers
 from emotion.commands import COMMANDS
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -199,10 +199,62 @@ class Hyperband(Tuner):
     iterations: int = 1
 
 
+# --------------------------------------------------------------------------------------------------------- launchers
+
+
+#: Option of ``hydra/launcher``: the plugin's package, what Hydra calls its class, what to install.
+PLUGINS = {
+    "joblib": (
+        "hydra_plugins.hydra_joblib_launcher",
+        "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
+        "hydra-joblib-launcher",
+    ),
+    "slurm": (
+        "hydra_plugins.hydra_submitit_launcher",
+        "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
+        "hydra-submitit-launcher",
+    ),
+}
+
+
+@dataclass
+class Joblib:
+    """What joblib is told; ``conf/hydra/launcher/joblib.yaml`` says what the values mean."""
+
+    _target_: str = PLUGINS["joblib"][1]
+    n_jobs: int = MISSING
+    batch_size: int = MISSING
+    pre_dispatch: str = MISSING
+
+
+@dataclass
+class Slurm:
+    """What Slurm and submitit are told; ``conf/hydra/launcher/slurm.yaml`` says what the values mean."""
+
+    _target_: str = PLUGINS["slurm"][1]
+    submitit_folder: str = MISSING
+    name: str = MISSING
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    exclude: str | None = None
+    gres: str | None = None
+    cpus_per_task: int | None = None
+    gpus_per_node: int | None = None
+    mem_gb: int | None = None
+    timeout_min: int = MISSING
+    signal_delay_s: int = MISSING
+    max_num_timeout: int = MISSING
+    array_parallelism: int = MISSING
+    setup: list[str] | None = None
+    additional_parameters: dict[str, Any] = field(default_factory=dict)
+
+
 def register() -> None:
     """Put the schemas where the YAML files' ``defaults`` lists find them (``base_<name>``)."""
     store = ConfigStore.instance()
-    launchers.store_schemas(store)
+    _store_launchers(store)
     for command in COMMANDS:
         store.store(name=f"base_{command.__name__.lower()}", node=command)
     for name, dataset in {"synthetic": Synthetic, "fer2013": Fer2013, "ferplus": FerPlus, "folder": Folder}.items():
@@ -213,3 +265,12 @@ def register() -> None:
     store.store(group="trainer", name="base_trainer", node=Trainer)
     for name, tuner in {"tuner": Tuner, "bayesian": Bayesian, "hyperband": Hyperband}.items():
         store.store(group="tuner", name=f"base_{name}", node=tuner)
+
+
+def _store_launchers(store: ConfigStore) -> None:
+    """Put the schemas of both options where ``conf/hydra/launcher`` finds them, whether or not a plugin is there."""
+    Plugins.instance()
+    # joblib's plugin stores a config of its own under our file's name, and Hydra would hold ours against it.
+    store.repo["hydra"]["launcher"].pop("joblib.yaml", None)
+    store.store(group="hydra/launcher", name="base_joblib", node=Joblib)
+    store.store(group="hydra/launcher", name="base_slurm", node=Slurm)

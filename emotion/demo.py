@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from emotion import cli, runs, shipped
+from emotion import exits, runs, shipped
 from emotion.errors import UserError
 
 _OUTPUTS = Path("outputs")
@@ -93,7 +93,7 @@ def relative(path: Path) -> str:
 
 
 def main() -> None:
-    with cli.exit_codes():
+    with exits.exit_codes():
         demo()
 
 

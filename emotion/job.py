@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from emotion import child, cli, logs, runs
+from emotion import child, exits, logs, runs
 from emotion.train import work
 
 
@@ -21,7 +21,7 @@ def main() -> None:
         # Slurm sends it to all of a job's processes when its time is nearly up; the one that waits for us handles it.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     logs.set_up(run.path / "train.log")
-    with cli.exit_codes():
+    with exits.exit_codes():
         work(run.config(), run, resume=child.has_state(run))
 
 

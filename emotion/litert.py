@@ -201,9 +201,9 @@ def drawn_faces(contract: Contract) -> Pictures:
 
 def main() -> NoReturn:
     """Make a run's export; exit with :data:`NO_EXPORT` where there can be none."""
-    from emotion import cli
+    from emotion import exits
 
-    with cli.exit_codes(), sigterm_raises():
+    with exits.exit_codes(), sigterm_raises():
         if len(sys.argv) not in (2, 3):
             raise UserError("python -m emotion.litert <run folder> [<file>]")
         folder = Path(sys.argv[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 import keras
@@ -11,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from emotion.live.classifier import Classifier
+from emotion.live.networks import traced
 
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -37,13 +37,6 @@ def predict(
         found = [run(tf.convert_to_tensor(batch)).numpy() for batch in batches]
         labels = model.output_shape[-1]
     return np.concatenate(found) if found else np.empty((0, labels), np.float32)
-
-
-@lru_cache(maxsize=1)
-def traced(model: keras.Model) -> Any:
-    """The model in inference mode as one ``tf.function`` of ``image``; traced once for all who ask in turn."""
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="image")]
-    return tf.function(lambda image: model(image, training=False), input_signature=signature, autograph=False)
 
 
 def _cut(pictures: np.ndarray[Any, Any], size: int) -> Iterable[np.ndarray[Any, Any]]:

@@ -14,7 +14,7 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from emotion import cli, logs, recording, resuming, run_config, runs, sweep
+from emotion import cli, exits, logs, recording, resuming, run_config, runs, sweep
 from emotion.contract import Contract
 from emotion.data.examples import Splits
 from emotion.errors import UserError
@@ -129,7 +129,7 @@ def job(cfg: DictConfig) -> float | None:
 
 
 def main() -> None:
-    with cli.exit_codes():
+    with exits.exit_codes():
         asked = cli.request("train")
         if asked.cfg is None:
             cli.launch(asked, job)

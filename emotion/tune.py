@@ -13,7 +13,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import cli, files, locks, logs, runs
+from emotion import cli, exits, files, locks, logs, runs
 from emotion.errors import UserError
 from emotion.interrupts import Interrupted, sigterm_raises
 from emotion.tuning import results, searches, space, tried, work, worker
@@ -152,7 +152,7 @@ def _say(search: Path, cfg: DictConfig, trials: list[tried.Tried], best: tried.T
 
 
 def main() -> None:
-    with cli.exit_codes():
+    with exits.exit_codes():
         asked = cli.request("tune")
         if asked.multirun:
             raise UserError("emotion.tune searches by itself; leave out -m / --multirun")

@@ -10,10 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from emotion.allowed import CHOICES, FINDINGS, RANGES
+from emotion.allowed import CHOICES, FINDINGS, LABEL_SOURCES, RANGES
 from emotion.commands import Audit, Collect, Training, Tune
 from emotion.config import ALPHAS, CLASS_WEIGHTS, OPS
-from emotion.data.collecting.candidates import LABEL_SOURCES
 from emotion.errors import UserError, did_you_mean
 from emotion.labels import CONTEMPT, EMOTIONS
 

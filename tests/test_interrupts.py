@@ -13,7 +13,7 @@ from emotion.interrupts import Interrupted, deferred, sigterm_raises
 #: Sends the signal while optree's native part initialises itself, which makes an ImportError of any exception.
 _SCRIPT = """
 import _imp, signal, sys
-from emotion import cli, logs
+from emotion import exits, logs
 from emotion.interrupts import sigterm_raises
 
 def send(frame, event, argument):
@@ -29,7 +29,7 @@ def send(frame, event, argument):
 
 native = False
 sys.setprofile(send)
-with cli.exit_codes(), sigterm_raises():
+with exits.exit_codes(), sigterm_raises():
     logs.import_tensorflow()
 """
 
@@ -105,7 +105,7 @@ from emotion import cli, logs
 from emotion.interrupts import Interrupted, sigterm_raises
 
 atexit.register(os.kill, os.getpid(), signal.SIGSEGV)
-with cli.exit_codes(), sigterm_raises():
+with exits.exit_codes(), sigterm_raises():
     logs.import_tensorflow()
     print("half a line", end="")
     raise Interrupted

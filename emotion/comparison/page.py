@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from html import escape
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 
 from emotion import files
@@ -70,7 +70,7 @@ def _page(boards: Sequence[Board], sections: Sequence[str], shown: int) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="robots" content="noindex">\n<title>{title}</title>\n'
-        f"<style>\n{(_HERE / 'page.css').read_text(encoding='utf-8')}</style>\n</head>\n<body>\n<header>\n"
+        f"<style>\n{resources.files('emotion.plots').joinpath('page.css').read_text(encoding='utf-8')}</style>\n</head>\n<body>\n<header>\n"
         f"<h1>{title}</h1>\n<p class='faint'>{_count(runs, 'run')}, compared {made} by emotion "
         f"{escape(metadata.version('emotion'))}</p>\n{care if shown else ''}{several}</header>\n<main>\n"
         + "\n".join(sections)

@@ -46,9 +46,9 @@ def latency(models: Mapping[str, Path], contract: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    from emotion import cli
+    from emotion import exits
 
-    with cli.exit_codes():
+    with exits.exit_codes():
         contract = Contract.load(Path(sys.argv[1]))
         picture = np.random.default_rng(0).integers(0, 256, (1, *contract.shape), dtype=np.uint8)
         opened = {}

@@ -7,65 +7,15 @@ the sweep is stopped, and a word for every job, however it ended.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
-from omegaconf import MISSING
 
+from emotion.config import PLUGINS
 from emotion.errors import UserError
-
-#: Option of ``hydra/launcher``: the plugin's package, what Hydra calls its class, what to install.
-PLUGINS = {
-    "joblib": (
-        "hydra_plugins.hydra_joblib_launcher",
-        "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
-        "hydra-joblib-launcher",
-    ),
-    "slurm": (
-        "hydra_plugins.hydra_submitit_launcher",
-        "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
-        "hydra-submitit-launcher",
-    ),
-}
-
-
-@dataclass
-class Joblib:
-    """What joblib is told; ``conf/hydra/launcher/joblib.yaml`` says what the values mean."""
-
-    _target_: str = PLUGINS["joblib"][1]
-    n_jobs: int = MISSING
-    batch_size: int = MISSING
-    pre_dispatch: str = MISSING
-
-
-@dataclass
-class Slurm:
-    """What Slurm and submitit are told; ``conf/hydra/launcher/slurm.yaml`` says what the values mean."""
-
-    _target_: str = PLUGINS["slurm"][1]
-    submitit_folder: str = MISSING
-    name: str = MISSING
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    exclude: str | None = None
-    gres: str | None = None
-    cpus_per_task: int | None = None
-    gpus_per_node: int | None = None
-    mem_gb: int | None = None
-    timeout_min: int = MISSING
-    signal_delay_s: int = MISSING
-    max_num_timeout: int = MISSING
-    array_parallelism: int = MISSING
-    setup: list[str] | None = None
-    additional_parameters: dict[str, Any] = field(default_factory=dict)
 
 
 def register() -> None:
@@ -82,15 +32,6 @@ def register() -> None:
             from emotion.launchers.slurm import SlurmLauncher
 
             classes[name] = SlurmLauncher
-
-
-def store_schemas(store: ConfigStore) -> None:
-    """Put the schemas of both options where ``conf/hydra/launcher`` finds them, whether or not a plugin is there."""
-    Plugins.instance()
-    # joblib's plugin stores a config of its own under our file's name, and Hydra would hold ours against it.
-    store.repo["hydra"]["launcher"].pop("joblib.yaml", None)
-    store.store(group="hydra/launcher", name="base_joblib", node=Joblib)
-    store.store(group="hydra/launcher", name="base_slurm", node=Slurm)
 
 
 def _is_installed(package: str) -> bool:

@@ -10,13 +10,17 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from emotion import logs
 from emotion.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
 
 Batch = np.ndarray[Any, np.dtype[np.uint8]]
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
@@ -151,17 +155,26 @@ def _keras(path: Path, threads: int) -> Network:
         ) from None
     import tensorflow as tf
 
-    from emotion import checkpoints, predict
+    from emotion import checkpoints
 
     with logs.quiet_stderr():
         model = checkpoints.load(path)
-    traced = predict.traced(model)
+    run = traced(model)
 
     def step(batch: Batch) -> Probabilities:
-        found: Probabilities = traced(tf.constant(batch)).numpy()
+        found: Probabilities = run(tf.constant(batch)).numpy()
         return found
 
     return Network("keras", _tensor_specs(model.inputs), _tensor_specs(model.outputs), step)
+
+
+@lru_cache(maxsize=1)
+def traced(model: keras.Model) -> Any:
+    """The model in inference mode as one ``tf.function`` of ``image``; traced once for all who ask in turn."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="image")]
+    return tf.function(lambda image: model(image, training=False), input_signature=signature, autograph=False)
 
 
 def _import_tensorflow(threads: int) -> None:

@@ -6,8 +6,7 @@ where it is given a path.
 
 from emotion.plots.calibration import reliability
 from emotion.plots.confusion import confusion_matrix
-from emotion.plots.search import parameters, search
 from emotion.plots.sheet import image_grid
 from emotion.plots.training import history
 
-__all__ = ["confusion_matrix", "history", "image_grid", "parameters", "reliability", "search"]
+__all__ = ["confusion_matrix", "history", "image_grid", "reliability"]

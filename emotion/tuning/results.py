@@ -11,7 +11,8 @@ from typing import Any
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import cli, config, files, plots, runs
+from emotion import cli, config, files, runs
+from emotion.plots import search as plots
 from emotion.tuning import tried
 from emotion.tuning.plan import Plan
 from emotion.tuning.progress import short

@@ -13,7 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
-from emotion import cli, logs
+from emotion import exits, logs
 from emotion.errors import UserError
 from emotion.interrupts import sigterm_raises
 from emotion.tuning import work
@@ -60,7 +60,7 @@ def _end_with_the_chief() -> None:
 
 
 def main() -> None:
-    with cli.exit_codes(), sigterm_raises():
+    with exits.exit_codes(), sigterm_raises():
         logs.set_up()
         threading.Thread(target=_end_with_the_chief, daemon=True).start()
         join(Path(sys.argv[1]))

@@ -246,10 +246,10 @@ def test_a_signal_while_exporting_ends_it(run: runs.Run, number: int, code: int)
     """Also where handlers are in place that only note the signal, as the loop's do."""
     command = (
         "import signal, sys\n"
-        "from emotion import cli, runs\n"
+        "from emotion import exits, runs\n"
         "from emotion.live import engines\n"
         "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, lambda *_: None)\n"
-        "with cli.exit_codes(): engines.load(runs.resolve(sys.argv[1], '.'))\n"
+        "with exits.exit_codes(): engines.load(runs.resolve(sys.argv[1], '.'))\n"
     )
     process = _start(run, code=command)
     children: list[psutil.Process] = []

@@ -42,7 +42,7 @@ def write(path: Path, report: Report, pictures: int) -> None:
 
 
 def _page(report: Report, sections: Sequence[str], shown: int) -> str:
-    style = resources.files("emotion.comparison").joinpath("page.css").read_text(encoding="utf-8")
+    style = resources.files("emotion.plots").joinpath("page.css").read_text(encoding="utf-8")
     style += resources.files(__package__ or "").joinpath("page.css").read_text(encoding="utf-8")
     title = escape(f"Audit of {report.dataset}")
     made = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"

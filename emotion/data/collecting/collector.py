@@ -12,7 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 from emotion import files
-from emotion.data.collecting.candidates import LABEL_SOURCES, Candidate
+from emotion.allowed import LABEL_SOURCES
+from emotion.data.collecting.candidates import Candidate
 from emotion.data.collecting.held_out import HeldOut
 from emotion.data.collecting.placing import move, place, reconcile
 from emotion.data.collecting.screening import Crop, Looked, Screen, look

@@ -11,12 +11,13 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
+from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import cv2
 
-from emotion import comparison, faces, files
+from emotion import faces, files
 from emotion.data.collecting.commands import typed
 from emotion.data.collecting.placing import place
 from emotion.data.manifest import KEPT, QUARANTINED, REJECTED, Record
@@ -24,7 +25,6 @@ from emotion.errors import UserError
 from emotion.labels import EMOTIONS
 
 _HERE = Path(__file__).parent
-_STYLE = Path(comparison.__path__[0]) / "page.css"
 _LARGEST = 128  # pixels a side: the page holds hundreds
 _QUALITY = 90  # of JPEG; the dataset's own files are lossless
 _LONGEST_TITLE = 120
@@ -66,7 +66,8 @@ def _page(root: Path, emotion: str, records: Sequence[Record]) -> str:
     script = (_HERE / "review.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    style = _STYLE.read_text(encoding="utf-8") + (_HERE / "review.css").read_text(encoding="utf-8")
+    style = resources.files("emotion.plots").joinpath("page.css").read_text(encoding="utf-8")
+    style += (_HERE / "review.css").read_text(encoding="utf-8")
     sections, count = [], 0
     for decision, heading, hint in _SECTIONS:
         cards = [card for r in records if r["decision"] == decision and (card := _card(root, r))]
