@@ -39,6 +39,7 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 
 test: check
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

@@ -24,8 +24,8 @@ import cv2
 import machine
 from fer2013_csv import measure, write_csv
 
-from emotion import faces
 from emotion.data import fer_csv
+from emotion.faces import images as faces
 
 _QUICK_ROWS = 250
 _HAAR_PICTURES = 1500

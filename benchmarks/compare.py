@@ -22,11 +22,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from processes import imported, seconds
 
-from emotion import config, files, metrics, runs
-from emotion.contract import Contract
+from emotion import metrics, runs
+from emotion.base import files
+from emotion.config import schema
 from emotion.data.fingerprint import hash_pixels
-from emotion.history import COLUMNS, write_history
-from emotion.labels import EMOTIONS, NUMBERINGS
+from emotion.faces.contract import Contract
+from emotion.faces.labels import EMOTIONS, NUMBERINGS
+from emotion.runs.history import COLUMNS, write_history
 
 _PICTURES = 3589
 _CHECKPOINT_BYTES = 4_400_000
@@ -35,8 +37,8 @@ _EPOCHS = 30
 
 def make_runs(root: Path, count: int, pictures: int = _PICTURES) -> None:
     """Write finished runs into ``root/sweep``."""
-    config.register()
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+    schema.register()
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         data = ["dataset=fer2013", f"dataset.root={root / 'fer2013.csv'}", f"dataset.cache_dir={root / 'cache'}"]
         configs = {m: compose("train", [f"model={m}", f"outputs={root}", *data]) for m in ("cnn", "mobilenet_v2")}
     rng = np.random.default_rng(0)

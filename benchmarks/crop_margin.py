@@ -30,14 +30,15 @@ import cv2
 import machine
 import numpy as np
 
-from emotion import faces, runs
+from emotion import runs
+from emotion.audit import framing, measuring
+from emotion.audit.pictures import Pictures
 from emotion.data import drawing, fer2013, fer_csv, synthetic
-from emotion.data.auditing import framing, measuring
-from emotion.data.auditing.pictures import Pictures
 from emotion.data.examples import Examples, Splits
 from emotion.data.fingerprint import hash_pixels
-from emotion.faces import Box, Image
-from emotion.live.classifier import LARGEST_BATCH, Classifier
+from emotion.faces import images as faces
+from emotion.faces.images import Box, Image
+from emotion.inference.classifier import LARGEST_BATCH, Classifier
 
 _MARGINS = (-0.1, 0.0, 0.1, 0.2, 0.3, 0.5, 0.8)
 _OTHERS = (-0.15, -0.1, -0.05, 0.05, 0.1)

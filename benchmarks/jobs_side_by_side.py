@@ -20,7 +20,7 @@ from typing import Any
 import machine
 from training_step import CASES
 
-from emotion import devices, logs
+from emotion.base import devices, logs
 
 
 class Job:
@@ -53,7 +53,7 @@ def serve(case: int, batch_size: int) -> None:
     logs.import_tensorflow()
     from training_step import ours
 
-    from emotion.training import environment
+    from emotion.train import environment
 
     _, size, stages, bfloat16 = CASES[case]
     train, _ = ours(size, stages, bfloat16, batch_size, fused=True)

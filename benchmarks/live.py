@@ -30,13 +30,16 @@ import machine
 import numpy as np
 import psutil
 
-from emotion import commands, config, files, provenance, runs
-from emotion.faces import Box, Image, overlap
-from emotion.live import engines, loop, source
-from emotion.live.classifier import Classifier
-from emotion.live.detector import Detector
+from emotion import runs
+from emotion.base import files, provenance
+from emotion.config import commands, schema
+from emotion.faces.images import Box, Image, overlap
+from emotion.inference.classifier import Classifier
+from emotion.live import engines, loop
 from emotion.live.labelling import Labeller
 from emotion.live.records import Lines
+from emotion.video import source
+from emotion.video.detector import Detector
 
 CLIPS = ("single_face.mp4", "short_hamilton_clip.mp4")
 SIZES = ((640, 360), (1280, 720))
@@ -56,8 +59,8 @@ def textbook(folder: Path) -> None:
 
     checkpoint = folder / "checkpoints" / "best.keras"
     if not checkpoint.exists():
-        config.register()
-        with initialize_config_dir(str(config.CONF), version_base="1.3"):
+        schema.register()
+        with initialize_config_dir(str(schema.CONF), version_base="1.3"):
             cfg = compose("train", ["dataset=synthetic"])
         contract = contract_of(cfg.model, 0.0)
         checkpoint.parent.mkdir(parents=True)

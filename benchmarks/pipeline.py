@@ -35,14 +35,14 @@ PICTURES = 4096
 def ours(images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], augmentation: str) -> Iterator[object]:
     from hydra import compose, initialize_config_dir
 
-    from emotion import config
-    from emotion.contract import Contract
+    from emotion.config import schema
     from emotion.data.cache import open_store
     from emotion.data.examples import Examples
     from emotion.data.pipeline import Augmentation, training
+    from emotion.faces.contract import Contract
 
-    config.register()
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+    schema.register()
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         cfg = compose("train", [f"augmentation={augmentation}"])
     examples = Examples(labels, np.zeros(len(labels), "S16"), images=images)
     contract = Contract(images.shape[1], images.shape[2], "gray" if images.ndim == 3 else "rgb")

@@ -32,7 +32,7 @@ def write_pictures(folder: Path, number: int) -> None:
     import cv2
     import numpy as np
 
-    from emotion.labels import EMOTIONS
+    from emotion.faces.labels import EMOTIONS
 
     generator = np.random.default_rng(0)
     slope = np.linspace(-1, 1, 64, dtype=np.float32)
@@ -51,14 +51,14 @@ def child(folder: Path, cache: str, cache_dir: Path) -> None:
     import numpy as np
     from hydra import compose, initialize_config_dir
 
-    from emotion import config
-    from emotion.contract import Contract
+    from emotion.config import schema
     from emotion.data import sources
     from emotion.data.cache import open_store
     from emotion.data.pipeline import Augmentation, training
+    from emotion.faces.contract import Contract
 
-    config.register()
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+    schema.register()
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         overrides = ["dataset=folder", f"dataset.root='{folder}'", f"dataset.cache={cache}", "augmentation=standard"]
         cfg = compose("train", [*overrides, f"dataset.cache_dir='{cache_dir}'"])
     splits = sources.load(cfg.dataset)

@@ -22,7 +22,8 @@ from typing import Any
 import machine
 import numpy as np
 
-from emotion import cli, logs
+from emotion.base import logs
+from emotion.config import cli
 
 _PICTURES = 4096
 _FEEDS = ("pipeline", "fixed", "fit")
@@ -66,8 +67,8 @@ def prepare(name: str, overrides: list[str]) -> Case:
     from emotion.data import cache, pipeline, weights
     from emotion.data.examples import Examples
     from emotion.models.build import build, contract_of
-    from emotion.training import environment, fit, fusion, losses, phases
-    from emotion.training.console import Reporter
+    from emotion.train import environment, fit, fusion, losses, phases
+    from emotion.train.console import Reporter
 
     cfg: Any = cli.request("train", overrides).cfg
     environment.set_up(cfg.trainer, cfg.seed)

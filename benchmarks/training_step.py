@@ -24,7 +24,7 @@ from typing import Any
 import machine
 import numpy as np
 
-from emotion import logs
+from emotion.base import logs
 
 Turn = Callable[[int], tuple[float, float]]
 Rates = dict[str, list[tuple[float, float]]]
@@ -42,9 +42,9 @@ def ours(size: int, stages: list[int] | None, bfloat16: bool, batch_size: int, f
     import keras
     import tensorflow as tf
 
-    from emotion.contract import Contract
+    from emotion.faces.contract import Contract
     from emotion.models import cnn, mobilenet_v2
-    from emotion.training.fusion import fuse_batch_norm
+    from emotion.train.fusion import fuse_batch_norm
 
     keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
     contract = Contract(size, size)

@@ -20,8 +20,8 @@ from pathlib import Path
 import machine
 import psutil
 
-from emotion import files
-from emotion.tuning import tried
+from emotion.base import files
+from emotion.tune import history
 
 _RATES = (0.001, 0.002, 0.003)
 _BASE = ("dataset.image_size=48", "dataset.per_emotion=300", "model.stages=[16,32,64]", "trainer.bootstrap=100")
@@ -71,7 +71,7 @@ def memory(folder: Path, trials: int) -> None:
     try:
         while process.poll() is None:
             time.sleep(0.5)
-            done = [t for s in folder.glob("*_tune") for t in tried.read(s) if t.status != "running"]
+            done = [t for s in folder.glob("*_tune") for t in history.read(s) if t.status != "running"]
             if len(done) > seen and process.poll() is None:
                 seen = len(done)
                 print(f"after trial {seen:>3}: {watched.memory_info().rss / 2**20:.0f} MiB", flush=True)

@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from emotion import exits, runs, shipped
-from emotion.errors import UserError
+from emotion import runs
+from emotion.base import exits
+from emotion.base.errors import UserError
+from emotion.runs import shipped
 
 _OUTPUTS = Path("outputs")
 

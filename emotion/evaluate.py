@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import cli, logs, runs
-from emotion.errors import UserError
-from emotion.exporting import exported
+from emotion import runs
+from emotion.base import logs
+from emotion.base.errors import UserError
+from emotion.config import cli
+from emotion.runs import exports
 
 if TYPE_CHECKING:
     from emotion.data.examples import Splits
@@ -33,12 +35,12 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     ``<the export's folder>/evaluation``, until it is made anew.
 
     Returns:
-        The scores; see :func:`emotion.scoring.score_split`.
+        The scores; see :func:`emotion.inference.scoring.score_split`.
 
     Raises:
         UserError: No such run, a run without that checkpoint or with damaged files, data that does not load.
     """
-    run = exported.as_run(cfg.run, cfg.outputs) or runs.resolve(cfg.run, cfg.outputs)
+    run = exports.as_run(cfg.run, cfg.outputs) or runs.resolve(cfg.run, cfg.outputs)
     if run.export is not None and cfg.checkpoint != "best":
         raise UserError(f"checkpoint: leave out '{cfg.checkpoint}'; exports are made from the best one")
     checkpoint = run.checkpoint(cfg.checkpoint)
@@ -53,10 +55,11 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
             f"dataset={dataset.name} dataset.root=..."
         )
     logs.import_tensorflow()
-    from emotion import checkpoints, scoring
+    from emotion.base.devices import cores
     from emotion.data import sources
-    from emotion.devices import cores
-    from emotion.live.classifier import LARGEST_BATCH, Classifier
+    from emotion.inference import scoring
+    from emotion.inference.classifier import LARGEST_BATCH, Classifier
+    from emotion.runs import checkpoints
 
     splits = sources.load(dataset)
     same = splits.fingerprint["pixels"] == pixels
@@ -71,7 +74,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     if run.export is None:
         model, batch_size = checkpoints.load(checkpoint), cfg.batch_size
     else:
-        model = Classifier(exported.model_of(run), run.contract().uncalibrated(), cores())
+        model = Classifier(exports.model_of(run), run.contract().uncalibrated(), cores())
         batch_size = LARGEST_BATCH
     own_data = cfg.dataset is None or same
     trained_on = splits if own_data else _training_data(made_with.dataset, pixels)
@@ -93,7 +96,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _refresh_export(run: runs.Run) -> None:
-    from emotion import litert
+    from emotion.inference import litert
 
     try:
         difference = litert.refresh(run)

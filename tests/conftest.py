@@ -19,7 +19,12 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import DictConfig
 
-from emotion import config, locks, runs
+from emotion import runs
+from emotion.base import locks
+from emotion.config import schema
+from tests.helpers.untrained import drawn, models, outputs
+
+__all__ = ["drawn", "models", "outputs"]  # fixtures
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The tests run side by side on few cores; waiting threads that spin would take turns from those that work.
@@ -96,8 +101,8 @@ def cache_folder(common: Path) -> Iterator[None]:
 
 def compose(command: str, *overrides: str) -> DictConfig:
     """The real config of a command, with overrides."""
-    config.register()
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+    schema.register()
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         return hydra_compose(command, list(overrides))
 
 

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from emotion import calibration, checkpoints, evaluate, files, runs
+from emotion import evaluate, runs
+from emotion.base import files
+from emotion.base.errors import UserError
 from emotion.data import preparing, sources, synthetic
 from emotion.data.examples import Splits
-from emotion.errors import UserError
-from emotion.labels import EMOTIONS
-from emotion.predict import predict
+from emotion.faces.labels import EMOTIONS
+from emotion.inference.predict import predict
+from emotion.metrics import calibration
+from emotion.runs import checkpoints
 from tests.conftest import TINY, compose, emotion
 
 pytestmark = pytest.mark.slow

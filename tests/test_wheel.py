@@ -50,7 +50,10 @@ def run(*line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_wheel_brings_its_configs_and_commands(binaries: Path, tmp_path: Path) -> None:
     where = run(
-        str(binaries / "python"), "-c", "import emotion.config as c; print(c.__file__); print(c.CONF)", cwd=tmp_path
+        str(binaries / "python"),
+        "-c",
+        "from emotion.config import schema as s; print(s.__file__, s.CONF)",
+        cwd=tmp_path,
     )
     assert where.stdout.count(str(binaries.parent)) == 2, where.stdout + where.stderr
     for module in ("train", "evaluate", "live"):
@@ -71,7 +74,7 @@ def test_the_wheel_brings_its_configs_and_commands(binaries: Path, tmp_path: Pat
 def test_the_wheel_brings_the_model_that_ships(binaries: Path, tmp_path: Path) -> None:
     said = run(
         str(binaries / "python"), "-c",
-        "from emotion import runs, shipped\n"
+        "from emotion import runs; from emotion.runs import shipped\n"
         "for name in shipped.ids(): print(name, runs.resolve(name, 'outputs').tflite_fault(), 'whole')",
         cwd=tmp_path,
     )  # fmt: skip

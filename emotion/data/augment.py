@@ -14,9 +14,9 @@ from itertools import groupby
 
 import tensorflow as tf
 
-from emotion.config import OPS
+from emotion.base.errors import UserError
+from emotion.config.schema import OPS
 from emotion.data.geometry import flipping, resample, rotation, scaling, shearing, translation
-from emotion.errors import UserError
 
 _GEOMETRIC = ("flip", "rotate", "translate", "scale", "shear")
 _LINEAR = ("brightness", "contrast")

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from emotion.contract import Contract
+from emotion.base.errors import UserError
 from emotion.data import prepared_file, preparing
 from emotion.data.examples import Examples
 from emotion.data.preparing import Pictures
-from emotion.errors import UserError
+from emotion.faces.contract import Contract
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 

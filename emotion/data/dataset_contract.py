@@ -13,9 +13,9 @@ from typing import Any, TypeGuard
 
 from omegaconf import DictConfig
 
-from emotion import files
-from emotion.contract import CROP_MARGINS
-from emotion.errors import UserError
+from emotion.base import files
+from emotion.base.errors import UserError
+from emotion.faces.contract import CROP_MARGINS
 
 FILE = "dataset.json"
 #: Who writes it.

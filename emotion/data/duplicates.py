@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from emotion import faces, files
+from emotion.base import files
+from emotion.base.errors import UserError
 from emotion.data import similar
 from emotion.data.examples import SPLITS, Examples
-from emotion.errors import UserError
+from emotion.faces import images
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -98,7 +99,7 @@ def perceptual_hashes(examples: Examples, cache_dir: Path | None) -> similar.Has
     """How each picture looks: uint64 ``[N, 2]``, from the source, from the cache, or computed (0.1 ms a small picture).
 
     Raises:
-        emotion.faces.UnreadableImageError: A file can no longer be read.
+        emotion.images.UnreadableImageError: A file can no longer be read.
     """
     if examples.perceptual is not None:
         return examples.perceptual
@@ -111,7 +112,7 @@ def perceptual_hashes(examples: Examples, cache_dir: Path | None) -> similar.Has
                 return hashes
     hashes = np.zeros((len(examples), 2), np.uint64)
     for i in range(len(examples)):
-        image = faces.read(str(examples.paths[i])) if examples.images is None else examples.images[i]  # type: ignore[index]
+        image = images.read(str(examples.paths[i])) if examples.images is None else examples.images[i]  # type: ignore[index]
         hashes[i] = similar.perceptual_hash(image)
     if path is not None:
         with suppress(OSError), files.replacing_in_cache(path) as temporary, temporary.open("wb") as file:

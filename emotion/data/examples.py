@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from emotion.labels import EMOTIONS
+from emotion.faces.labels import EMOTIONS
 
 SPLITS = ("train", "validation", "test")
 

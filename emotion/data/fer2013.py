@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from emotion import files
+from emotion.base import files
+from emotion.base.errors import UserError
 from emotion.data import fer_csv, folder
 from emotion.data.examples import Examples, Splits
 from emotion.data.fingerprint import hash_pixels, published_counts
 from emotion.data.splits import assemble, complete
-from emotion.errors import UserError
-from emotion.labels import EMOTIONS, NUMBERINGS
+from emotion.faces.labels import EMOTIONS, NUMBERINGS
 
 #: Part of the cache's key: raise it when parsing or hashing changes.
 PARSER_VERSION = 1

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from emotion.errors import UserError, did_you_mean
-from emotion.labels import NUMBERINGS
+from emotion.base.errors import UserError, did_you_mean
+from emotion.faces.labels import NUMBERINGS
 
 #: The official splits, in the order of :attr:`Table.usage`.
 USAGES = ("Training", "PublicTest", "PrivateTest")

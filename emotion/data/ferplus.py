@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
+from emotion.base.errors import UserError
 from emotion.data import fer2013, fer_csv
 from emotion.data.examples import Examples, Splits
 from emotion.data.fingerprint import recognise_fer2013
 from emotion.data.splits import assemble, hold_out
-from emotion.errors import UserError
-from emotion.labels import CONTEMPT, EMOTIONS
+from emotion.faces.labels import CONTEMPT, EMOTIONS
 
 FILE = "fer2013new.csv"
 #: The file's columns of votes, in its order.

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from emotion.data.examples import Examples
-from emotion.faces import Image
-from emotion.labels import EMOTIONS
+from emotion.faces.images import Image
+from emotion.faces.labels import EMOTIONS
 
 _SKETCH = Path(__file__).with_name("fer2013_sketch.json")
 #: Share of the sampled pictures that must be there for "as published": 161 pictures are known in several versions.

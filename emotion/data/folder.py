@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
+from emotion.base.errors import UserError, did_you_mean
 from emotion.data import collected
 from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.data.pixel_index import hash_files
 from emotion.data.splits import assemble, complete
-from emotion.errors import UserError, did_you_mean
-from emotion.labels import EMOTIONS, index_of
+from emotion.faces.labels import EMOTIONS, index_of
 
 #: How people spell the folders of the splits, in any case.
 SPLIT_FOLDERS = {

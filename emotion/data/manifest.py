@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from emotion.errors import UserError
-from emotion.labels import EMOTIONS
+from emotion.base.errors import UserError
+from emotion.faces.labels import EMOTIONS
 
 NAME = "manifest.jsonl"
 QUARANTINE = ".quarantine"

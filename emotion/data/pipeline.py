@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 from omegaconf import DictConfig
 
+from emotion.base.errors import UserError
 from emotion.data.augment import Op, augment, fold, key, parse
 from emotion.data.cache import Store
 from emotion.data.mixing import mix
-from emotion.errors import UserError
 
 Labels = np.ndarray[Any, np.dtype[np.int64]]
 

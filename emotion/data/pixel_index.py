@@ -17,11 +17,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emotion import files
+from emotion.base import files
+from emotion.base.progress import progress
 from emotion.data.fingerprint import hash_pixels
-from emotion.data.progress import progress
 from emotion.data.similar import perceptual_hash
-from emotion.faces import UnreadableImageError, decode
+from emotion.faces.images import UnreadableImageError, decode
 
 # OpenCV's version counts, because JPEG decoders differ in single pixel values.
 _VERSION = f"2 opencv {cv2.__version__}"

@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from emotion import files
-from emotion.contract import Contract
+from emotion.base import files
+from emotion.base.errors import UserError
 from emotion.data import preparing
 from emotion.data.examples import Examples
-from emotion.errors import UserError
+from emotion.faces.contract import Contract
 
 _MAGIC = b"emotion pictures 1"  # part of a file's name: raise it when prepare() changes
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from emotion import faces
-from emotion.contract import Contract
+from emotion.base.errors import UserError
 from emotion.data.examples import Examples
-from emotion.errors import UserError
-from emotion.faces import Image
+from emotion.faces import images
+from emotion.faces.contract import Contract
+from emotion.faces.images import Image
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +31,11 @@ def prepared(examples: Examples, row: int, contract: Contract) -> Image:
         UserError: Its file can no longer be read.
     """
     if examples.images is not None:
-        return faces.prepare(examples.images[row], contract)
+        return images.prepare(examples.images[row], contract)
     path = str(examples.paths[row])  # type: ignore[index]
     try:
-        return faces.prepare(faces.read(path), contract)
-    except faces.UnreadableImageError as error:
+        return images.prepare(images.read(path), contract)
+    except images.UnreadableImageError as error:
         raise UserError(
             f"{path}: {error}, though it could be read when the dataset was scanned. "
             f"Put the file back or remove it, and start again"

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emotion.faces import Image, resize
+from emotion.faces.images import Image, resize
 
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 Pairs = np.ndarray[Any, np.dtype[np.int64]]

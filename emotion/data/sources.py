@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
+from emotion.base.errors import UserError, did_you_mean
 from emotion.data.examples import Splits
-from emotion.errors import UserError, did_you_mean
 
 NAMES = ("synthetic", "fer2013", "ferplus", "folder")
 

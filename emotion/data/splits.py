@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
+from emotion.base.errors import UserError
 from emotion.data.duplicates import drop, group_hashes
 from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.data.fingerprint import fingerprint, recognise_fer2013
-from emotion.errors import UserError
-from emotion.labels import CONTEMPT, EMOTIONS
+from emotion.faces.labels import CONTEMPT, EMOTIONS
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 

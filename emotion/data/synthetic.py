@@ -15,15 +15,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emotion import faces
+from emotion.base.errors import UserError
 from emotion.data import drawing
 from emotion.data.drawing import Figure, Light, Pose, acting, facs, people
 from emotion.data.duplicates import drop
 from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.data.fingerprint import fingerprint, hash_pixels
-from emotion.errors import UserError
-from emotion.faces import Box, Image
-from emotion.labels import EMOTIONS
+from emotion.faces import images as faces
+from emotion.faces.images import Box, Image
+from emotion.faces.labels import EMOTIONS
 
 # Streams of chance; each is mixed with the seed and a number, so that no picture depends on another.
 _PERSON, _PICTURE, _FRAME = 1, 2, 3
@@ -154,7 +154,7 @@ def frame(seed: int, emotion: int, size: tuple[int, int] = (640, 480), noise: fl
 
     Args:
         seed: Person, pose, place, light and background follow from it.
-        emotion: Index into :data:`emotion.labels.EMOTIONS`.
+        emotion: Index into :data:`emotion.faces.labels.EMOTIONS`.
         size: Width and height in pixels.
         noise: As in :func:`picture`.
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from emotion.config import CLASS_WEIGHTS
-from emotion.errors import UserError, did_you_mean
-from emotion.labels import EMOTIONS
+from emotion.base.errors import UserError, did_you_mean
+from emotion.config.schema import CLASS_WEIGHTS
+from emotion.faces.labels import EMOTIONS
 
 #: Of the effective number of examples. Cui et al. use 0.9, 0.99, 0.999 and 0.9999; 0.999 lies between no weighting
 #: and full inverse frequency for classes of some hundred to some thousand examples.

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emotion.commands import Detector as DetectorConfig
-    from emotion.live.face import Face
-    from emotion.live.frame import Frame
+    from emotion.config.commands import Detector as DetectorConfig
+    from emotion.faces.face import Face
+    from emotion.video.frame import Frame
 
 
 def label_frames(
@@ -58,11 +58,11 @@ def label_frames(
     Raises:
         UserError: No such run or source, or a model that disagrees with its contract; at the first frame.
     """
-    from emotion.interrupts import Stop
+    from emotion.base.interrupts import Stop
     from emotion.live import engines
-    from emotion.live.detector import Detector
     from emotion.live.labelling import Labeller
-    from emotion.live.source import opened
+    from emotion.video.detector import Detector
+    from emotion.video.source import opened
 
     classifier = engines.load(engines.find(run, outputs), engine, threads)
     stop = Stop()

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from omegaconf import DictConfig
 
-from emotion import cli, interrupts, runs
-from emotion.errors import UserError
+from emotion import runs
+from emotion.base import interrupts
+from emotion.base.errors import UserError
+from emotion.config import cli
 
 if TYPE_CHECKING:
-    from emotion.contract import Contract
-    from emotion.exporting.exported import Exported
-    from emotion.interrupts import Stop
-    from emotion.live.frame import Stream
+    from emotion.base.interrupts import Stop
+    from emotion.faces.contract import Contract
     from emotion.live.sinks import Sink
-    from emotion.live.window import Window
+    from emotion.runs.exports import Exported
+    from emotion.video.frame import Stream
+    from emotion.video.window import Window
 
 log = logging.getLogger("emotion.live")  # under `python -m` this module is __main__
 
@@ -38,12 +40,13 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: No such run, source, folder or display, or a model that disagrees with its contract.
     """
-    from emotion import commands
-    from emotion.live import annotate, engines, loop, source
-    from emotion.live.detector import Detector
+    from emotion.config import commands
+    from emotion.live import annotate, engines, loop
     from emotion.live.labelling import Labeller
     from emotion.live.steady import LINGERING
     from emotion.live.summary import report
+    from emotion.video import source
+    from emotion.video.detector import Detector
 
     _check_paths(cfg)
     with interrupts.interruption() as stop:
@@ -106,8 +109,8 @@ def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
 def _window(cfg: DictConfig, stream: Stream, stop: Stop) -> Window | None:
     if cfg.display == "none":
         return None
-    from emotion.live.display import NoWindowError
-    from emotion.live.window import Window
+    from emotion.video.display import NoWindowError
+    from emotion.video.window import Window
 
     try:
         return Window(not stream.live, stream.independent, stop, cfg.snapshots)
@@ -120,7 +123,7 @@ def _window(cfg: DictConfig, stream: Stream, stop: Stop) -> Window | None:
 
 def _check_paths(cfg: DictConfig) -> None:
     """Refuse to write over what is read, or twice to one file, whatever link or spelling leads there."""
-    from emotion.live import source
+    from emotion.video import source
 
     source.path_of(cfg.snapshots, "snapshots")  # its files replace no other
     taken: dict[Path | tuple[int, int], str] = {}

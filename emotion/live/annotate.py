@@ -17,14 +17,14 @@ from typing import Protocol
 
 import cv2
 
-from emotion.faces import Box, Image
+from emotion.faces.face import UNCERTAIN, Face
+from emotion.faces.images import Box, Image
 from emotion.live import layout
 from emotion.live.bars import Bars
 from emotion.live.blur import Blur
-from emotion.live.face import UNCERTAIN, Face
 from emotion.live.layout import ANY, Kind, Layout, Variant
-from emotion.live.lettering import SMALLEST, width, write
-from emotion.live.palette import DARK, LIGHT, colour, ink
+from emotion.video.lettering import SMALLEST, width, write
+from emotion.video.palette import DARK, LIGHT, colour, ink
 
 _SIDES = (
     *(layout.ABOVE, layout.BELOW, layout.ABOVE_RIGHT, layout.BELOW_RIGHT),

@@ -9,12 +9,12 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from emotion.faces import Box, Image
+from emotion.faces.face import UNCERTAIN, Face
+from emotion.faces.images import Box, Image
 from emotion.live import layout
-from emotion.live.face import UNCERTAIN, Face
 from emotion.live.layout import Kind, Layout, Variant
-from emotion.live.lettering import SMALLEST, width, write
-from emotion.live.palette import Colour, colour, short
+from emotion.video.lettering import SMALLEST, width, write
+from emotion.video.palette import Colour, colour, short
 
 _PANEL: Colour = (30, 26, 26)
 _TROUGH: Colour = (62, 58, 58)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from emotion.faces import Image
-from emotion.live.face import Face
+from emotion.faces.face import Face
+from emotion.faces.images import Image
 
 
 class Blur:

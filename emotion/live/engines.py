@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from emotion import runs
-from emotion.errors import UserError, did_you_mean
-from emotion.exporting import exported
-from emotion.exporting.exported import Exported
-from emotion.interrupts import sigterm_raises
-from emotion.litert import NO_EXPORT, NoExportError
-from emotion.live.classifier import Classifier
-from emotion.live.networks import UnreadableModelError
+from emotion.base.errors import UserError, did_you_mean
+from emotion.base.interrupts import sigterm_raises
+from emotion.inference.classifier import Classifier
+from emotion.inference.litert import NO_EXPORT, NoExportError
+from emotion.inference.runtimes import UnreadableModelError
+from emotion.runs import exports
+from emotion.runs.exports import Exported
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +39,12 @@ _SECONDS_TO_STOP = 5.0
 def find(name: Any, outputs: str | Path) -> runs.Run | Exported:
     """The run or the export that a person means.
 
-    See :func:`emotion.runs.resolve` and :func:`emotion.exporting.exported.find`.
+    See :func:`emotion.runs.resolve` and :func:`emotion.runs.exports.find`.
 
     Raises:
         UserError: Neither answers to that name.
     """
-    return exported.find(name, outputs) or runs.resolve(name, outputs)
+    return exports.find(name, outputs) or runs.resolve(name, outputs)
 
 
 def load(run: runs.Run | Exported, engine: str = "auto", threads: int = 1) -> Classifier:
@@ -61,7 +61,7 @@ def load(run: runs.Run | Exported, engine: str = "auto", threads: int = 1) -> Cl
     Args:
         run: From :func:`find`.
         engine: ``auto``, ``litert`` or ``keras``; of no use to an export.
-        threads: CPU threads for the model; see :class:`emotion.live.classifier.Classifier`.
+        threads: CPU threads for the model; see :class:`emotion.inference.classifier.Classifier`.
 
     Raises:
         UserError: An engine that there is not, a run without a checkpoint, a damaged one, a model that disagrees with
@@ -160,7 +160,7 @@ def _export(run: runs.Run, destination: Path | None = None) -> None:
     # -P and the path: our own package, whatever lies in the working directory.
     package = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-P", "-m", "emotion.litert", str(run.path.absolute())]
+    command = [sys.executable, "-P", "-m", "emotion.inference.litert", str(run.path.absolute())]
     with _signals_raise():
         process = subprocess.Popen(
             [*command, str(destination)] if destination else command,

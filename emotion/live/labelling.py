@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from emotion.faces import Box
-from emotion.live.classifier import Classifier
-from emotion.live.detector import Detector, Scan
-from emotion.live.face import Face
-from emotion.live.frame import Frame, Stream
+from emotion.faces.face import Face
+from emotion.faces.images import Box
+from emotion.inference.classifier import Classifier
 from emotion.live.smoothing import Smoother
 from emotion.live.stages import Parallel, parallel
 from emotion.live.steady import LINGERING, Steady
 from emotion.live.tracker import Tracker
+from emotion.video.detector import Detector, Scan
+from emotion.video.frame import Frame, Stream
 
 
 @dataclass(frozen=True)

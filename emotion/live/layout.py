@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from emotion.faces import Box
+from emotion.faces.images import Box
 
 Rectangles = np.ndarray[Any, np.dtype[np.int64]]  # [..., 4]: left, top, right, bottom; right and bottom exclusive
 Flags = np.ndarray[Any, np.dtype[np.bool_]]

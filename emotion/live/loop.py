@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 
-from emotion.faces import Image
-from emotion.interrupts import Stop
-from emotion.live.face import Face
-from emotion.live.frame import Stream
+from emotion.base.interrupts import Stop
+from emotion.faces.face import Face
+from emotion.faces.images import Image
 from emotion.live.labelling import Labeller
 from emotion.live.sinks import Sink
 from emotion.live.summary import Summary, Tally
+from emotion.video.frame import Stream
 
 Overlay = Callable[[Image, Sequence[Face]], Image]
 
@@ -34,7 +34,7 @@ def run(
     to be.
 
     Args:
-        stream: From :func:`emotion.live.source.opened`.
+        stream: From :func:`emotion.video.source.opened`.
         labeller: Finds and labels the faces.
         labels: The contract's.
         sinks: From :mod:`emotion.live.sinks` and its neighbours.

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from emotion.errors import UserError
-from emotion.faces import Image
-from emotion.live.face import Face
-from emotion.live.frame import Frame
+from emotion.base.errors import UserError
+from emotion.faces.face import Face
+from emotion.faces.images import Image
 from emotion.live.sinks import Sink, check_target
+from emotion.video.frame import Frame
 
 
 def log_sink(path: str | Path, labels: Sequence[str]) -> Sink:

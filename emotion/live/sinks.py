@@ -14,11 +14,11 @@ from typing import Protocol, Self
 
 import cv2
 
-from emotion import files
-from emotion.errors import UserError
-from emotion.faces import Image
-from emotion.live.face import Face
-from emotion.live.frame import Frame, Stream
+from emotion.base import files
+from emotion.base.errors import UserError
+from emotion.faces.face import Face
+from emotion.faces.images import Image
+from emotion.video.frame import Frame, Stream
 
 #: Codecs that OpenCV's wheels can write (they cannot write H.264). A process that is killed with SIGKILL leaves an
 #: ``.avi`` that plays up to its last second, and an ``.mp4`` that doesn't play: its table of contents comes last.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emotion.live.face import UNCERTAIN
+from emotion.faces.face import UNCERTAIN
 
 #: Another label is shown as soon as it leads by this much, or has led by less for this many seconds. Measured on still
 #: faces with camera noise: at 5 to 60 frames a second more than 90 % of the flips go, and a clear change is seen in
@@ -56,7 +56,7 @@ class Smoother:
             raw: ``[labels]`` probabilities.
 
         Returns:
-            Smoothed probabilities, the label to show (or :data:`emotion.live.face.UNCERTAIN`), and that label's own
+            Smoothed probabilities, the label to show (or :data:`emotion.faces.face.UNCERTAIN`), and that label's own
             smoothed probability; the highest one where the label is uncertain.
         """
         state = self._states.get(track)

@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from emotion.faces import Box
-from emotion.live.face import Face
+from emotion.faces.face import Face
+from emotion.faces.images import Box
 
 #: Seconds over which a box's place and size are averaged: two or three frames, so that it keeps up with its face.
 SETTLING = 0.08

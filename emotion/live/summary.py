@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emotion.live.face import UNCERTAIN
+from emotion.faces.face import UNCERTAIN
 from emotion.live.labelling import Labelled
 
 STAGES = ("read", "detect", "crop", "classify", "draw", "write")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from emotion import files
-from emotion.errors import UserError
-from emotion.faces import Image
-from emotion.live import palette
-from emotion.live.face import UNCERTAIN, Face
-from emotion.live.frame import Frame
+from emotion.base import files
+from emotion.base.errors import UserError
+from emotion.faces.face import UNCERTAIN, Face
+from emotion.faces.images import Image
 from emotion.live.sinks import check_target
+from emotion.video import palette
+from emotion.video.frame import Frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,7 +127,7 @@ class Timeline:
             self._forgotten += 1
 
     def _draw(self) -> bytes:
-        from emotion.plots import canvas  # Matplotlib takes a second to import, and is needed only now
+        from emotion.reports import canvas  # Matplotlib takes a second to import, and is needed only now
 
         ranked = sorted(self._tracks, key=lambda i: (-self._tracks[i].duration, -self._tracks[i].count, i))
         chosen = sorted(ranked[:MOST_ROWS], key=lambda i: (self._tracks[i].first, i))
@@ -155,7 +155,7 @@ class Timeline:
         return data.getvalue()
 
     def _draw_track(self, ax: Axes, number: int, track: _Track) -> None:
-        from emotion.plots import canvas
+        from emotion.reports import canvas
 
         times, values, shown = track.observations()
         usual = float(np.median(np.diff(times))) if len(times) > 1 else 0.0

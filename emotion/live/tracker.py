@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from emotion.faces import Box
+from emotion.faces.images import Box
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from emotion.contract import Contract
+from emotion.faces.contract import Contract
 
 #: Of batch norm's statistics. Keras's own need hundreds of steps to forget the first; small datasets have few an epoch.
 MOMENTUM = 0.9

@@ -10,10 +10,10 @@ import keras
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
-from emotion.config import Model
-from emotion.contract import Contract
-from emotion.errors import UserError, did_you_mean
-from emotion.labels import EMOTIONS
+from emotion.base.errors import UserError, did_you_mean
+from emotion.config.schema import Model
+from emotion.faces.contract import Contract
+from emotion.faces.labels import EMOTIONS
 
 #: Keys of a model config that the framework reads itself; all others go to the model's function.
 SHARED_KEYS = {f.name for f in fields(Model)}

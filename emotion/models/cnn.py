@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from emotion.contract import Contract
+from emotion.faces.contract import Contract
 from emotion.models import blocks
 
 

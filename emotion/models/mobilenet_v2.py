@@ -11,9 +11,9 @@ from pathlib import Path
 
 import keras
 
-from emotion.config import ALPHAS
-from emotion.contract import Contract
-from emotion.errors import UserError
+from emotion.base.errors import UserError
+from emotion.config.schema import ALPHAS
+from emotion.faces.contract import Contract
 from emotion.models import blocks
 
 #: Input sizes that Keras publishes ImageNet weights for.

@@ -5,10 +5,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emotion.config import OPS
+from emotion.base.errors import UserError
+from emotion.config.schema import OPS
 from emotion.data.augment import augment, fold, key, overlay, parse, rectangle
 from emotion.data.geometry import flipping, resample, rotation, scaling, shearing, translation
-from emotion.errors import UserError
 
 SEED = key(3, tf.constant(1), tf.constant(2))
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from emotion import faces
-from emotion.contract import Contract
+from emotion.base.errors import UserError
 from emotion.data import cache as module
 from emotion.data.cache import failing, open_store
 from emotion.data.examples import Examples
 from emotion.data.fingerprint import hash_pixels
-from emotion.errors import UserError
+from emotion.faces import images as faces
+from emotion.faces.contract import Contract
 
 CONTRACTS = [Contract(16, 16, "gray"), Contract(20, 12, "rgb")]
 CACHES = ("memory", "disk", "none")

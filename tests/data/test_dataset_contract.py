@@ -5,8 +5,8 @@ import json
 import pytest
 from omegaconf import DictConfig
 
+from emotion.base.errors import UserError
 from emotion.data.dataset_contract import DatasetContract, crop_margin
-from emotion.errors import UserError
 
 
 def dataset(root, **values) -> DictConfig:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig
 
+from emotion.base.errors import UserError
 from emotion.data import duplicates
 from emotion.data.examples import Examples
 from emotion.data.synthetic import picture
-from emotion.errors import UserError
 
 #: Looks that are far from each other; an upper case letter is its lower case one with a few bits changed.
 _CENTRES = {name: int(np.random.default_rng(i).integers(0, 2**63)) for i, name in enumerate("abcdeghi")}

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from emotion.base.errors import UserError
 from emotion.data import fer2013, fer_csv, sources
 from emotion.data.examples import Examples, Splits
 from emotion.data.fer_csv import USAGES
 from emotion.data.fingerprint import bottom_k, hash_pixels, load_sketch, recognise_fer2013
-from emotion.errors import UserError
-from emotion.labels import EMOTIONS
+from emotion.faces.labels import EMOTIONS
 
 FER_ORDER = ("angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral")
 

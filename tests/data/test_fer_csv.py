@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emotion.base.errors import UserError
 from emotion.data.fer_csv import USAGES, parse
-from emotion.errors import UserError
 
 HEADERS = ("emotion,pixels,Usage", "emotion, Usage, pixels", '"emotion","pixels","Usage"', "id,Usage,emotion,pixels")
 

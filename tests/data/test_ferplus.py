@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emotion.base.errors import UserError
 from emotion.data import ferplus, sources
-from emotion.errors import UserError
-from emotion.labels import EMOTIONS
+from emotion.faces.labels import EMOTIONS
 from tests.conftest import compose
 
 # Columns: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, NF

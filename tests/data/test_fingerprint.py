@@ -7,7 +7,7 @@ import pytest
 
 from emotion.data.examples import Examples
 from emotion.data.fingerprint import bottom_k, fingerprint, hash_pixels, load_sketch, recognise_fer2013
-from emotion.labels import EMOTIONS
+from emotion.faces.labels import EMOTIONS
 
 # Goodfellow et al. 2013, in FER2013's order: angry, disgust, fear, happy, sad, surprise, neutral.
 PUBLISHED = {

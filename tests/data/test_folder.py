@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from emotion.base.errors import UserError
 from emotion.data import sources
 from emotion.data.fingerprint import hash_pixels
-from emotion.errors import UserError
-from emotion.faces import read as read_picture
-from emotion.labels import EMOTIONS
+from emotion.faces.images import read as read_picture
+from emotion.faces.labels import EMOTIONS
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import pytest
 import tensorflow as tf
 from omegaconf import OmegaConf
 
-from emotion.contract import Contract
+from emotion.base.errors import UserError
 from emotion.data.augment import Op
 from emotion.data.cache import open_store
 from emotion.data.examples import Examples
 from emotion.data.pipeline import Augmentation, evaluation, grid, steps_per_epoch, training
 from emotion.data.weights import class_weights
-from emotion.errors import UserError
+from emotion.faces.contract import Contract
 from tests.conftest import compose
 
 COUNT = 53

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion.data import pixel_index, progress
+from emotion.base import progress
+from emotion.data import pixel_index
 from emotion.data.fingerprint import hash_pixels
 from emotion.data.pixel_index import hash_files
 from emotion.data.similar import perceptual_hash

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 
+from emotion.base.errors import UserError
 from emotion.data.examples import Examples
 from emotion.data.splits import assemble, complete, hold_out, limit
-from emotion.errors import UserError
-from emotion.labels import EMOTIONS
+from emotion.faces.labels import EMOTIONS
 
 
 def examples(labels, groups) -> Examples:

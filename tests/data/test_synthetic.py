@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from emotion import faces
-from emotion.config import CONF
+from emotion.base.errors import UserError
+from emotion.config.schema import CONF
 from emotion.data import synthetic
 from emotion.data.drawing import Expression, Figure, Light, Pose, box, centred, draw, facs, mix, people
-from emotion.errors import UserError
-from emotion.faces import overlap
-from emotion.labels import EMOTIONS
+from emotion.faces import images as faces
+from emotion.faces.images import overlap
+from emotion.faces.labels import EMOTIONS
 
 
 def config(**values: object) -> DictConfig:

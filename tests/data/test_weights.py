@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
+from emotion.base.errors import UserError
 from emotion.data.weights import BETA, class_weights, table
-from emotion.errors import UserError
-from emotion.labels import EMOTIONS
+from emotion.faces.labels import EMOTIONS
 
 NAMES = ("rare", "common")
 LABELS = np.array([0] * 4 + [1] * 16)

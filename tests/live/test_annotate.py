@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.data.drawing import acting
-from emotion.faces import Box, Image
-from emotion.labels import EMOTIONS
+from emotion.faces.face import UNCERTAIN, Face
+from emotion.faces.images import Box, Image
+from emotion.faces.labels import EMOTIONS
 from emotion.live.annotate import Boxes, Labels, Overlay, Rate, compose
 from emotion.live.bars import Bars
 from emotion.live.blur import Blur
-from emotion.live.face import UNCERTAIN, Face
 from emotion.live.layout import Layout
-from emotion.live.lettering import SMALLEST, _font, ascent, letters
-from emotion.live.palette import COLOURS, ink, short
+from emotion.video.lettering import SMALLEST, _font, ascent, letters
+from emotion.video.palette import COLOURS, ink, short
 
 TEXT = (0.114, 0.587, 0.299)  # luma of BGR
 
@@ -314,7 +314,7 @@ def _likeness(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_a_blurred_face_is_no_longer_found_nor_recognised() -> None:
-    from emotion import faces
+    from emotion.faces import images as faces
 
     image, found = _two_people((640, 480), seed=1)
     blurred = Blur().annotate(image.copy(), found)

@@ -18,12 +18,15 @@ import numpy as np
 import psutil
 import pytest
 
-from emotion import faces, files, recording, runs
-from emotion.contract import Contract
+from emotion import runs
+from emotion.base import files
+from emotion.base.errors import UserError
 from emotion.data import synthetic
-from emotion.errors import UserError
+from emotion.faces import images
+from emotion.faces.contract import Contract
+from emotion.inference.classifier import Classifier
 from emotion.live import engines
-from emotion.live.classifier import Classifier
+from emotion.runs import status
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +36,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 _LOAD = (
     "import sys\n"
     "from emotion import runs\n"
-    "from emotion.errors import UserError\n"
+    "from emotion.base.errors import UserError\n"
     "from emotion.live import engines\n"
     "try: classifier = engines.load(runs.resolve(sys.argv[1], '.'), sys.argv[2])\n"
     "except UserError as error: sys.exit(f'error: {error}')\n"
@@ -62,15 +65,15 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[faces.Image]:
+def pictures() -> list[images.Image]:
     return [synthetic.picture(1, number, 64, 1.0) for number in range(14)]
 
 
-def _says(classifier: Classifier, pictures: list[faces.Image]) -> np.ndarray:
+def _says(classifier: Classifier, pictures: list[images.Image]) -> np.ndarray:
     return classifier.classify(pictures)
 
 
-def _keras_says(run: runs.Run, pictures: list[faces.Image]) -> np.ndarray:
+def _keras_says(run: runs.Run, pictures: list[images.Image]) -> np.ndarray:
     return _says(engines.load(run, "keras"), pictures)
 
 
@@ -163,7 +166,7 @@ def test_an_export_alone_serves_where_it_is_whole(models, outputs: Path, run: ru
 
 
 def test_a_run_that_still_trains_gives_its_best_so_far(run: runs.Run, caplog: pytest.LogCaptureFixture) -> None:
-    with recording.recorded(run):
+    with status.recorded(run):
         runs.update(run, epoch=3, best_epoch=2)
         assert engines.load(run).engine == "litert"
         assert run.record()["status"] == "running"
@@ -176,7 +179,7 @@ def test_a_run_that_still_trains_gives_its_best_so_far(run: runs.Run, caplog: py
 def test_a_run_before_its_first_checkpoint_says_what_to_wait_for(run: runs.Run, engine: str) -> None:
     run.checkpoint().unlink()
     with (
-        recording.recorded(run),
+        status.recorded(run),
         pytest.raises(UserError, match=r"\(running\) has no best checkpoint; wait for its first"),
     ):
         engines.load(run, engine)
@@ -189,7 +192,7 @@ def test_a_checkpoint_replaced_while_it_is_exported_does_no_harm(run: runs.Run, 
         digest = files.sha256(run.checkpoint())
         candidates[digest] = run.checkpoint().read_bytes()
         expected[digest] = _keras_says(run, pictures)
-    command = [sys.executable, "-m", "emotion.litert", str(run.path)]
+    command = [sys.executable, "-m", "emotion.inference.litert", str(run.path)]
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     turn = 0
     while process.poll() is None:
@@ -246,7 +249,7 @@ def test_a_signal_while_exporting_ends_it(run: runs.Run, number: int, code: int)
     """Also where handlers are in place that only note the signal, as the loop's do."""
     command = (
         "import signal, sys\n"
-        "from emotion import exits, runs\n"
+        "from emotion.base import exits; from emotion import runs\n"
         "from emotion.live import engines\n"
         "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, lambda *_: None)\n"
         "with exits.exit_codes(): engines.load(runs.resolve(sys.argv[1], '.'))\n"

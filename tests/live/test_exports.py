@@ -29,7 +29,7 @@ for name in ("litert", "onnx"):
     frames = list(label_frames(f"gray/exports/{name}", "face.png", outputs=".", smoothing=0))
     found[name] = [face.raw for frame, faces in frames for face in faces]
 sys.modules["onnxruntime"] = None
-sys.modules.pop("emotion.live.networks", None)
+sys.modules.pop("emotion.inference.runtimes", None)
 try:
     list(label_frames("gray/exports/onnx", "face.png", outputs="."))
 except UserError as error:

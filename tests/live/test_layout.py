@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from emotion.faces import Box
+from emotion.faces.images import Box
 from emotion.live import layout
 from emotion.live.layout import ANY, Kind, Layout, Placed, Side, Variant
 

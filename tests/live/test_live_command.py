@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion import faces
 from emotion.data import synthetic
-from emotion.faces import Box, Image, overlap
+from emotion.faces import images
+from emotion.faces.images import Box, Image, overlap
 from emotion.live import label_frames
-from emotion.live.source import frames
+from emotion.video.source import frames
 from tests.live.command import Commands, commands, records
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
@@ -98,11 +98,11 @@ def test_exact_search_is_the_whole_frame_search_in_every_frame(start: Commands, 
     log = tmp_path / "faces.jsonl"
     exact = "detector.mode=exact", "detector.scale_factor=1.2", "detector.min_neighbors=4", "detector.min_size=0.15"
     start("run=gray", f"source={drawn[0]}", f"log={log}", *exact).finish()
-    cascade = faces.load_cascade()
+    cascade = images.load_cascade()
     expected = []
     for frame in frames(drawn[0]):
         gray = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
-        boxes = faces.detect(cascade, gray, scale_factor=1.2, min_neighbors=4, min_size=0.15)
+        boxes = images.detect(cascade, gray, scale_factor=1.2, min_neighbors=4, min_size=0.15)
         expected += [(frame.index, [b.x, b.y, b.width, b.height]) for b in boxes]
     assert [(r["frame"], r["box"]) for r in records(log)] == expected
 
@@ -161,7 +161,7 @@ def test_label_frames_gives_what_the_command_logs(start: Commands, drawn, output
 def test_tensorflow_is_not_imported(start: Commands, drawn) -> None:
     code = (
         "import sys\n"
-        "from emotion import cli\n"
+        "from emotion.config import cli\n"
         "from emotion.live.__main__ import run\n"
         "from emotion.live import label_frames\n"
         "cfg = cli.request('live').cfg\n"
@@ -276,6 +276,6 @@ def test_a_face_at_the_border(start: Commands, tmp_path: Path, corner: str) -> N
     picture, save, log = tmp_path / "face.png", tmp_path / "labelled.png", tmp_path / "faces.jsonl"
     cv2.imwrite(str(picture), cut)
     start("run=gray", f"source={picture}", f"save={save}", f"log={log}", "blur=true").finish()
-    at = faces.Box(0, 0, box.width, box.height) if corner == "top left" else box
+    at = images.Box(0, 0, box.width, box.height) if corner == "top left" else box
     assert max(overlap(Box(*r["box"]), at) for r in records(log)) > 0.6
     assert cv2.imread(str(save)).shape == cut.shape

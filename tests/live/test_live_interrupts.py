@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from emotion.live.source import frames
+from emotion.video.source import frames
 from tests.live.command import PATIENCE, REPOSITORY, Commands, commands, records
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

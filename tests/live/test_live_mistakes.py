@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion import cli
-from emotion.contract import Contract
-from emotion.errors import UserError
+from emotion.base.errors import UserError
+from emotion.config import cli
+from emotion.faces.contract import Contract
 from emotion.live.__main__ import run
-from emotion.live.source import frames
+from emotion.video.source import frames
 from tests.live.command import Commands, commands, records
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]

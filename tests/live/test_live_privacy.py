@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion.faces import Image
-from emotion.live.source import frames
+from emotion.faces.images import Image
+from emotion.video.source import frames
 from tests.live.command import Commands, commands, records
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from emotion.live.source import frames
+from emotion.video.source import frames
 from tests.live import servers
 from tests.live.command import PATIENCE, Commands, commands, count, records
 
@@ -21,7 +21,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 RTSP_SERVER = Path(__file__).with_name("rtsp_server.py")
 #: The command with less patience for a server that is gone.
-IMPATIENT = "from emotion.live import reconnect, __main__; reconnect.RECONNECT_SECONDS = 1.5; __main__.main()"
+IMPATIENT = (
+    "from emotion.live import __main__; from emotion.video import reconnect; "
+    "reconnect.RECONNECT_SECONDS = 1.5; __main__.main()"
+)
 
 
 @pytest.fixture

@@ -14,17 +14,18 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion import interrupts
-from emotion.commands import Detector as Settings
-from emotion.faces import Image
-from emotion.live import annotate, label_frames, loop, source
-from emotion.live.classifier import Classifier
-from emotion.live.detector import Detector
-from emotion.live.face import UNCERTAIN, Face
-from emotion.live.frame import Frame, Stream
+from emotion.base import interrupts
+from emotion.config.commands import Detector as Settings
+from emotion.faces.face import UNCERTAIN, Face
+from emotion.faces.images import Image
+from emotion.inference.classifier import Classifier
+from emotion.live import annotate, label_frames, loop
 from emotion.live.labelling import Labeller
 from emotion.live.summary import STAGES, Summary, Tally, report
-from emotion.runs import Run
+from emotion.runs.folder import Run
+from emotion.video import source
+from emotion.video.detector import Detector
+from emotion.video.frame import Frame, Stream
 from tests.conftest import REPOSITORY
 
 
@@ -284,7 +285,7 @@ def test_label_frames_takes_other_settings(models, outputs: Path, drawn) -> None
 def test_parity_with_evaluation(trained: Run, models) -> None:
     """What the loop says of a picture's face is what the classifier says of the crop by itself."""
     from emotion.data import synthetic
-    from emotion.faces import crop
+    from emotion.faces.images import crop
 
     image, _ = synthetic.frame(1, 3, noise=0.3)
     classifier = Classifier(trained.tflite(), trained.contract())

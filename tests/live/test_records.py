@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotion.errors import UserError
-from emotion.faces import Box
-from emotion.labels import EMOTIONS
-from emotion.live.face import Face
-from emotion.live.frame import Frame
+from emotion.base.errors import UserError
+from emotion.faces.face import Face
+from emotion.faces.images import Box
+from emotion.faces.labels import EMOTIONS
 from emotion.live.records import Lines, Table, log_sink
+from emotion.video.frame import Frame
 
 SMOOTHED = (0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1)
 RAW = (0.0, 0.05, 0.05, 0.5, 0.2, 0.1, 0.1)
@@ -170,8 +170,8 @@ def test_a_log_on_a_full_disk_is_an_error_not_a_traceback(kind: type[Lines] | ty
 def test_what_a_full_disk_or_a_kill_leaves_is_whole(tmp_path: Path, ending: str, end: str) -> None:
     code = (
         "import os, resource, signal, sys; import numpy as np\n"
-        "from emotion.errors import UserError; from emotion.faces import Box\n"
-        "from emotion.live.face import Face; from emotion.live.frame import Frame\n"
+        "from emotion.base.errors import UserError; from emotion.faces.images import Box\n"
+        "from emotion.faces.face import Face; from emotion.video.frame import Frame\n"
         "from emotion.live.records import log_sink\n"
         "if sys.argv[2] == 'full': resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "image = np.zeros((8, 8, 3), np.uint8); face = Face(Box(1, 2, 3, 4), 'happy', 0.5, (0.5, 0.5))\n"

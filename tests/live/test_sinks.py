@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotion.errors import UserError
+from emotion.base.errors import UserError
 from emotion.live import sinks
-from emotion.live.frame import Frame, Stream
 from emotion.live.sinks import Pictures, Video, save_sink
-from emotion.live.source import frames, opened
+from emotion.video.frame import Frame, Stream
+from emotion.video.source import frames, opened
 
 
 def _picture(height: int = 48, width: int = 64, value: int = 200) -> np.ndarray:
@@ -117,8 +117,8 @@ def test_a_disk_that_takes_no_more_is_noticed(tmp_path: Path, ending: str) -> No
     """A process that may write 20 kB to a file stands for a full disk: OpenCV swallows both."""
     code = (
         "import resource, sys; import numpy as np\n"
-        "from emotion.errors import UserError\n"
-        "from emotion.live.sinks import Video; from emotion.live.frame import Frame\n"
+        "from emotion.base.errors import UserError\n"
+        "from emotion.live.sinks import Video; from emotion.video.frame import Frame\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)\n"
         "try:\n"
@@ -145,7 +145,7 @@ def test_a_video_ends_whole_before_the_disk_is_full(tmp_path: Path, monkeypatch:
 def test_an_avi_outlives_a_killed_process(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; import numpy as np\n"
-        "from emotion.live.sinks import Video; from emotion.live.frame import Frame\n"
+        "from emotion.live.sinks import Video; from emotion.video.frame import Frame\n"
         "noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)\n"
         "with Video(sys.argv[1], 25) as sink:\n"
         "    for i in range(300): sink.write(Frame(i, i / 25, noise), [], noise)\n"

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotion import faces
 from emotion.data import synthetic
-from emotion.faces import Box
-from emotion.labels import EMOTIONS
+from emotion.faces import images
+from emotion.faces.face import UNCERTAIN
+from emotion.faces.images import Box
+from emotion.faces.labels import EMOTIONS
+from emotion.inference.classifier import Classifier
 from emotion.live import smoothing
-from emotion.live.classifier import Classifier
-from emotion.live.face import UNCERTAIN
 from emotion.live.smoothing import Smoother
 
 RATES = (5, 15, 30, 60)
@@ -170,7 +170,7 @@ def still(trained) -> list[np.ndarray]:
         for _ in range(150):
             noisy = np.clip(image + rng.normal(0, 8, image.shape), 0, 255).astype(np.uint8)
             dx, dy, grow = (int(v) for v in rng.integers(-2, 3, 3))
-            crops.append(faces.crop(noisy, Box(box.x + dx, box.y + dy, box.width + grow, box.height + grow), 0.0))
+            crops.append(images.crop(noisy, Box(box.x + dx, box.y + dy, box.width + grow, box.height + grow), 0.0))
         found.append(classifier.classify(crops).astype(float))
     return found
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotion.faces import Box
-from emotion.live.face import Face
+from emotion.faces.face import Face
+from emotion.faces.images import Box
 from emotion.live.steady import LINGERING, Steady
 
 

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion.errors import UserError
-from emotion.faces import Box
-from emotion.labels import EMOTIONS
+from emotion.base.errors import UserError
+from emotion.faces.face import UNCERTAIN, Face
+from emotion.faces.images import Box
+from emotion.faces.labels import EMOTIONS
 from emotion.live import timeline
-from emotion.live.face import UNCERTAIN, Face
-from emotion.live.frame import Frame
-from emotion.live.palette import colour
 from emotion.live.timeline import Timeline
+from emotion.video.frame import Frame
+from emotion.video.palette import colour
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 
@@ -86,7 +86,7 @@ def test_there_is_a_picture_whatever_came(tmp_path: Path, scene: dict[float, lis
 
 def test_many_tracks_are_cut_to_the_longest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
-    from emotion.plots import canvas
+    from emotion.reports import canvas
 
     heading = canvas.heading
     monkeypatch.setattr(canvas, "heading", lambda f, t, n="": (notes.append(n), heading(f, t, n))[1])

@@ -10,10 +10,10 @@ import scipy.optimize  # noqa: F401 - here, so that no example has to wait for i
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotion import faces
-from emotion.faces import Box
-from emotion.live.source import frames
+from emotion.faces import images
+from emotion.faces.images import Box
 from emotion.live.tracker import Tracker
+from emotion.video.source import frames
 
 RATES = (5, 15, 30, 60)
 
@@ -174,9 +174,9 @@ def test_fifty_faces() -> None:
 
 @pytest.mark.slow
 def test_one_face_in_a_real_clip_is_one_track(shared: Path) -> None:
-    cascade, tracker, ids = faces.load_cascade(), Tracker(), []
+    cascade, tracker, ids = images.load_cascade(), Tracker(), []
     for frame in frames(shared / "media" / "single_face.mp4"):
-        ids.append(tracker.update(frame.time, faces.detect(cascade, frame.image)))
+        ids.append(tracker.update(frame.time, images.detect(cascade, frame.image)))
     assert len(ids) == 72
     assert {tuple(i) for i in ids} == {(1,)}
 
@@ -184,10 +184,10 @@ def test_one_face_in_a_real_clip_is_one_track(shared: Path) -> None:
 @pytest.mark.slow
 def test_drawn_people_are_who_they_are(drawn) -> None:
     path, truth = drawn
-    cascade, tracker = faces.load_cascade(), Tracker()
+    cascade, tracker = images.load_cascade(), Tracker()
     people: dict[int, set[int]] = {}
     for frame, moment in zip(frames(path), truth, strict=True):
-        found = faces.detect(cascade, frame.image)
+        found = images.detect(cascade, frame.image)
         for box, track in zip(found, tracker.update(frame.time, found), strict=True):
             middle = box.x + box.width / 2
             who = [s.person for s in moment.faces if abs(s.box.x + s.box.width / 2 - middle) < 30]

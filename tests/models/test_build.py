@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from emotion.errors import UserError
+from emotion.base.errors import UserError
 from tests.conftest import compose
 
 keras = pytest.importorskip("keras")

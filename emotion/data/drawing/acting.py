@@ -10,8 +10,8 @@ import numpy as np
 from emotion.data.drawing import facs, people
 from emotion.data.drawing.camera import Light, background
 from emotion.data.drawing.scene import BOX_SIDE, Figure, Pose, box, centred, draw
-from emotion.faces import Box, Image
-from emotion.labels import EMOTIONS
+from emotion.faces.images import Box, Image
+from emotion.faces.labels import EMOTIONS
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Shown:
 
     Attributes:
         person: Which of the video's people, from the left.
-        emotion: Index into :data:`emotion.labels.EMOTIONS`; while one gives way to the next, the nearer of the two.
+        emotion: Index into :data:`emotion.faces.labels.EMOTIONS`; between two emotions, the nearer one.
         strength: 1 while the emotion is held, lower while it comes and goes, 0.5 at the change.
         box: Where the frontal Haar cascade should find the face.
     """

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emotion.faces import Image
+from emotion.faces.images import Image
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from emotion.labels import EMOTIONS
+from emotion.faces.labels import EMOTIONS
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def sample(rng: np.random.Generator, emotion: int, noise: float) -> Expression:
 
     Args:
         rng: Where chance comes from.
-        emotion: Index into :data:`emotion.labels.EMOTIONS`.
+        emotion: Index into :data:`emotion.faces.labels.EMOTIONS`.
         noise: 0 shows a prototype near full strength; more noise allows weaker and less pure ones.
     """
     ways = PROTOTYPES[EMOTIONS[emotion]]

@@ -13,7 +13,7 @@ from emotion.data.drawing import adornment, portrait, shapes
 from emotion.data.drawing.camera import Light, expose
 from emotion.data.drawing.facs import Expression
 from emotion.data.drawing.people import Colour, Identity
-from emotion.faces import Box, Image
+from emotion.faces.images import Box, Image
 
 _SHIFT = 4  # OpenCV's fixed point: polygons land on sixteenths of a pixel
 _DEPTH = 1.0  # the head's half depth, in half face widths

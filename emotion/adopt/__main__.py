@@ -1,0 +1,3 @@
+from emotion.adopt import main
+
+main()

@@ -1,0 +1,3 @@
+from emotion.audit import main
+
+main()

@@ -1,0 +1,51 @@
+"""What an audit finds: the records that its judges make and its writers read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures that are shown together.
+
+    Attributes:
+        pictures: Their numbers in :class:`emotion.audit.pictures.Pictures`.
+        caption: What to say of them beside each one's split and label; may be empty.
+    """
+
+    pictures: tuple[int, ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of fault.
+
+    Attributes:
+        name: As ``fail_on`` names it.
+        title: For people.
+        count: How many pictures have it; of ``imbalance`` the ratio, of ``altered`` 1 or 0.
+        of: How many pictures were looked at; 0 where that says nothing.
+        met: Whether it is so bad that ``fail_on`` minds.
+        meaning: What it means, in one sentence.
+        advice: What to do next.
+        details: JSON-ready figures.
+        groups: All pictures that have it, the worst first; identical and similar ones together.
+    """
+
+    name: str
+    title: str
+    count: float
+    of: int
+    met: bool
+    meaning: str
+    advice: str
+    details: dict[str, Any] = field(default_factory=dict)
+    groups: tuple[Group, ...] = ()
+
+
+def counted(n: int, one: str, more: str | None = None) -> str:
+    """``1,234 pictures``."""
+    return f"{n:,} {one if n == 1 else more or one + 's'}"

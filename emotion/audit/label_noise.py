@@ -1,0 +1,185 @@
+"""Labels that a model doubts: confident learning over predictions of pictures that it was not trained on.
+
+Northcutt, Jiang and Chuang (2021), "Confident Learning: Estimating Uncertainty in Dataset Labels", by the authors'
+library cleanlab.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emotion.audit.finding import Finding, Group, counted
+from emotion.audit.pictures import Pictures
+from emotion.base.errors import UserError
+from emotion.runs.folder import Run
+
+_HELD_OUT = ("validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Doubts:
+    """What confident learning says.
+
+    Attributes:
+        judged: int64 ``[M]``, pictures with an out-of-sample prediction.
+        suggested: int64 ``[M]``, the most probable label of each.
+        self_confidence: float64 ``[M]``, the probability of the given label.
+        flagged: int64 ``[F]``, picture numbers whose label is likely to be wrong, the most doubtful first.
+        noise: The estimated share of wrong labels among those judged.
+        runs: Ids of the runs.
+    """
+
+    judged: np.ndarray[Any, Any]
+    suggested: np.ndarray[Any, Any]
+    self_confidence: np.ndarray[Any, Any]
+    flagged: np.ndarray[Any, Any]
+    noise: float
+    runs: tuple[str, ...]
+
+
+def check(runs: Sequence[Run], labels: Sequence[str] | None = None) -> None:
+    """See that the runs and the library are there, before anything takes time.
+
+    Raises:
+        UserError: cleanlab is not installed, or a run has no predictions, or other labels than the dataset.
+    """
+    if importlib.util.find_spec("cleanlab") is None:
+        raise UserError("run: judging labels takes the library cleanlab. Run: pip install 'emotion[audit]'")
+    for run in runs:
+        if not (run.results / "predictions.npz").is_file():
+            raise UserError(
+                f"run {run.id}: has no predictions.npz, which a finished training leaves. Name another run, or score "
+                f"this one: python -m emotion.evaluate run={run.reference}"
+            )
+        theirs = run.contract().labels
+        if labels is not None and tuple(theirs) != tuple(labels):
+            raise UserError(
+                f"run {run.id}: its labels are {', '.join(theirs)}, the dataset's are {', '.join(labels)}. Name a run "
+                f"that was trained on this dataset"
+            )
+
+
+def doubts(pictures: Pictures, runs: Sequence[Run]) -> Doubts:
+    """Judge the labels of all pictures that some of the runs predicted without having been trained on them.
+
+    Args:
+        pictures: The dataset.
+        runs: Their predictions for validation and test are matched by the pixels' hashes. A run divides the data by its
+            ``dataset.split_seed``, so several with different ones cover more. Where several cover a picture, their
+            probabilities are averaged.
+
+    Raises:
+        UserError: The runs cover none of these pictures, or too few.
+    """
+    probabilities, covers = _out_of_sample(pictures, runs)
+    judged = np.flatnonzero(covers)
+    names = ", ".join(run.id for run in runs)
+    if not len(judged):
+        raise UserError(
+            f"run: {names} predicted none of these pictures; name a run that was trained on this dataset, or audit the "
+            f"dataset that it was trained on"
+        )
+    given, shown = pictures.labels[judged], probabilities[judged]
+    if len(np.unique(given)) < 2 or len(judged) < 10 * shown.shape[1]:
+        raise UserError(f"run: {names} predicted {len(judged)} of these pictures, too few to judge their labels by")
+    from cleanlab.filter import find_label_issues
+
+    wrong = np.asarray(
+        find_label_issues(given, shown, filter_by="prune_by_noise_rate", return_indices_ranked_by=None, n_jobs=1)
+    )
+    own = shown[np.arange(len(given)), given]
+    flagged = judged[np.flatnonzero(wrong)[np.argsort(own[wrong], kind="stable")]]
+    return Doubts(
+        judged=judged,
+        suggested=shown.argmax(axis=1),
+        self_confidence=own.astype(np.float64),
+        flagged=flagged,
+        noise=_noise_rate(given, shown),
+        runs=tuple(run.id for run in runs),
+    )
+
+
+def finding(pictures: Pictures, found: Doubts, allowed: float) -> Finding:
+    """The doubtful labels as a finding, most doubtful first."""
+    place = {int(i): k for k, i in enumerate(found.judged)}
+    names = pictures.splits.labels
+    groups = []
+    for i in map(int, found.flagged):
+        k = place[i]
+        caption = f"rather {names[found.suggested[k]]}; own label {100 * found.self_confidence[k]:.1f} % probable"
+        groups.append(Group((i,), caption))
+    by_class = np.bincount(pictures.labels[found.flagged], minlength=len(names))
+    return Finding(
+        name="label_noise",
+        title="Doubtful labels",
+        count=len(found.flagged),
+        of=len(found.judged),
+        met=found.noise > allowed,
+        meaning=f"Of {counted(len(found.judged), 'picture')} that {counted(len(found.runs), 'run')} predicted without "
+        f"having been trained on them, {len(found.flagged):,} seem to carry a wrong label; the estimated share of "
+        f"wrong labels is {100 * found.noise:.1f} %.",
+        advice=f"Look at the most doubtful and correct or remove them. Up to {100 * allowed:g} % are borne "
+        f"(limits.label_noise).",
+        details={
+            "noise": found.noise,
+            "allowed": allowed,
+            "runs": list(found.runs),
+            "judged": len(found.judged),
+            "share_of_dataset": len(found.judged) / max(1, len(pictures)),
+            "by_class": dict(zip(names, map(int, by_class), strict=True)),
+        },
+        groups=tuple(groups),
+    )
+
+
+def _out_of_sample(pictures: Pictures, runs: Sequence[Run]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Mean probabilities, float64 ``[N, C]``, and which pictures have any, bool ``[N]``."""
+    here, which, copies = np.unique(pictures.hashes, return_inverse=True, return_counts=True)
+    total = np.zeros((len(here), len(pictures.splits.labels)))
+    times = np.zeros(len(here))
+    for run in runs:
+        hashes, rows = _predictions(run)
+        theirs, first, held_out = np.unique(hashes, return_index=True, return_counts=True)
+        there = np.isin(here, theirs)
+        at = np.searchsorted(theirs, here[there])
+        # A picture of which there are more copies than the run held out was trained on.
+        fresh = held_out[at] >= copies[there]
+        total[np.flatnonzero(there)[fresh]] += rows[first[at[fresh]]]
+        times[np.flatnonzero(there)[fresh]] += 1
+    mean = total / np.maximum(times, 1)[:, None]
+    mean /= np.maximum(mean.sum(axis=1, keepdims=True), 1e-12)
+    return mean[which], times[which] > 0
+
+
+def _predictions(run: Run) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Pixel hashes, ``S16`` ``[M]``, and probabilities, float64 ``[M, C]``, of what a run was not trained on."""
+    path = run.results / "predictions.npz"
+    try:  # opened here: NumPy would leave a damaged file open
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
+            splits = [split for split in _HELD_OUT if f"{split}_hashes" in data]
+            hashes = np.concatenate([np.asarray(data[f"{split}_hashes"], "S16") for split in splits])
+            rows = np.concatenate([data[f"{split}_probabilities"].astype(np.float64) for split in splits])
+        if len(rows) != len(hashes) or rows.ndim != 2 or not np.isfinite(rows).all():
+            raise ValueError("its arrays do not fit together")
+        return hashes, rows
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        again = f"python -m emotion.evaluate run={run.reference}"
+        raise UserError(f"{path}: damaged ({error}); make it anew: {again}") from None
+
+
+def _noise_rate(given: Any, probabilities: Any) -> float:
+    """One minus the trace of the joint of given and true labels that confident learning estimates."""
+    from cleanlab.count import estimate_joint
+
+    present = np.unique(given)
+    own = probabilities[:, present]
+    own = own / np.maximum(own.sum(axis=1, keepdims=True), 1e-12)
+    joint = estimate_joint(np.searchsorted(present, given), own)
+    return float(1 - np.trace(joint))

@@ -1,0 +1,66 @@
+"""Locks on a run's folder. They go with the process that holds them, however it ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from emotion.base.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows: a killed run there goes on claiming that it runs
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process is inside this for the same folder, and keep others waiting; not reentrant.
+
+    Where folders cannot be locked (Windows, some network file systems) nobody waits.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a run while it is worked on.
+
+    Raises:
+        UserError: Another process holds it.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            _lock(file)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another process is training this run; stop it first") from None
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process holds this run."""
+    try:
+        with (folder / ".lock").open("r+") as file:
+            _lock(file)
+    except BlockingIOError:
+        return True
+    except OSError:  # no lock was ever made, or it is not ours to try
+        return False
+    return False
+
+
+def _lock(file: IO[str]) -> None:
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,88 @@
+"""What a run records of where it came from: when, by which command, with which code, packages and process."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+
+_PACKAGES = ("emotion", "tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python", "opencv-python-headless")
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def command() -> str:
+    """What a person types to make this run: a sweep's job names its own overrides."""
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()
+        return shlex.join(["python", "-m", f"emotion.{hydra.job.config_name}", *hydra.overrides.task])
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def teachers(record: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Who taught a run: ``{"run", "checkpoint"}`` each, the latter a SHA-256.
+
+    Args:
+        record: ``run.json``; there was one teacher at the most before ``teachers``.
+    """
+    before = [record["teacher"]] if "teacher" in record else []
+    told: list[dict[str, str]] = record.get("teachers", before)
+    return told
+
+
+def changed(record: Mapping[str, Any]) -> str:
+    """What a run's trainer changed where it went on, in words; empty where nothing was.
+
+    Args:
+        record: ``run.json``.
+    """
+    return "; ".join(
+        f"after epoch {entry['after_epoch']}: "
+        + ", ".join(
+            f"{key} {' became '.join('null' if value is None else str(value) for value in values)}"
+            for key, values in entry["settings"].items()
+        )
+        for entry in record.get("changed", [])
+    )
+
+
+def commit() -> str | None:
+    """The commit of the code, with a `+` where it was changed since; None outside a checkout."""
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():
+        return None
+    try:
+        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
+        changed = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True)
+    except OSError:
+        return None
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "") if head.returncode == 0 else None
+
+
+def versions() -> dict[str, str]:
+    """Python's version, and those of the packages that decide what a run scores, where they are installed."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def process() -> dict[str, Any]:
+    """``pid`` and ``host`` of this process."""
+    return {"pid": os.getpid(), "host": socket.gethostname()}

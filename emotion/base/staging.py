@@ -1,0 +1,83 @@
+"""Folders that are in their place whole or not at all: made beside it, then moved there."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from emotion.base import locks
+from emotion.base.errors import UserError
+
+#: A staging folder that nobody has written to for so long belongs to a process that was killed.
+_ABANDONED_SECONDS = 3600.0
+
+
+def named(given: str, example: str) -> Path:
+    """The folder that ``folder=`` names.
+
+    Raises:
+        UserError: It is no name for a new folder.
+    """
+    try:
+        place = Path(os.path.normpath(Path(given).expanduser()))
+    except RuntimeError:
+        raise UserError(
+            f"folder: '{given}' begins with ~, but nobody here has that name; write the whole path"
+        ) from None
+    if place.name in ("", "..") or place.absolute() == Path.cwd():
+        raise UserError(f"folder: '{given}' is no name for a new folder; give one, such as folder={example}")
+    return place
+
+
+@contextmanager
+def staging(place: Path, what: str) -> Iterator[Path]:
+    """A temporary folder beside a place; gone at the end, with what is left in it.
+
+    Args:
+        place: The place that a folder made in it will take.
+        what: What is made, for the message, such as ``the export``.
+
+    Raises:
+        UserError: There is no room, or no permission to write there.
+    """
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".new-{place.name[:40]}-"
+        for left in place.parent.glob(f"{glob.escape(prefix)}*"):
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=prefix) as name:
+            yield Path(name)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or place}: {error.strerror or error}; {what} cannot be written. Make room, or name "
+            f"another folder with folder=..."
+        ) from None
+
+
+def put(folder: Path, place: Path, staging: Path, check: Callable[[Path], None]) -> None:
+    """Move a finished folder to its place; an older one there goes with the staging folder.
+
+    Args:
+        folder: In the staging folder.
+        place: Where to.
+        staging: From :func:`staging`.
+        check: Called at the last moment; raises where what is in the place must stay.
+    """
+    with locks.alone(place.parent):
+        check(place)  # much may have happened since
+        older = staging / "older"
+        if place.is_dir():
+            place.rename(older)
+        try:
+            folder.rename(place)
+        except OSError:
+            if older.is_dir():
+                older.rename(place)
+            raise

@@ -1,0 +1,37 @@
+"""Gather faces for a dataset: ``python -m emotion.collect root=data/faces per_emotion=300``.
+
+Nothing here imports TensorFlow. Killed at any moment and started again, it goes on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from emotion.config import cli
+
+if TYPE_CHECKING:
+    from emotion.collect.table import Outcome
+
+
+def collect(cfg: DictConfig) -> Outcome:
+    """Collect as a config says, or apply what a person decided on the review pages; print the table.
+
+    Args:
+        cfg: The composed and validated config of ``conf/collect.yaml``.
+
+    Returns:
+        What there is afterwards, of each emotion.
+
+    Raises:
+        UserError: Another process collects there, a source that cannot be read, a decisions file that does not fit, a
+            folder that cannot be written to.
+    """
+    from emotion.collect import run
+
+    return run.collect(cfg)
+
+
+def main() -> None:
+    cli.main("collect", collect)

@@ -1,0 +1,3 @@
+from emotion.collect import main
+
+main()

@@ -1,0 +1,87 @@
+"""Downloaded pictures that nothing is decided about yet: a file each, and beside it the facts as JSON.
+
+``<staging>/<24 hex of the address's SHA-256>.<ending by content>`` and ``.json``. The picture is written first, both
+atomically, so a picture with its facts is whole, and whatever else there is was left by a process that was killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from emotion.base import files
+from emotion.base.errors import UserError
+from emotion.collect.candidates import Candidate
+
+_OURS = re.compile(r"(\.new-)?(?P<stem>[0-9a-f]{24})\.(?P<ending>[a-z]{3,4})(-.*)?")
+
+
+def write(staging: Path, candidate: Candidate, data: bytes, extension: str) -> Candidate:
+    """Put a picture and its facts on disk; the same candidate comes back with its file.
+
+    Raises:
+        UserError: The folder cannot be written to, or the disk is full.
+    """
+    path = staging / f"{_stem(candidate.key)}.{extension}"
+    content = {**asdict(candidate), "path": path.name}
+    del content["image"]
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(path, data)
+        files.write_json(path.with_suffix(".json"), content)
+    except OSError as error:
+        raise UserError(f"{staging}: cannot be written to ({error.strerror}). Make room, or set root=...") from None
+    return replace(candidate, path=path)
+
+
+def read(staging: Path, key: str) -> Candidate | None:
+    """The candidate of this address, where it is on disk whole."""
+    return _read(staging / f"{_stem(key)}.json")
+
+
+def staged(staging: Path) -> Iterator[Candidate]:
+    """What is on disk whole, in the order of its names; what killed processes left unfinished is removed.
+
+    Call it before any search writes to this folder: a picture that is being written looks unfinished.
+    """
+    whole: dict[str, Candidate] = {}
+    for path in sorted(staging.glob("*.json")):
+        candidate = _read(path)
+        if candidate is not None and path.stem == _stem(candidate.key):
+            whole[path.stem] = candidate
+    for path in sorted(staging.glob("*")):
+        match = _OURS.fullmatch(path.name)
+        if match and path.name not in _names(whole.get(match["stem"])):
+            with suppress(OSError):
+                path.unlink()
+    yield from whole.values()
+
+
+def discard(candidate: Candidate) -> None:
+    """Remove a staged picture and its facts; what is gone already is fine."""
+    if candidate.path is not None:
+        candidate.path.with_suffix(".json").unlink(missing_ok=True)
+        candidate.path.unlink(missing_ok=True)
+
+
+def _stem(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:24]
+
+
+def _names(candidate: Candidate | None) -> tuple[str, ...]:
+    return () if candidate is None or candidate.path is None else (candidate.path.name, f"{candidate.path.stem}.json")
+
+
+def _read(path: Path) -> Candidate | None:
+    try:
+        content: dict[str, Any] = files.read_json(path)
+        picture = path.parent / Path(content.pop("path")).name
+        candidate = Candidate(path=picture, **content)
+    except (UserError, KeyError, TypeError):
+        return None
+    return candidate if picture.is_file() else None

@@ -1,0 +1,3 @@
+from emotion.compare import main
+
+main()

@@ -1,0 +1,185 @@
+"""Which runs are one entry, and what an entry is called."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import yaml
+
+from emotion.compare.candidates import Candidate
+from emotion.compare.settings import dotted, identity
+from emotion.config.schema import CONF
+
+#: Longer names are of no use as names; then the run's id takes the place of the settings.
+_LONGEST = 44
+#: Not a setting, and named only where it alone tells two entries apart.
+_DATA, _COMMIT = "training data", "commit"
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Runs that differ only in the seed, one of each seed, by seed; and those that repeat a seed."""
+
+    members: tuple[Candidate, ...]
+    repeats: tuple[Candidate, ...] = ()
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Its settings as dotted keys, and what else may tell it from another group."""
+        return _facts(self.members[0])
+
+
+def collapse(candidates: Iterable[Candidate]) -> list[Group]:
+    """Gather the runs that differ only in the seed, in the order of their first.
+
+    A second run of the same seed is not another sample: where the code was another (its commit is recorded), all runs
+    of that config are grouped by commit; else the newest run counts, and the others are ``repeats``.
+    """
+    same: dict[tuple[str, str, str], list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        same[trained_on(candidate), identity(candidate.config), began_from(candidate)].append(candidate)
+    return [group for alike in same.values() for group in _by_seed(alike)]
+
+
+def _by_seed(alike: list[Candidate]) -> list[Group]:
+    commits: dict[int | None, set[str]] = defaultdict(set)
+    for candidate in alike:
+        commits[seed_of(candidate)].add(_commit(candidate))
+    if any(len(several) > 1 for several in commits.values()):
+        by_commit: dict[str, list[Candidate]] = defaultdict(list)
+        for candidate in alike:
+            by_commit[_commit(candidate)].append(candidate)
+        return [_newest_of_each_seed(some) for some in by_commit.values()]
+    return [_newest_of_each_seed(alike)]
+
+
+def _newest_of_each_seed(alike: list[Candidate]) -> Group:
+    newest: dict[int | None, Candidate] = {}
+    for candidate in sorted(alike, key=lambda c: (str(c.record.get("created", "")), c.run.id)):
+        newest[seed_of(candidate)] = candidate
+    kept = tuple(newest[seed] for seed in sorted(newest, key=lambda s: s or 0))
+    return Group(kept, tuple(c for c in alike if not any(c is k for k in kept)))
+
+
+def seed_of(candidate: Candidate) -> int | None:
+    """The run's seed; None for a network that was trained elsewhere."""
+    if "adopted" in candidate.record:
+        return None
+    seed = candidate.config.get("seed", 0)
+    return seed if isinstance(seed, int) else 0
+
+
+def trained_on(candidate: Candidate) -> str:
+    return str((candidate.record.get("data") or {}).get("pixels", ""))
+
+
+def began_from(candidate: Candidate) -> str:
+    """The trial of a search that a run went on from, which makes it another training; empty for all others."""
+    source = (candidate.record.get("trial") or {}).get("from") or ""
+    return str(source).partition("/executions/")[0]
+
+
+def _commit(candidate: Candidate) -> str:
+    return str(candidate.record.get("commit") or (candidate.record.get("versions") or {}).get("emotion", ""))
+
+
+# ------------------------------------------------------------------------------------------------------------- names
+
+
+def differing(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Of each group's settings, as dotted keys, those that are not the same in all groups."""
+    given = [group.facts for group in groups]
+    keys = list(dict.fromkeys(key for facts in given for key in facts))
+    different = [key for key in keys if len({repr(facts.get(key, _ABSENT)) for facts in given}) > 1]
+    return [{key: facts[key] for key in different if key in facts} for facts in given]
+
+
+_ABSENT = object()
+
+
+def _facts(candidate: Candidate) -> dict[str, Any]:
+    facts = dotted(candidate.config)
+    option = _augmentation(candidate.config)
+    if option is not None:
+        facts = {k: v for k, v in facts.items() if not k.startswith("augmentation.")} | {"augmentation": option}
+    origin = {"went on from": began_from(candidate)} if began_from(candidate) else {}
+    return facts | origin | {_DATA: trained_on(candidate)[:8], _COMMIT: _commit(candidate)}
+
+
+def names(groups: Sequence[Group]) -> list[str]:
+    """A short, unique name for each group: its model, and the settings in which it differs from others of that model.
+
+    Where the settings are too many to name, the end of the run's id takes their place.
+    """
+    models = [_model(group.members[0]) for group in groups]
+    of_model: dict[str, list[int]] = defaultdict(list)
+    for number, model in enumerate(models):
+        of_model[model].append(number)
+    found = list(models)
+    for model, numbers in of_model.items():
+        if len(numbers) > 1:
+            for number, words in zip(numbers, _told_apart([groups[n] for n in numbers]), strict=True):
+                found[number] = f"{model} {words}".rstrip()
+    ids = _short_ids([group.members[0].run.id for group in groups])
+    taken = Counter(found)
+    return [
+        name if len(name) <= _LONGEST and taken[name] == 1 else f"{model} {short}"
+        for name, model, short in zip(found, models, ids, strict=True)
+    ]
+
+
+def _told_apart(groups: Sequence[Group]) -> list[str]:
+    """What distinguishes groups of one model, each in few words; the same words twice where that is not enough."""
+    facts = differing(groups)
+    keys = list(dict.fromkeys(key for each in facts for key in each if key not in (_DATA, _COMMIT)))
+    for extra in ([], [_DATA], [_COMMIT], [_DATA, _COMMIT]):
+        words = [" ".join(_word(k, each[k]) for k in [*keys, *extra] if k in each) for each in facts]
+        if len(set(words)) == len(words):
+            break
+    return words
+
+
+def _word(key: str, value: Any) -> str:
+    if key == _DATA:
+        return f"data={value}"
+    shown = f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "").replace("'", "")
+    return f"{key.rpartition('.')[2]}={'null' if value is None else shown}"
+
+
+def _model(candidate: Candidate) -> str:
+    model = candidate.config["model"]
+    return str(model.get("name") or str(model.get("_target_", "model")).rpartition(".")[2])
+
+
+def _short_ids(ids: Sequence[str]) -> list[str]:
+    """The end of each id, as few folders of it as tell all apart."""
+    for count in range(1, 1 + max(i.count("/") + 1 for i in ids)):
+        ends = ["/".join(i.split("/")[-count:]) for i in ids]
+        if len(set(ends)) == len(set(ids)):
+            return ends
+    return list(ids)
+
+
+def _augmentation(config: dict[str, Any]) -> str | None:
+    """Which option under ``conf/augmentation`` a run's augmentation is; None where it is none of them."""
+    given = config.get("augmentation")
+    return next((name for name, option in _augmentations().items() if option == given), None)
+
+
+@cache
+def _augmentations() -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    from emotion.config.schema import Augmentation
+
+    found = {}
+    for path in sorted((CONF / "augmentation").glob("*.yaml")):
+        option = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        option.pop("defaults", None)
+        merged = OmegaConf.merge(OmegaConf.structured(Augmentation), option)
+        found[path.stem] = OmegaConf.to_container(merged)
+    return found

@@ -1,0 +1,278 @@
+"""The thin Hydra shell that every command shares.
+
+A command is composed and validated here before Hydra makes a folder or anybody imports TensorFlow, so a mistake is
+answered at once, in one message, with exit code 2. Then Hydra runs it as usual.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field, replace
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from emotion.base.errors import UserError
+from emotion.base.exits import WRONG, exit_codes
+from emotion.config import explain, help, schema
+from emotion.config.checks import validate, validate_paths
+
+Task = Callable[[DictConfig], Any]
+
+#: Keys whose value is a run's name, though ``1e5`` or ``20261122`` reads as a number.
+_NAMES = ("run", "resume", "name", "trainer.teacher")
+
+#: Keys whose value is a path, an address or a sentence, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
+_AS_TYPED = ("file", "source", "save", "log", "timeline", "snapshots", "folder", "root", "path", "against", "apply",
+             "licence", "hardware")  # fmt: skip
+
+#: The group of each command that may be null; Hydra knows null there as a default only, not as an override.
+_OPTIONAL = {"train": "experiment", "tune": "experiment"}
+_OPTIONAL |= dict.fromkeys(("evaluate", "adopt", "export", "publish"), "dataset")
+
+#: Commands in which a key with several values is to be searched, without -m.
+_SEARCHING = ("tune",)
+
+#: At most this many of a sweep's values are composed and validated before it starts.
+_CHECKED_VALUES = 16
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for on the command line.
+
+    Attributes:
+        command: Name of the config under ``conf/``.
+        overrides: ``key=value`` arguments.
+        flags: All other arguments, such as ``--cfg job``.
+        cfg: The composed, validated config; for a sweep, that of its first job. None for ``--help`` and its kin.
+        multirun: Whether this is a sweep.
+        shows: Whether a config is to be shown (``--cfg``, ``--info``) and nothing done.
+        space: Of a command that searches: the keys that were given several values, and these in Hydra's sweep grammar.
+        config_dir: ``--config-dir``, where it was given.
+    """
+
+    command: str
+    overrides: tuple[str, ...]
+    flags: tuple[str, ...]
+    cfg: DictConfig | None
+    multirun: bool = False
+    shows: bool = False
+    space: Mapping[str, str] = field(default_factory=dict)
+    config_dir: str | None = None
+
+    def with_overrides(self, *more: str) -> Request:
+        return replace(self, overrides=(*self.overrides, *more))
+
+
+def main(command: str, task: Task) -> NoReturn:
+    """Run a command that does not sweep, and exit."""
+    with exit_codes():
+        asked = request(command)
+        if asked.multirun:
+            raise UserError(f"emotion.{command} runs once; leave out -m / --multirun")
+        launch(asked, task)
+    raise AssertionError("exit_codes always exits")
+
+
+def request(command: str, arguments: list[str] | None = None) -> Request:
+    """Parse, compose and validate a command line (default: this process's).
+
+    Raises:
+        UserError: A wrong key, group, type or value; names it, what is allowed and the nearest match.
+    """
+    schema.register()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = get_args_parser()
+    try:
+        parsed = parser.parse_intermixed_args(arguments)  # flags may stand between overrides
+    except SystemExit as stopped:  # argparse has printed what it did not understand
+        sys.exit(WRONG if stopped.code else 0)
+    taken = set(parsed.overrides)
+    flags = tuple(a for a in arguments if a not in taken)
+    overrides = tuple(_readable(command, parsed.overrides))
+    if parsed.config_dir and not Path(parsed.config_dir).is_dir():
+        raise UserError(f"--config-dir: no such folder '{parsed.config_dir}'")
+    space = dict(_searched(overrides)) if command in _SEARCHING else {}
+    overrides = tuple(o for o in overrides if o.partition("=")[0].lstrip("+") not in space)
+    shows = bool(parsed.cfg or parsed.info)
+    if parsed.multirun and shows:
+        raise UserError("-m: leave it out with --cfg and --info, which show one job")
+    asked = Request(command, overrides, flags, None, bool(parsed.multirun), shows, space, parsed.config_dir)
+    if parsed.help or parsed.hydra_help or parsed.shell_completion:
+        return asked
+    return replace(asked, cfg=_check(asked, parsed))
+
+
+def _readable(command: str, overrides: list[str]) -> Iterator[str]:
+    """Overrides that Hydra reads as a person means them: runs' names as text, and no group set to null."""
+    parser = OverridesParser.create()
+    for text in overrides:
+        name, _, given = text.partition("=")
+        if (command == "compare" and name == "runs") or (name == "trainer.teacher" and given.strip()[:1] == "["):
+            yield f"{name}={_names_of_runs(given)}"
+            continue
+        if command == "adopt" and name == "model":  # which Hydra would look up among the options of conf/model
+            text, name = f"file={given}", "file"
+        try:
+            override = parser.parse_override(text)
+        except HydraException:
+            typed = name in _AS_TYPED and given[:1] not in ("'", '"') and (name, given[:1]) != ("apply", "[")
+            yield f"{name}={quoted(given)}" if typed else text  # else explained when the config is composed
+            continue
+        key, value = override.get_key_element(), override.value()
+        if key in _AS_TYPED and override.is_sweep_override():
+            yield f"{key}={quoted(given)}"
+        elif key in _NAMES and isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{key}='{given.strip()}'"
+        elif not (key == _OPTIONAL.get(command) and value is None):
+            yield text
+
+
+def _names_of_runs(given: str) -> str:
+    """Names, globs and paths of runs as they were typed: ``[20261122,1e5]`` is text, ``[ab]*`` a glob."""
+    given = given.strip()
+    if given.startswith("[") and given.find("]") == len(given) - 1:  # a list
+        parts = re.findall(r"""'[^']*'|"[^"]*"|[^,'"\s][^,]*""", given[1:-1])
+        return f"[{','.join(_as_text(part.strip()) for part in parts)}]"
+    return _as_text(given) if given else ""
+
+
+def _as_text(given: str) -> str:
+    return quoted(given[1:-1] if len(given) > 1 and given[0] in "'\"" and given[-1] == given[0] else given)
+
+
+def _searched(overrides: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Of the overrides those with several values: keys to search, with their values in Hydra's grammar."""
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except HydraException:  # explained when the config is composed
+            continue
+        if override.is_sweep_override() and not override.get_key_element().startswith("hydra"):
+            key, _, value = text.partition("=")
+            yield key.lstrip("+"), value
+
+
+@contextmanager
+def composing(directory: str, extra: str | None) -> Iterator[None]:
+    """Hydra's context for ``compose``, with ``--config-dir`` where Hydra itself puts it: after our own configs."""
+    with initialize_config_dir(directory, version_base="1.3"):
+        if extra:
+            search = create_config_search_path(directory)
+            anchor = SearchPathQuery(provider="schema", path=None)
+            search.prepend("command-line", f"file://{os.path.abspath(extra)}", anchor)  # noqa: PTH100
+            GlobalHydra.instance().clear()
+            Hydra.create_main_hydra2("app", search)
+        yield
+
+
+def _check(asked: Request, parsed: argparse.Namespace) -> DictConfig:
+    """Compose the config, or for a sweep its first job's and each other swept value once."""
+    directory = os.path.abspath(parsed.config_path) if parsed.config_path else str(schema.CONF)  # noqa: PTH100
+    with composing(directory, parsed.config_dir):
+        try:
+            variants = list(islice(_variants(list(asked.overrides), asked.multirun), _CHECKED_VALUES))
+            composed = [compose(asked.command, variant) for variant in variants]
+        except explain.COMPOSING as error:
+            raise UserError(explain.explain(error, asked.command, list(asked.overrides))) from None
+    for cfg in composed if not asked.shows else []:
+        try:
+            validate(cfg)
+            if cfg.get("resume") in (None, False):  # a run that is resumed knows its data
+                validate_paths(cfg)
+        except OmegaConfBaseException as error:  # an interpolation without a value
+            raise UserError(explain.plain(error)) from None
+    return composed[0]
+
+
+def _variants(overrides: list[str], multirun: bool) -> Iterator[list[str]]:
+    """The first value of each swept override together, then every other value alone, the keys taking turns."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    if not multirun:
+        for override in parsed:
+            if override.is_sweep_override():
+                key, _, value = (override.input_line or "").partition("=")
+                raise UserError(f"{key}: '{value}' is several values; add -m to try each")
+        yield overrides
+        return
+    choices = [_values(override) for override in parsed]
+    first = [values[0] for values in choices]
+    yield first
+    for turn in zip_longest(*(values[1:] for values in choices)):
+        for i, value in enumerate(turn):
+            if value is not None:
+                yield [*first[:i], value, *first[i + 1 :]]
+
+
+def _values(override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    key = override.get_key_element()
+    return [f"{key}={value}" for value in islice(override.sweep_string_iterator(), _CHECKED_VALUES)] or [f"{key}="]
+
+
+def launch(asked: Request, task: Task) -> Any:
+    """Let Hydra run the task (or its sweep, or ``--help``); exceptions of a single job come out as they are."""
+    outcome: dict[str, Any] = {}
+
+    def job(cfg: DictConfig) -> Any:
+        try:
+            outcome["value"] = task(cfg)
+        except BaseException as error:  # Hydra would print its own story and exit
+            outcome["error"] = error
+            if asked.multirun:  # a sweep ends with its first error
+                raise
+        return outcome.get("value")
+
+    sys.argv = [sys.argv[0], *asked.flags, *asked.overrides]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through
+    entry = hydra.main(config_path=str(schema.CONF), config_name=asked.command, version_base="1.3")(job)
+    try:
+        if asked.cfg is None:
+            _print_help(entry, asked.command)
+        else:
+            entry()
+    except (HydraException, OmegaConfBaseException) as error:
+        if "error" in outcome:  # the task's own
+            raise
+        raise UserError(explain.plain(error)) from None
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome.get("value")
+
+
+def _print_help(entry: Callable[[], Any], command: str) -> None:
+    """Hydra's help, with what each value means, or completions; without the schemas, which are nobody's choice."""
+    text = io.StringIO()
+    try:
+        with redirect_stdout(text):
+            entry()
+    finally:
+        shown = re.sub(r"(\S+=)?\bbase_\w+(,\s|\s|$)", "", text.getvalue())
+        print(help.explained(shown, command, schema.CONF), end="")
+
+
+def quoted(path: Path | str) -> str:
+    """A path as a value in Hydra's override grammar, where backslashes count before a quote only."""
+    escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", str(path)).replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,1 +1,0 @@
-"""Pictures from image search, folders, video and camera, on their way into a dataset: ``python -m emotion.collect``."""

@@ -1,0 +1,3 @@
+from emotion.export import main
+
+main()

@@ -1,0 +1,136 @@
+"""A run's model and the contract it was trained by: faces in, probabilities out.
+
+The model is an export, or a Keras checkpoint; :mod:`emotion.inference.runtimes` runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from emotion.base.errors import UserError
+from emotion.faces import images
+from emotion.faces.contract import Contract
+from emotion.faces.face import Face
+from emotion.faces.images import Box, Image
+from emotion.inference import runtimes
+from emotion.inference.runtimes import Batch, Network, Probabilities, Spec
+from emotion.metrics import calibration
+
+#: More faces than this go through the model in several steps, so that a crowd does not enlarge the process. A step of
+#: 16 costs no more a face than one of 50.
+LARGEST_BATCH = 16
+
+
+class Classifier:
+    """A model and its contract. Used by one thread at a time.
+
+    Args:
+        model: Path of a ``.tflite`` or ``.onnx`` file, of a SavedModel's folder, or of a ``.keras`` checkpoint, that
+            takes uint8 ``[N, H, W, C]`` and returns float32 ``[N, labels]``.
+        contract: How its pictures are prepared and what its outputs mean.
+        threads: CPU threads. One is enough beside the detector: a second halves a step on an idle machine and slows
+            it, for more CPU time, on a busy one.
+
+    Attributes:
+        contract: As given.
+        engine: What runs it: ``litert``, ``onnx``, ``saved_model`` or ``keras``.
+
+    Raises:
+        UserError: The file cannot be loaded (:class:`emotion.inference.runtimes.UnreadableModelError` for exports), it
+            disagrees with the contract, or the package that runs it cannot be imported.
+    """
+
+    def __init__(self, model: str | Path, contract: Contract, threads: int = 1) -> None:
+        self.contract = contract
+        self._model = Path(model)
+        network = runtimes.load(self._model, threads)
+        self.engine = network.engine
+        self._step = network.step
+        self._check(network)
+
+    def _check(self, network: Network) -> None:
+        """Hold the model against the contract."""
+        if len(network.inputs) != 1 or len(network.outputs) != 1:
+            raise UserError(
+                f"{self._model}: has {len(network.inputs)} inputs and {len(network.outputs)} outputs, "
+                f"expected one of each; use a run that emotion.train made"
+            )
+        expected = {
+            "input": (network.inputs[0], ("uint8", self.contract.shape)),
+            "output": (network.outputs[0], ("float32", (len(self.contract.labels),))),
+        }
+        for name, (found, wanted) in expected.items():
+            if found != wanted:
+                raise UserError(
+                    f"{self._model}: its {name} is {_words(found)}, but contract.json says {_words(wanted)}. They are "
+                    f"not of the same run: put back the contract.json that this model was trained with, or train again"
+                )
+
+    def prepare(self, image: Image, boxes: Sequence[Box]) -> Batch:
+        """Cut faces out of a frame and prepare them, both by the contract.
+
+        Args:
+            image: uint8 grey or BGR, as OpenCV gives it.
+            boxes: The faces, in the image's pixels.
+
+        Returns:
+            uint8 ``[N, H, W, C]``, what the model takes.
+        """
+        batch = np.empty((len(boxes), *self.contract.shape), np.uint8)
+        for row, box in enumerate(boxes):
+            batch[row] = images.prepare(images.crop(image, box, self.contract.crop_margin), self.contract)
+        return batch
+
+    def probabilities(self, batch: Batch) -> Probabilities:
+        """Classify prepared pictures, all in one step up to :data:`LARGEST_BATCH`.
+
+        Args:
+            batch: uint8 ``[N, H, W, C]``, from :meth:`prepare`.
+
+        Returns:
+            float32 ``[N, labels]``, each row summing to 1, calibrated by the contract's temperature.
+
+        Raises:
+            UserError: The model's outputs are not numbers.
+        """
+        if not len(batch):
+            return np.empty((0, len(self.contract.labels)), np.float32)
+        steps = [self._step(batch[i : i + LARGEST_BATCH]) for i in range(0, len(batch), LARGEST_BATCH)]
+        found = steps[0] if len(steps) == 1 else np.concatenate(steps)
+        if not np.isfinite(found).all():
+            raise UserError(f"{self._model}: its outputs are not numbers (NaN); its training diverged, use another run")
+        return calibration.apply(found, self.contract.temperature)
+
+    def classify(self, pictures: Sequence[Image]) -> Probabilities:
+        """Prepare whole pictures by the contract and classify them.
+
+        Args:
+            pictures: Each uint8 grey or BGR of any size, as OpenCV gives them and :func:`emotion.faces.prepare` takes
+                them. (Prepared RGB pictures would have their channels swapped again.)
+
+        Returns:
+            float32 ``[N, labels]``; see :meth:`probabilities`.
+        """
+        batch = np.empty((len(pictures), *self.contract.shape), np.uint8)
+        for row, picture in enumerate(pictures):
+            batch[row] = images.prepare(picture, self.contract)
+        return self.probabilities(batch)
+
+    def label(self, image: Image, boxes: Sequence[Box]) -> list[Face]:
+        """Say what each face of a picture shows by itself, in the order of the boxes."""
+        found = []
+        for box, row in zip(boxes, self.probabilities(self.prepare(image, boxes)).tolist(), strict=True):
+            best = int(np.argmax(row))
+            found.append(Face(box, self.contract.labels[best], row[best], tuple(row), raw=tuple(row)))
+        return found
+
+    def warm_up(self) -> None:
+        """Classify a blank picture: the first step allocates, and should not do so on the first frame."""
+        self.probabilities(np.zeros((1, *self.contract.shape), np.uint8))
+
+
+def _words(spec: Spec) -> str:
+    return f"{spec[0]} {['N', *spec[1]]}"

@@ -1,0 +1,243 @@
+"""``report.md``: what a run scored, how sure that is, where it errs, and how it was made, for a person to read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from emotion.base import files
+from emotion.metrics import agreement
+
+#: The headline comes from this split where it was scored.
+HEADLINE_SPLIT = "test"
+
+_METRICS = {
+    "accuracy": "Accuracy",
+    "macro_f1": "Macro-F1",
+    "balanced_accuracy": "Balanced accuracy",
+    "top2_accuracy": "Top-2 accuracy",
+    "negative_log_likelihood": "Negative log-likelihood (nats)",
+    "expected_calibration_error": "Expected calibration error",
+}
+_NOT_PERCENT = {"negative_log_likelihood"}
+
+
+def write(
+    path: Path,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    scores: Mapping[str, Mapping[str, Any]],
+    history_png: str | None,
+    pictures: Mapping[str, str],
+) -> None:
+    """Write a Markdown report; a reader never sees half of one.
+
+    Args:
+        path: The file to write.
+        title: Heading.
+        facts: What was trained on what and how: data, fingerprint, model, parameters, time, seed. Plain text. A fact
+            called ``command`` (in any case) is set apart, ready to be copied.
+        scores: Split to what :func:`emotion.metrics.score` or ``score_with_leak_free`` returned. ``test`` makes the
+            headline, or the last split where there is no ``test``. A ``test`` without ``leak_free`` was not checked.
+        history_png: Plot of the training history, relative to the report's folder.
+        pictures: Caption to plot, relative to the report's folder.
+
+    Raises:
+        ValueError: No scores, or a picture whose path is absolute or that does not exist.
+    """
+    if not scores:
+        raise ValueError("a report needs the scores of at least one split")
+    split = HEADLINE_SPLIT if HEADLINE_SPLIT in scores else list(scores)[-1]
+    headline = scores[split]
+    images = {**pictures, **({"Training history": history_png} if history_png else {})}
+    sections = [
+        f"# {plain(title)}",
+        _headline(split, headline),
+        "## Scores\n\n" + score_table(scores),
+        _meaning(headline),
+        *(["## Agreement with people\n\n" + agreement_table(scores)] if "agreement" in headline else []),
+        f"## Each emotion ({plain(split)} split)\n\n" + class_table(headline["per_class"]),
+        "### Most often confused\n\n" + confusions(headline),
+        *(["## Pictures\n\n" + "\n\n".join(_image(path, *image) for image in images.items())] if images else []),
+        "## How it was made\n\n" + _facts(facts),
+    ]
+    files.write_text(path, "\n\n".join(sections) + "\n")
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | Mapping[str, str]) -> str:
+    """A Markdown table. Columns that hold only numbers are set flush right.
+
+    Args:
+        rows: One mapping a row. Cells are Markdown; None and missing keys become a dash.
+        columns: The keys to show, in order, or a mapping of these keys to their headings.
+    """
+    headings = dict(columns) if isinstance(columns, Mapping) else {key: key for key in columns}
+    cells = {key: [_cell(row.get(key)) for row in rows] for key in headings}
+    rules = ["---:" if _numeric(column) else "---" for column in cells.values()]
+    lines = [[_cell(heading) for heading in headings.values()], rules, *zip(*cells.values(), strict=True)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def percent(metric: Mapping[str, float | None]) -> str:
+    """``65.3 % (63.7 to 66.8)``, from a metric's ``value``, ``low`` and ``high``; a dash where it is undefined."""
+    return _number(metric, 100.0, 1, " %")
+
+
+# ----------------------------------------------------------------------------------------------------------- sections
+
+
+def _headline(split: str, score: Mapping[str, Any]) -> str:
+    kind = ", official" if "leak_free" in score else ""
+    seen = "pixel-identical to a training or validation picture"
+    lines = [f"**{plain(split).capitalize()} split{kind}: {_both(score)}** on {score['n']:,} pictures."]
+    if "leak_free" in score:
+        clean = score["leak_free"]
+        if clean is None:
+            lines.append(f"Every one of them is {seen}, so this measures memory.")
+        elif not clean["excluded"]:
+            lines.append(f"None of them is {seen}, so leaving those out changes nothing.")
+        else:
+            lines.append(f"**Without the {clean['excluded']:,} that are {seen}: {_both(clean)}** on {clean['n']:,}.")
+    elif split != HEADLINE_SPLIT:
+        lines.append(
+            "This is no test split: a run that was trained on these pictures or chosen by them looks better than it is."
+        )
+    else:
+        why = "the training data is no longer there, or was never known"
+        lines.append(f"Whether some are {seen} was not checked: {why}.")
+    return "  \n".join(lines)
+
+
+def _both(score: Mapping[str, Any]) -> str:
+    return f"accuracy {percent(score['accuracy'])}, macro-F1 {percent(score['macro_f1'])}"
+
+
+def score_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """A Markdown table of a run's figures with intervals: a row a metric, a column a split, leak-free beside it."""
+    columns: dict[str, Mapping[str, Any]] = {}
+    for split, score in scores.items():
+        columns[plain(split)] = score
+        clean = score.get("leak_free")
+        if clean and clean["excluded"]:
+            columns[f"{plain(split)}, leak-free"] = clean
+    rows: list[dict[str, Any]] = [{"": "Pictures", **{name: f"{score['n']:,}" for name, score in columns.items()}}]
+    for metric, heading in _METRICS.items():
+        show = _nats if metric in _NOT_PERCENT else percent
+        rows.append({"": heading, **{name: show(score[metric]) for name, score in columns.items()}})
+    return table(rows, ["", *columns])
+
+
+def agreement_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """A Markdown table of the splits that people voted on, and what its figures mean."""
+    voted = {plain(split): score["agreement"] for split, score in scores.items() if "agreement" in score}
+    rows = [
+        {"": title, **{name: (_nats if metric == "kl_divergence" else percent)(s[metric]) for name, s in voted.items()}}
+        for metric, title in agreement.METRICS.items()
+    ]
+    return table(rows, ["", *voted]) + (
+        "\n\nSeveral people labelled each picture, and often they differ. The scores above count the label of the "
+        "majority as right; these count all votes, and take the probabilities as they are before calibration."
+    )
+
+
+def _meaning(score: Mapping[str, Any]) -> str:
+    if score["bootstrap"]:
+        intervals = (
+            f"In parentheses: 95 % bootstrap intervals ({score['bootstrap']:,} resamples of the pictures). They say "
+            "how far a figure would move with another draw of as many pictures of the same kind. They treat pictures "
+            "as independent, and leave out what another training seed, other cameras, other people or other taggers "
+            "would change."
+        )
+    else:
+        intervals = "No intervals were computed (`bootstrap=0`), so do not read meaning into small differences."
+    return (
+        f"{intervals} The validation split chose the checkpoint, so its own figures are flattering: choose between "
+        "runs by validation, and quote the test split. Macro-F1 and balanced accuracy count every emotion that occurs "
+        "equally, however rare. The expected calibration error is never quite 0, even for honest confidence: chance "
+        "alone leaves gaps in bins of few pictures."
+    )
+
+
+def class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
+    """A Markdown table of precision, recall and F1, a row an emotion."""
+    rows = [
+        {
+            "emotion": plain(name),
+            "support": f"{entry['support']:,}",
+            **{metric: percent(entry[metric]) for metric in ("precision", "recall", "f1")},
+        }
+        for name, entry in per_class.items()
+    ]
+    headings = {"emotion": "Emotion", "support": "Pictures", "precision": "Precision", "recall": "Recall", "f1": "F1"}
+    return table(rows, headings)
+
+
+def confusions(score: Mapping[str, Any], most: int = 5) -> str:
+    """A Markdown list of the largest shares off the diagonal; emotions with fewer than ten pictures come last."""
+    names = list(score["per_class"])
+    pairs = [
+        (sum(row) >= 10, count / sum(row), count, sum(row), true, taken)
+        for true, row in zip(names, score["confusion_matrix"], strict=True)
+        for taken, count in zip(names, row, strict=True)
+        if count and true != taken
+    ]
+    if not pairs:
+        return "None: every picture was labelled right."
+    return "\n".join(
+        f"- {plain(true)} was taken for {plain(taken)} {100 * share:.1f} % of the time ({count:,} of {total:,})"
+        for _, share, count, total, true, taken in sorted(pairs, key=lambda pair: pair[:3], reverse=True)[:most]
+    )
+
+
+def _image(report: Path, caption: str, link: str) -> str:
+    if Path(link).is_absolute() or not (report.parent / link).is_file():
+        raise ValueError(f"picture '{link}': no such file relative to {report.parent}; draw it before the report")
+    return f"![{plain(caption)}]({quote(Path(link).as_posix())})"
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    rows = [{"name": plain(name), "value": plain(facts[name])} for name in facts if name.lower() != "command"]
+    parts = [table(rows, {"name": "", "value": ""})] if rows else []
+    for command in (facts[name].strip() for name in facts if name.lower() == "command"):
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+        parts.append(f"{fence}sh\n{command}\n{fence}")
+    return "\n\n".join(parts) or "Nothing was recorded."
+
+
+# -------------------------------------------------------------------------------------------------- words and numbers
+
+
+def _number(metric: Mapping[str, float | None], scale: float, decimals: int, unit: str) -> str:
+    value, low, high = metric["value"], metric["low"], metric["high"]
+    if value is None:
+        return "–"
+    text = f"{scale * value:.{decimals}f}{unit}"
+    if low is None or high is None:
+        return text
+    return f"{text} ({scale * low:.{decimals}f} to {scale * high:.{decimals}f})"
+
+
+def _nats(metric: Mapping[str, float | None]) -> str:
+    return _number(metric, 1.0, 3, "")
+
+
+# What Markdown would take for markup in plain text; underscores within words are none.
+_MARKUP = re.compile(r"[\\`*<]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])\(|~(?=~)|&(?=#?\w+;)")
+
+
+def plain(text: str) -> str:
+    """Plain text as Markdown that shows it unchanged: ``root=<here>`` is no tag, ``2*3*4`` has no emphasis."""
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
+def _cell(value: Any) -> str:
+    return "–" if value is None else " ".join(str(value).split()).replace("|", r"\|")
+
+
+def _numeric(cells: Iterable[str]) -> bool:
+    shown = [cell for cell in cells if cell not in ("–", "")]
+    return bool(shown) and all(re.match(r"[-+−]?\d", cell) for cell in shown)

@@ -1,0 +1,196 @@
+"""What runs a model, by the kind of its file: LiteRT, ONNX Runtime, TensorFlow or Keras.
+
+Each is imported when a file of its kind is opened: LiteRT and ONNX Runtime start in a fraction of a second, TensorFlow
+and Keras take seconds and 600 MB.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emotion.base import logs
+from emotion.base.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+Batch = np.ndarray[Any, np.dtype[np.uint8]]
+Probabilities = np.ndarray[Any, np.dtype[np.float32]]
+Spec = tuple[str, tuple[int | None, ...]]
+
+_ONNX_TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+
+
+class UnreadableModelError(UserError):
+    """A file that is no model of its kind, or no whole one; ``reason`` is what its runtime says."""
+
+    def __init__(self, path: Path, kind: str, reason: str) -> None:
+        super().__init__(f"{path}: not {kind} that can be loaded ({reason}); delete it to have it exported again")
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Network:
+    """What runs a model: its name, what goes in and comes out as ``(dtype, shape without N)``, and a step of it."""
+
+    engine: str
+    inputs: list[Spec]
+    outputs: list[Spec]
+    step: Callable[[Batch], Probabilities]
+
+
+def load(path: Path, threads: int) -> Network:
+    """Open a model: ``.tflite``, ``.onnx``, ``.keras``, or the folder of a SavedModel.
+
+    Raises:
+        UserError: The file cannot be loaded (:class:`UnreadableModelError`, but for checkpoints), or the package that
+            runs it cannot be imported.
+    """
+    if path.is_dir():
+        return _saved_model(path, threads)
+    return {".keras": _keras, ".onnx": _onnx}.get(path.suffix, _litert)(path, threads)
+
+
+def _litert(path: Path, threads: int) -> Network:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        with logs.quiet_stderr():  # it announces its delegate there
+            interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError, OSError) as error:
+        raise UnreadableModelError(path, "a LiteRT model", str(error).partition("\n")[0]) from None
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    source, target = inputs[0]["index"], outputs[0]["index"]
+    count = int(inputs[0]["shape"][0])
+
+    def step(batch: Batch) -> Probabilities:
+        nonlocal count
+        if len(batch) != count:  # some hundredths of a millisecond
+            interpreter.resize_tensor_input(source, list(batch.shape))
+            interpreter.allocate_tensors()
+            count = len(batch)
+        interpreter.set_tensor(source, batch)
+        interpreter.invoke()
+        found: Probabilities = interpreter.get_tensor(target)
+        return found
+
+    def specs(details: list[dict[str, Any]]) -> list[Spec]:
+        return [(np.dtype(d["dtype"]).name, tuple(int(n) for n in d["shape"])[1:]) for d in details]
+
+    return Network("litert", specs(inputs), specs(outputs), step)
+
+
+def _onnx(path: Path, threads: int) -> Network:
+    try:
+        with logs.quiet_stderr():  # it looks for GPUs, and says there which it does not find
+            import onnxruntime
+    except ImportError as error:
+        raise UserError(
+            f"{path}: needs ONNX Runtime, which cannot be imported here ({error}). "
+            f"pip install onnxruntime, or export with format=litert"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no base of their own
+        raise UnreadableModelError(path, "an ONNX model", str(error).partition("\n")[0]) from None
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    source = inputs[0].name
+
+    def step(batch: Batch) -> Probabilities:
+        found: Probabilities = session.run(None, {source: batch})[0]
+        return found
+
+    def specs(values: Any) -> list[Spec]:
+        return [(_ONNX_TYPES.get(v.type, v.type), tuple(v.shape)[1:]) for v in values]
+
+    return Network("onnx", specs(inputs), specs(outputs), step)
+
+
+def _saved_model(path: Path, threads: int) -> Network:
+    try:
+        _import_tensorflow(threads)
+    except ImportError as error:
+        raise UserError(
+            f"{path}: a SavedModel needs TensorFlow, which cannot be imported here ({error}). "
+            f"pip install tensorflow, or export with format=litert or format=onnx, which do without"
+        ) from None
+    import tensorflow as tf
+
+    try:
+        loaded = tf.saved_model.load(str(path))
+        signature = loaded.signatures["serving_default"]
+    except Exception as error:  # of TensorFlow, of protocol buffers, or a KeyError
+        raise UnreadableModelError(path, "a SavedModel", str(error).partition("\n")[0]) from None
+    inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
+    source, target = next(iter(inputs), "image"), next(iter(outputs), "probabilities")
+
+    def step(batch: Batch) -> Probabilities:
+        # `loaded` is held here: the signature alone would lose its variables.
+        found: Probabilities = loaded.signatures["serving_default"](**{source: tf.constant(batch)})[target].numpy()
+        return found
+
+    return Network("saved_model", _tensor_specs(inputs.values()), _tensor_specs(outputs.values()), step)
+
+
+def _keras(path: Path, threads: int) -> Network:
+    try:
+        _import_tensorflow(threads)
+        import keras  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"engine=keras needs TensorFlow, which cannot be imported here ({error}). "
+            f"Set engine=litert, or: pip install tensorflow"
+        ) from None
+    import tensorflow as tf
+
+    from emotion.runs import checkpoints
+
+    with logs.quiet_stderr():
+        model = checkpoints.load(path)
+    run = traced(model)
+
+    def step(batch: Batch) -> Probabilities:
+        found: Probabilities = run(tf.constant(batch)).numpy()
+        return found
+
+    return Network("keras", _tensor_specs(model.inputs), _tensor_specs(model.outputs), step)
+
+
+@lru_cache(maxsize=1)
+def traced(model: keras.Model) -> Any:
+    """The model in inference mode as one ``tf.function`` of ``image``; traced once for all who ask in turn."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="image")]
+    return tf.function(lambda image: model(image, training=False), input_signature=signature, autograph=False)
+
+
+def _import_tensorflow(threads: int) -> None:
+    """Import TensorFlow, to use so many CPU threads; where it was imported before, whoever did that has chosen."""
+    ours = "tensorflow" not in sys.modules
+    logs.import_tensorflow()
+    import tensorflow as tf
+
+    if ours:
+        with suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def _tensor_specs(tensors: Any) -> list[Spec]:
+    def name(dtype: Any) -> str:
+        return getattr(dtype, "name", None) or str(dtype)
+
+    return [(name(t.dtype), tuple(t.shape)[1:]) for t in tensors or ()]

@@ -1,0 +1,3 @@
+from emotion.publish import main
+
+main()

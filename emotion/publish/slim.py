@@ -1,0 +1,188 @@
+"""Writing the folder of a published run."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from emotion import runs
+from emotion.base import files, provenance
+from emotion.base.errors import UserError
+from emotion.data.examples import Splits
+from emotion.inference import litert, scoring
+from emotion.inference.classifier import Classifier
+from emotion.inference.held_out import read as read_pictures
+from emotion.publish import card, failures, rounding, scrub
+from emotion.publish.card import MODEL_FILES
+from emotion.publish.source import Source
+from emotion.runs.checkpoints import load as load_model
+
+log = logging.getLogger(__name__)
+
+_KEPT = ("contract.json", "history.csv")
+_PLOTS = ("history.png", "confusion_matrix.png", "reliability.png")
+_FAILURES = "failures.png"
+
+
+def contents(folder: Path) -> list[str]:
+    """The files below a folder, by their paths in it, sorted."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def write(
+    run: runs.Run,
+    source: Source,
+    folder: Path,
+    name: str,
+    origin: dict[str, Any],
+    cfg: DictConfig,
+    splits: Splits | None,
+) -> list[str]:
+    """Write a published run into a new folder.
+
+    Args:
+        run: The run.
+        source: Its records.
+        folder: Where to; must not be there.
+        name: What the published run is called.
+        origin: See :func:`emotion.publish.source.origin`.
+        cfg: The command's ``weights``, ``half``, ``hardware`` and ``outputs``.
+        splits: The run's data, where its weights are to be rounded.
+
+    Returns:
+        What was changed of the run's records, in words.
+    """
+    (folder / "checkpoints").mkdir(parents=True)
+    outputs = str(source.config.get("outputs") or cfg.outputs)
+    record = scrub.record(source.record, outputs) | {"id": name}
+    config = scrub.config(source.config)
+    taught = OmegaConf.select(OmegaConf.create(config), "trainer.teacher")
+    if taught is not None:
+        names = taught if isinstance(taught, ListConfig) else [taught]
+        told = zip(provenance.teachers(record), names, strict=True)
+        record["teachers"] = [teacher | {"run": name} for teacher, name in told]
+        record.pop("teacher", None)
+    record["published"] = origin | {"when": provenance.now(), "weights": _precision(cfg)}
+    for each in _KEPT:
+        if (run.path / each).is_file():
+            shutil.copyfile(run.path / each, folder / each)
+    for each in _PLOTS:
+        if (run.path / each).is_file():
+            _plain_picture(run.path / each, folder / each)
+    files.write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+    files.write_json(folder / "metrics.json", source.metrics)
+    files.write_json(folder / "run.json", record)
+
+    slim = runs.Run(folder, name)
+    if splits is not None:
+        _halve(run, slim, splits)
+    elif cfg.weights:
+        for each in MODEL_FILES:
+            shutil.copyfile(run.path / each, folder / each)
+        runs.update(slim, tflite=record["tflite"] | {"sha256": files.sha256(folder / MODEL_FILES[1])})
+    _score(run, slim, source, splits)
+    if not cfg.weights:
+        (folder / "checkpoints").rmdir()
+    _card(run, slim, cfg)
+    return [
+        *(f"run.json: {change}" for change in scrub.changes(source.record, record)),
+        *(f"config.yaml: {change}" for change in scrub.changes(source.config, config)),
+        *(["the weights are rounded to float16, and the run is scored anew"] if splits is not None else []),
+    ]
+
+
+def _precision(cfg: DictConfig) -> str | None:
+    return None if not cfg.weights else "float16" if cfg.half else "float32"
+
+
+def _halve(run: runs.Run, slim: runs.Run, splits: Splits) -> None:
+    pictures = read_pictures(splits.validation, run.contract())
+    checkpoint, export = (slim.path / each for each in MODEL_FILES)
+    log.info("rounding the weights, and comparing on %s validation pictures", f"{len(pictures):,}")
+    found = rounding.halve(run, run.contract(), pictures, checkpoint, export)
+    record = files.read_json(slim.path / "run.json")
+    made = {
+        "checkpoint": files.sha256(checkpoint),
+        "sha256": files.sha256(export),
+        "max_difference": found.litert,
+        "compared_on": "validation split, with the network before rounding",
+    }
+    runs.update(slim, tflite=made, published=record["published"] | {"half": asdict(found)})
+    cost = record.get("efficiency") or {}
+    runs.update(slim, efficiency=cost | {"latency_ms": litert.latency(slim)})  # of this file, not of the run's own
+
+
+def _score(run: runs.Run, slim: runs.Run, source: Source, splits: Splits | None) -> None:
+    """Write figures, plots and report under the published run's name; those of a rounded network are made anew."""
+    scores: dict[str, Any] = {}
+    predictions: dict[str, Any] = {}
+    checkpoint = run.checkpoint()
+    if splits is not None:
+        checkpoint = slim.checkpoint()
+        model = load_model(checkpoint)
+        for split in source.splits:
+            log.info("scoring the %s split anew", split)
+            settings = OmegaConf.create({"bootstrap": source.metrics[split].get("bootstrap", 0)})
+            scores[split], predictions[split] = scoring.score_split(
+                model, slim, run.config().dataset, splits, split, settings, splits
+            )
+    else:
+        for split in source.splits:
+            columns = _answers(run.results / "predictions.npz", split)
+            if columns is not None:  # a run that was published before has none, and its plots are as good
+                scores[split], predictions[split] = source.metrics[split], columns
+    scoring.write(slim, slim.path, scores, predictions, source.record["data"], checkpoint)
+    (slim.path / "predictions.npz").unlink()
+    for each in _PLOTS:
+        if (slim.path / each).is_file():
+            _plain_picture(slim.path / each, slim.path / each)
+
+
+def _answers(path: Path, split: str) -> dict[str, np.ndarray[Any, Any]] | None:
+    with suppress(OSError, ValueError, KeyError), np.load(path, allow_pickle=False) as data:
+        return {key: data[f"{split}_{key}"] for key in ("probabilities", "labels")}
+    return None
+
+
+def _plain_picture(source: Path, path: Path) -> None:
+    """A PNG's pixels without whatever else the file says."""
+    image = cv2.imread(str(source), cv2.IMREAD_COLOR)
+    if image is None:
+        raise UserError(f"{source}: damaged; score the run again, python -m emotion.evaluate, or remove the file")
+    done, content = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    assert done
+    files.write_bytes(path, content.tobytes())
+
+
+def _card(run: runs.Run, slim: runs.Run, cfg: DictConfig) -> None:
+    folder, contract = slim.path, slim.contract()
+    outcomes = None
+    if cfg.weights or run.tflite_fault() is None:
+        log.info("asking the model about drawn faces")
+        outcomes = failures.measure(Classifier((folder if cfg.weights else run.path) / MODEL_FILES[1], contract))
+        failures.draw(outcomes, folder / _FAILURES, f"What {slim.id} says of drawn faces")
+        _plain_picture(folder / _FAILURES, folder / _FAILURES)
+    metrics = files.read_json(folder / "metrics.json")
+    card.write(
+        folder / "README.md",
+        card.Subject(
+            name=slim.id,
+            record=slim.record(),
+            config=slim.config(),
+            contract=contract,
+            scores={split: score for split, score in metrics.items() if isinstance(score, dict)},
+            sizes={each: (folder / each).stat().st_size for each in MODEL_FILES if (folder / each).is_file()},
+            hashes={each: files.sha256(folder / each) for each in contents(folder)},
+            outcomes=outcomes,
+            picture=_FAILURES if outcomes else None,
+            hardware=cfg.hardware,
+        ),
+    )

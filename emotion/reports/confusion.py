@@ -1,0 +1,73 @@
+"""The confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from emotion.faces.labels import EMOTIONS
+from emotion.reports.canvas import FAINT, INK, Picture, figure_of, heading, picture_of
+
+_BLUES = LinearSegmentedColormap.from_list("blues", ["#ffffff", "#cfe3f0", "#6aaed1", "#0072b2", "#004c78"])
+
+
+def confusion_matrix(
+    matrix: Sequence[Sequence[int]] | NDArray[Any],
+    path: Path | None,
+    *,
+    names: Sequence[str] = EMOTIONS,
+    title: str = "Confusion matrix",
+) -> Picture:
+    """Draw who was taken for whom, coloured by the share of each true class.
+
+    Args:
+        matrix: int ``[C, C]``, true classes on rows, as in :func:`emotion.metrics.score`. Rows may be empty.
+        path: Where to write a PNG; None writes nothing.
+        names: The C classes.
+        title: Heading.
+
+    Raises:
+        ValueError: ``matrix`` is not ``[C, C]``.
+    """
+    counts = np.asarray(matrix)
+    classes = len(names)
+    if counts.shape != (classes, classes):
+        raise ValueError(f"matrix has shape {list(counts.shape)}, must be [{classes}, {classes}] as there are names")
+    support = counts.sum(axis=1)
+    shares = counts / np.maximum(support, 1)[:, None]
+    side = max(0.78 * classes, 3.0)
+    with figure_of(side + 1.7, side + 1.2) as figure:
+        axes = figure.add_subplot()
+        axes.imshow(shares, cmap=_BLUES, vmin=0, vmax=1, aspect="auto")
+        for row in range(classes):
+            for column in range(classes):
+                _cell(axes, row, column, int(counts[row, column]), shares[row, column], support[row] == 0)
+            axes.add_patch(Rectangle((row - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=INK, clip_on=False))
+        axes.set_xticks(range(classes), names)
+        axes.set_yticks(range(classes), [f"{name}\n{n:,}" for name, n in zip(names, support, strict=True)])
+        axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=1.5)
+        axes.tick_params(which="both", length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel("taken for", labelpad=6)
+        axes.set_ylabel("true emotion and its pictures", labelpad=6)
+        heading(figure, title, "Shares of each true emotion. Right answers are on the diagonal.")
+        return picture_of(figure, path)
+
+
+def _cell(axes: Axes, row: int, column: int, count: int, share: float, empty: bool) -> None:
+    if empty:
+        axes.text(column, row, "–", ha="center", va="center", color=FAINT)
+        return
+    colour = "white" if share > 0.65 else INK if count else FAINT  # whichever contrasts more with the cell
+    percent = "<1 %" if 0 < share < 0.005 else ">99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
+    axes.text(column, row - 0.1, percent, ha="center", va="center", color=colour, fontsize=10)
+    axes.text(column, row + 0.22, f"{count:,}", ha="center", va="center", color=colour, fontsize=7.5)

@@ -1,0 +1,207 @@
+"""Export folders: finding one by what a person types, reading its record, holding its files against it.
+
+An export's folder stands alone: the model, ``contract.json``, ``report.json`` and ``report.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from emotion import runs
+from emotion.base import files
+from emotion.base.errors import UserError, did_you_mean
+from emotion.faces.contract import Contract
+from emotion.runs.formats import FILES
+
+#: Where a run's exports are, below its folder.
+FOLDER = "exports"
+#: Added to the name of the folder that holds the report, and nothing else, of an export that is not equal.
+FAILED = "-failed"
+
+_RECORDS = ("contract.json", "report.json", "report.md")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export's folder and what its ``report.json`` says."""
+
+    path: Path
+    report: dict[str, Any]
+
+    @property
+    def format(self) -> str:
+        return str(self.report["format"])
+
+    @property
+    def model(self) -> Path:
+        """The model's file, or the folder of a SavedModel."""
+        return self.path / FILES[self.format]
+
+    @property
+    def id(self) -> str:
+        """``<run>/exports/<name>``, or its path where it is not in its run's folder."""
+        home = self.home()
+        inside = home is not None and self.path.resolve().parent == home / FOLDER
+        return f"{self.report['run']}/{FOLDER}/{self.path.name}" if inside else str(self.path)
+
+    def contract(self) -> Contract:
+        return Contract.load(self.path / "contract.json")
+
+    def check(self) -> None:
+        """Hold the model against its record.
+
+        Raises:
+            UserError: The export failed, or its model is missing or not the one that was exported.
+        """
+        if self.report["status"] != "done":
+            raise UserError(
+                f"{self.path}: this export is not equal to its checkpoint, so its model was not kept; see "
+                f"{self.path / 'report.md'}. Export in another way: python -m emotion.export --help"
+            )
+        if not self.model.exists():
+            raise UserError(f"{self.model}: missing; {self._advice()}")
+        if digest(self.model) != self.report["sha256"]:
+            raise UserError(f"{self.model}: damaged, not the file that was exported; {self._advice()}")
+
+    def is_stale(self) -> bool:
+        """Whether the run's best checkpoint is another one by now; False where the run is not at hand."""
+        checkpoint = self.path / str(self.report["checkpoint"]["path"])
+        return checkpoint.is_file() and files.sha256(checkpoint) != self.report["checkpoint"]["sha256"]
+
+    def _advice(self) -> str:
+        return f"restore it, or export again: {self.command()}"
+
+    def command(self) -> str:
+        """What a person types to make this export again."""
+        home, report = self.home(), self.report
+        words = ["python", "-m", "emotion.export"]
+        words.append(f"run={runs.Run(home, str(report['run'])).reference if home else report['run']}")
+        words.append(f"format={report['format']}")
+        words += [f"quantize={report['quantize']}"] if report.get("quantize") else []
+        usual = home is not None and self.path.parent.name == FOLDER and self.path.name == report.get("name")
+        return shlex.join([*words, *([] if usual else [f"folder={self.path}"])])
+
+    def home(self) -> Path | None:
+        """The folder of the run that this was made from, where that is at hand; ``report.json`` says where it is."""
+        folder = (self.path / str(self.report["checkpoint"]["path"])).resolve().parent.parent
+        return folder if (folder / "run.json").is_file() else None
+
+
+def find(name: Any, outputs: str | Path) -> Exported | None:
+    """The export that a name stands for; None where it is rather a run's.
+
+    Args:
+        name: An export's folder, by its path or its path below ``outputs``, or ``<run>/exports/<export>`` with a run
+            that :func:`emotion.runs.resolve` finds, such as ``latest/exports/litert-int8``.
+        outputs: Folder that holds the runs.
+
+    Raises:
+        UserError: The run has no such export, or its record is damaged.
+    """
+    text = str(name)
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:  # ~somebody: explained where runs are looked for
+        return None
+    for folder in (path, Path(outputs) / text):
+        if (folder / "run.json").is_file():
+            return None
+        if (folder / "report.json").is_file():
+            return _read(folder)
+    run_name, mark, export_name = path.as_posix().rpartition(f"/{FOLDER}/")
+    if not mark or path.is_file():
+        return None
+    run = runs.resolve(run_name, outputs)
+    folder = run.results / FOLDER / export_name
+    if (folder / "report.json").is_file():
+        return _read(folder)
+    have = [p.parent.name for p in sorted((run.results / FOLDER).glob("*/report.json"))]
+    have = [n for n in have if not n.startswith(".") and not n.endswith(FAILED)]
+    raise UserError(
+        f"run: run {run.id} has no export '{export_name}'.{did_you_mean(export_name, have)} "
+        + (f"It has: {', '.join(have)}. " if have else "It has none. ")
+        + f"Make one: python -m emotion.export run={run.reference} format=litert quantize=int8"
+    )
+
+
+def _read(folder: Path) -> Exported:
+    report = files.read_json(folder / "report.json")
+    kinds: dict[str, type] = {"status": str, "run": str, "format": str, "checkpoint": dict}
+    if any(not isinstance(report.get(key), kind) for key, kind in kinds.items()) or report["format"] not in FILES:
+        raise UserError(f"{folder / 'report.json'}: not an export's record, or damaged; export again")
+    if not {"path", "sha256"} <= set(report["checkpoint"]) or (report["status"] == "done" and "sha256" not in report):
+        raise UserError(f"{folder / 'report.json'}: damaged, it does not say what was exported; export again")
+    return Exported(folder, report)
+
+
+def as_run(name: Any, outputs: str | Path) -> runs.Run | None:
+    """The run whose export a name stands for, with the export in its checkpoint's place; None where it is a run's name.
+
+    Args:
+        name, outputs: As for :func:`find`.
+
+    Raises:
+        UserError: As :func:`find` does; the export failed, is damaged, or is of an older checkpoint than the run's best
+            one; or its run is not at hand.
+    """
+    found = find(name, outputs)
+    if found is None:
+        return None
+    home = found.home()
+    if home is None:
+        raise UserError(
+            f"run: '{name}' is an export whose run is not at hand, and that says what data it is of. Put it back into "
+            f"its run's folder, or export again"
+        )
+    run = runs.resolve(home, outputs)
+    found.check()
+    if found.is_stale():
+        raise UserError(f"run: {found.path} was made from an older checkpoint; export again: {found.command()}")
+    return replace(run, id=f"{run.id}/{FOLDER}/{found.path.name}", export=found.path)
+
+
+def model_of(run: runs.Run) -> Path:
+    """What runs a run live: its export of :func:`as_run`, else its ``model.tflite``.
+
+    Raises:
+        UserError: It has none.
+    """
+    return run.tflite() if run.export is None else _read(run.export).model
+
+
+def may_be_replaced(folder: Path) -> bool:
+    """Whether a folder is missing, empty, or an export and nothing else."""
+    if not folder.exists() and not folder.is_symlink():
+        return True
+    if not folder.is_dir() or folder.is_symlink():
+        return False
+    names = {p.name for p in folder.iterdir()}
+    known = {*_RECORDS, runs.EVALUATION, *(name.partition("/")[0] for name in FILES.values())}
+    return not names or (names <= known and _is_record(folder / "report.json"))
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        return json.loads(path.read_text(encoding="utf-8")).get("format") in FILES
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def digest(model: Path) -> str:
+    """The SHA-256 of a model's file, or of a SavedModel's files and their names, in hexadecimal."""
+    if model.is_file():
+        return files.sha256(model)
+    whole = hashlib.sha256()
+    for path in sorted(p for p in model.rglob("*") if p.is_file()):
+        whole.update(f"{path.relative_to(model).as_posix()}\0{files.sha256(path)}\n".encode())
+    return whole.hexdigest()
+
+
+def size(model: Path) -> int:
+    """Bytes of a model's file, or of all files of a SavedModel."""
+    return sum(p.stat().st_size for p in [model, *model.rglob("*")] if p.is_file())

@@ -1,0 +1,297 @@
+"""Run folders: making them, reading them and finding them.
+
+A run's id is its path below the outputs folder (``20261122-075340-299053_cnn``, or ``20261122-075341-023246_sweep/3``).
+Reading a run means reading JSON and ``.keras`` files in safe mode; nothing is unpickled and no class that its config
+names is made.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from emotion.base import files, locks, provenance
+from emotion.base.errors import UserError
+from emotion.faces.contract import Contract
+from emotion.runs import published, shipped
+
+#: Below an export's folder: its own figures and predictions.
+EVALUATION = "evaluation"
+
+STATUSES = ("running", "done", "failed", "interrupted")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and its id.
+
+    Attributes:
+        path: The folder.
+        id: Its path below the outputs folder, or ``pretrained/<name>``.
+        elsewhere: Of a published run, whose card gives its files' hashes: the folder for what is made of it.
+        export: The folder of the export that stands in its checkpoint's place; see
+            :func:`emotion.runs.exports.as_run`.
+    """
+
+    path: Path
+    id: str
+    elsewhere: Path | None = None
+    export: Path | None = None
+
+    @property
+    def results(self) -> Path:
+        """Where its predictions, later figures and exports are: its own folder, unless that is to stay as it is."""
+        return self.export / EVALUATION if self.export else self.elsewhere or self.path
+
+    @property
+    def ships(self) -> bool:
+        """Whether it came with the package."""
+        return shipped.name_of(self.path) is not None
+
+    @property
+    def reference(self) -> str:
+        """What to type after ``run=`` or ``resume=`` in this folder, wherever the run is."""
+        if self.ships:
+            return self.id
+        path, here = (self.export or self.path).resolve(), Path.cwd()
+        return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+    def contract(self) -> Contract:
+        return Contract.load(self.path / "contract.json")
+
+    def config(self) -> DictConfig:
+        """The resolved config that the run was made with."""
+        path = self.path / "config.yaml"
+        try:
+            cfg = OmegaConf.load(path)
+        except FileNotFoundError:
+            raise UserError(f"{path}: missing; this run cannot be loaded") from None
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]}); restore it") from None
+        if not isinstance(cfg, DictConfig) or "model" not in cfg or "dataset" not in cfg:
+            raise UserError(f"{path}: damaged, not a run's config; restore it")
+        return cfg
+
+    def record(self) -> dict[str, Any]:
+        """The content of ``run.json``, with ``running`` corrected where its process is gone."""
+        record = files.read_json(self.path / "run.json")
+        if record.get("status") not in STATUSES:
+            raise UserError(f"{self.path / 'run.json'}: damaged, it gives no status; restore it or remove the run")
+        if record["status"] == "running" and not locks.is_held(self.path):
+            record["status"] = "interrupted"
+        return record
+
+    def checkpoint(self, which: str = "best") -> Path:
+        """Path of ``checkpoints/<which>.keras``.
+
+        Raises:
+            UserError: There is none; says what state the run is in and what to do.
+        """
+        path = self.path / "checkpoints" / f"{which}.keras"
+        if path.is_file():
+            return path
+        record = self.record()
+        status = record["status"]
+        if "published" in record:
+            raise UserError(f"run {self.id} was published without its model, as a summary (weights=false)")
+        advice = {
+            "running": "wait for its first epoch to end",
+            "interrupted": f"go on with it: python -m emotion.train resume={self.reference}",
+        }.get(status, f"see {self.path / 'train.log'}")
+        raise UserError(f"run {self.id} ({status}) has no {which} checkpoint; {advice}")
+
+    def tflite(self) -> Path:
+        """Path of ``model.tflite``.
+
+        Raises:
+            UserError: The run has no export of its best checkpoint.
+        """
+        fault = self.tflite_fault()
+        if fault is None:
+            return self.path / "model.tflite"
+        self.checkpoint()
+        if self.ships:
+            raise UserError(f"run {self.id}: model.tflite {fault}; install emotion again")
+        if self.elsewhere is not None:
+            raise UserError(f"run {self.id}: model.tflite {fault}; restore it as it was published")
+        raise UserError(
+            f"run {self.id}: model.tflite {fault}. "
+            f"Make it from the best checkpoint: python -m emotion.evaluate run={self.reference} split=validation"
+        )
+
+    def tflite_fault(self) -> str | None:
+        """Why ``model.tflite`` is not the best checkpoint's export; None where it is, by the hashes of both."""
+        path, checkpoint = self.path / "model.tflite", self.path / "checkpoints" / "best.keras"
+        if not path.is_file():
+            return "is not there yet"
+        recorded = self.record().get("tflite")
+        recorded = recorded if isinstance(recorded, dict) else {}
+        if checkpoint.is_file() and recorded.get("checkpoint") != files.sha256(checkpoint):
+            return "is of an older checkpoint"
+        if "sha256" in recorded and recorded["sha256"] != files.sha256(path):
+            return "is damaged, not the file that was exported"
+        return None
+
+
+# ----------------------------------------------------------------------------------------------------------- making
+
+
+def create(folder: Path, root: Path, cfg: DictConfig) -> Run:
+    """Make a run in this folder: ``run.json`` exclusively, then ``config.yaml``.
+
+    Raises:
+        UserError: There is a run in the folder already, or it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        run = Run(folder, _id_of(folder, root))
+        mine = folder / f".run.json.{os.getpid()}"
+        files.write_json(mine, _new_record(run, cfg.seed))
+        try:
+            os.link(mine, folder / "run.json")  # whole or not at all, and two processes never share a run
+        finally:
+            mine.unlink()
+        files.write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    except FileExistsError:
+        raise UserError(f"{folder}: there is a run already; choose another folder or resume it") from None
+    except OSError as error:
+        raise UserError(f"{folder}: cannot write a run there ({error.strerror}); set outputs=... to another") from None
+    return run
+
+
+def _new_record(run: Run, seed: int) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "status": "running",
+        "created": provenance.now(),
+        "seed": seed,
+        "command": provenance.command(),
+        "commit": provenance.commit(),
+        "versions": provenance.versions(),
+        **provenance.process(),
+    }
+
+
+def new_folder(root: Path, name: str) -> Path:
+    """A folder name that no other run has: local time to the microsecond, then what it trains."""
+    return root / f"{datetime.now():%Y%m%d-%H%M%S-%f}_{name}"
+
+
+def update(run: Run, **fields: Any) -> None:
+    """Change some of ``run.json``'s fields, atomically: two processes that change different fields both succeed."""
+    with locks.alone(run.path):
+        files.write_json(run.path / "run.json", files.read_json(run.path / "run.json") | fields)
+
+
+# ---------------------------------------------------------------------------------------------------------- finding
+
+
+def listing(root: Path) -> list[Run]:
+    """All runs below a folder, oldest first by id."""
+    found = sorted(p.parent for p in root.glob("**/run.json")) if root.is_dir() else []
+    return [_settled(Run(path, _id_of(path, root)), root) for path in found]
+
+
+def resolve(run: Any, outputs: str | Path) -> Run:
+    """Find a run by id, unique prefix of an id, path of its folder, ``latest``, ``best`` or ``pretrained``.
+
+    ``latest`` is the run that was made last. ``pretrained`` is the one that ships with the package; see
+    :mod:`emotion.runs.shipped`. What is made of it, and of other published runs, goes below ``outputs``.
+    ``best`` is the finished run with the highest validation macro-F1 among those trained on the same data as the last
+    finished one: scores on different data do not compare.
+
+    Raises:
+        UserError: No run, or several, answer to that name; names the nearest ids.
+    """
+    root = Path(outputs)
+    return _settled(_resolve(str(run), root), root)
+
+
+def _settled(found: Run, root: Path) -> Run:
+    """A run with the place for what is made of it, where its own folder is to stay as it is."""
+    name = shipped.name_of(found.path)
+    if name is not None:
+        return Run(found.path, f"{shipped.NAME}/{name}", root / shipped.RESULTS / name)
+    edition = published.edition(found.path)
+    return found if edition is None else replace(found, elsewhere=root / published.RESULTS / edition)
+
+
+def _resolve(name: str, root: Path) -> Run:
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise UserError(f"run: '{name}' begins with ~, but nobody here has that name; write the whole path") from None
+    if (path / "run.json").is_file():
+        return Run(path, _id_of(path, root))
+    if (root / name / "run.json").is_file():
+        return Run(root / name, name)
+    around = next((p for p in path.absolute().parents if (p / "run.json").is_file()), None)
+    if around is not None and path.exists():
+        raise UserError(f"run: '{name}' is inside a run; name the run's own folder: run={around}")
+    ours = shipped.find(name)
+    if ours is not None:
+        return Run(ours, ours.name)
+    everything = listing(root)
+    if not everything:
+        other = f", or take the one that ships with emotion: run={shipped.NAME}" if shipped.ids() else ""
+        raise UserError(f"run: there are no runs under '{root}'. Train one first: python -m emotion.train{other}")
+    if name == "latest":
+        return max(everything, key=lambda r: (_created(r), r.id))
+    if name == "best":
+        return _best(everything, root)
+    matches = [r for r in everything if r.id.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    ids = [r.id for r in everything]
+    if matches:
+        some = ", ".join(r.id for r in matches[:5])
+        more = ", ..." if len(matches) > 5 else ""
+        raise UserError(f"run: '{name}' fits {len(matches)} runs ({some}{more}); write more of the one you mean")
+    if path.is_dir():
+        within = ", ".join(str(r.path) for r in listing(path)[-3:])
+        raise UserError(
+            f"run: '{name}' is a folder but no run's, without run.json; "
+            + (f"below it are {within}" if within else "name the folder that emotion.train made")
+        )
+    words = ["latest", "best", *([shipped.NAME] if shipped.ids() else [])]
+    near = difflib.get_close_matches(name, [*ids, *words[2:]], n=3, cutoff=0.3) or ids[-3:]
+    raise UserError(f"run: no run '{name}' under '{root}'. Nearest: {', '.join(near)}; also: {', '.join(words)}")
+
+
+def _created(run: Run) -> str:
+    try:
+        return str(run.record().get("created", ""))
+    except UserError:  # a damaged run is not the latest
+        return ""
+
+
+def _best(runs: list[Run], root: Path) -> Run:
+    finished = []
+    for run in runs:
+        try:
+            record = run.record()
+        except UserError:
+            continue
+        score = (record.get("scores") or {}).get("validation", {}).get("macro_f1")
+        # An adopted network may have been trained on the very pictures that others are validated on.
+        if record.get("status") == "done" and score is not None and "adopted" not in record:
+            finished.append((record, score, run))
+    if not finished:
+        raise UserError(f"run: no run under '{root}' is finished, so none is best. Try run=latest")
+    latest = max(finished, key=lambda f: (f[0].get("created", ""), f[2].id))
+    same_data = [f for f in finished if f[0].get("data", {}).get("pixels") == latest[0].get("data", {}).get("pixels")]
+    return max(same_data, key=lambda f: f[1])[2]
+
+
+def _id_of(path: Path, root: Path) -> str:
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return "/".join(path.resolve().parts[-2:])  # outside the outputs folder: `<sweep>/<job>`

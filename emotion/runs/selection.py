@@ -1,0 +1,134 @@
+"""Which runs a person means: ``runs=all``, a glob over ids, a list of ids and paths, the folder of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from emotion import runs
+from emotion.base.errors import UserError
+from emotion.runs import exports
+
+_GLOB = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A run, and whether it was named itself: such a run must be fit to be compared, others may be left out."""
+
+    run: runs.Run
+    named: bool
+
+
+def select(wanted: Any, outputs: str | Path) -> list[Selected]:
+    """Find the runs that ``wanted`` names, each once, in the order of its first naming.
+
+    Args:
+        wanted: ``all``; an id, a unique prefix of one, the path of a run's folder, ``latest`` or ``best`` as
+            :func:`emotion.runs.resolve` takes them, also with ``/exports/<export>``; the folder, id or prefix of a
+            sweep, which means its runs; a glob that ids, paths or folders of sweeps match; or a list of these, also as
+            one text with commas.
+        outputs: The folder that holds the runs.
+
+    Raises:
+        UserError: A name that no run answers to.
+    """
+    root = Path(outputs)
+    found: dict[tuple[Path, Path | None], Selected] = {}
+    listed: list[runs.Run] | None = None
+    for word in _words(wanted, root):
+        if listed is None and not _is_run(word, root):
+            listed = runs.listing(root)
+        for each in _answering(word, root, listed or []):
+            key = each.run.path.resolve(), each.run.export and each.run.export.resolve()
+            if key not in found or each.named:
+                found[key] = each
+    return list(found.values())
+
+
+def _words(wanted: Any, root: Path) -> list[str]:
+    given = [str(w) for w in wanted] if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [str(wanted)]
+    words = [part for word in given for part in _parts(word, root)]
+    if not words:
+        raise UserError("runs: an empty list. Name runs, such as runs=[<id>,<id>], or runs=all")
+    return words
+
+
+def _parts(word: str, root: Path) -> list[str]:
+    before = word.partition(f"/{exports.FOLDER}/")[0]
+    if "," not in word or Path(before).exists() or (root / before).exists():
+        return [word.strip()] if word.strip() else []
+    return [part.strip() for part in word.split(",") if part.strip()]
+
+
+def _is_run(word: str, root: Path) -> bool:
+    records = ("run.json", "report.json")
+    return any((folder / record).is_file() for folder in (_path(word), root / word) for record in records)
+
+
+def _path(word: str) -> Path:
+    try:
+        return Path(word).expanduser()
+    except RuntimeError:  # ~somebody; runs.resolve says so
+        return Path(word)
+
+
+def _answering(word: str, root: Path, everything: list[runs.Run]) -> Iterator[Selected]:
+    if _is_run(word, root):
+        yield Selected(_resolve(word, root), named=True)
+        return
+    if word == "all":
+        if not everything:
+            raise UserError(f"runs: there are no runs under '{root}'. Train one first: python -m emotion.train")
+        yield from (Selected(run, named=False) for run in everything)
+        return
+    for folder in (_path(word), root / word):
+        within = [runs.resolve(run.path, root) for run in runs.listing(folder)]
+        if within:
+            yield from (Selected(run, named=False) for run in within)
+            return
+    if _GLOB & set(word):
+        matching = [run for run in everything if _matches(word, run, root)] or list(_exports(word, root, everything))
+        if not matching:
+            ids = ", ".join(run.id for run in everything[-3:])
+            raise UserError(f"runs: no run under '{root}' matches '{word}'. " + (f"The last are: {ids}" if ids else ""))
+        yield from (Selected(run, named=False) for run in matching)
+        return
+    prefixed = [run for run in everything if run.id.startswith(word)]
+    if len(prefixed) > 1 and len({_sweep(run, word) for run in prefixed}) == 1:
+        yield from (Selected(run, named=False) for run in prefixed)
+        return
+    yield Selected(_resolve(word, root), named=True)
+
+
+def _resolve(word: str, root: Path) -> runs.Run:
+    try:
+        return exports.as_run(word, root) or runs.resolve(word, root)
+    except UserError as error:
+        said = str(error).removeprefix("run: ").replace(": run=", ": runs=")
+        raise UserError(f"runs: {said.replace('; also: latest', '; also: all, latest')}") from None
+
+
+def _exports(pattern: str, root: Path, everything: list[runs.Run]) -> Iterator[runs.Run]:
+    """The exports of a glob over runs, ``*_cnn/exports/litert-int8``, of runs that have one."""
+    before, mark, name = pattern.rpartition(f"/{exports.FOLDER}/")
+    for run in everything if mark else ():
+        folder = run.results / exports.FOLDER / name
+        if _matches(before, run, root) and (folder / "report.json").is_file():
+            yield _resolve(str(folder), root)
+
+
+def _matches(pattern: str, run: runs.Run, root: Path) -> bool:
+    """Whether a glob fits a run's id or path, or those of a folder that it is in."""
+    parts = run.id.split("/")
+    ids = ["/".join(parts[: i + 1]) for i in range(len(parts))]
+    return any(fnmatchcase(name, pattern) for i in ids for name in (i, (root / i).as_posix()))
+
+
+def _sweep(run: runs.Run, prefix: str) -> str:
+    """The sweep that a run is in, if the prefix is one of the sweep's id; else the run's own id."""
+    head, slash, _ = run.id[len(prefix) :].partition("/")
+    return f"{prefix}{head}/" if slash else run.id

@@ -1,0 +1,165 @@
+"""Train a model: ``python -m emotion.train model=cnn dataset=fer2013 dataset.root=data/fer2013``.
+
+``train(cfg)`` is a plain function; ``main`` is the command round it, which also resumes and sweeps. Nothing here
+imports TensorFlow until the command is known to be right.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from emotion import runs
+from emotion.base import exits, logs
+from emotion.base.errors import UserError
+from emotion.config import cli
+from emotion.data.examples import Splits
+from emotion.faces.contract import Contract
+from emotion.runs import paths, resuming, status
+from emotion.train import sweep
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig, folder: Path | None = None) -> dict[str, Any]:
+    """Train, evaluate and export one model.
+
+    Args:
+        cfg: The composed and validated config of ``conf/train.yaml``.
+        folder: Where the run goes; default a new folder below ``cfg.outputs``.
+
+    Returns:
+        ``{"run": id, "objective": best monitored value, "scores": {split: scores}}``.
+
+    Raises:
+        UserError: Something in the config, the data or the machine that a person can put right.
+    """
+    cfg = paths.with_absolute_paths(cfg)
+    folder = folder or runs.new_folder(Path(cfg.outputs), cfg.model.get("name", "model"))
+    return work(cfg, runs.create(folder, Path(cfg.outputs), cfg))
+
+
+def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]:
+    """Do a run's work, or what is left of it, and keep its record."""
+    with status.recorded(run):
+        log.info("run %s", run.id)
+        logs.import_tensorflow()
+        from emotion.data import sources
+        from emotion.inference import litert, scoring
+        from emotion.runs import checkpoints
+        from emotion.train import board, distillation, environment, fit, state
+
+        environment.set_up(cfg.trainer, cfg.seed)
+        saved = state.load(run.path / "checkpoints" / "state.npz") if resume else None
+        splits = sources.load(cfg.dataset)
+        resuming.check_data(run, splits.fingerprint)
+        contract = _contract(cfg, run, splits.labels, resume)
+        if resume:
+            resuming.take_over(run, cfg)
+        runs.update(run, data=splits.fingerprint, unreadable=[list(u) for u in splits.unreadable])
+        for note in splits.notes:
+            log.info("%s", note)
+        counts = ", ".join(f"{len(splits[s]):,} {s}" for s in ("train", "validation", "test"))
+        log.info("data %s: %s", splits.fingerprint["pixels"][:12], counts)
+
+        fitted = fit.fit(cfg, run, distillation.with_teacher(cfg, splits, run), contract, saved)
+        progress = fitted.progress
+        runs.update(
+            run,
+            parameters=fitted.parameters,
+            training_seconds=round(progress.seconds, 1),
+            stopped_early=fitted.stopped_early,
+            objective={"name": cfg.trainer.monitor, "value": progress.best, "epoch": progress.best_epoch},
+        )
+
+        model = checkpoints.load(run.checkpoint())
+        held = scoring.answers(model, run, cfg.dataset, splits.validation)
+        if cfg.trainer.get("calibrate", True):
+            scoring.calibrate(run, held, splits.validation)
+        scores, predictions = {}, {}
+        for split in _scored(splits):  # the test split is read here for the first time
+            scores[split], predictions[split] = scoring.score_split(
+                model, run, cfg.dataset, splits, split, cfg.trainer, splits, raw=held if split == "validation" else None
+            )
+        scoring.write(run, run.path, scores, predictions, splits.fingerprint)
+        board.write_scores(run, scores, progress.best_epoch)
+        memory = environment.peak_memory()
+        some = fit.open_store(cfg, splits, "validation", contract)
+        pictures = some.read(np.arange(min(litert.COMPARED, len(splits.validation))))
+        costs = litert.efficiency(run, model, pictures, "validation split")
+        runs.update(run, efficiency=costs | {"peak_memory_bytes": memory})
+        shown = list(scores)[-1]
+        log.info("%s", scoring.summary(run, shown, scores[shown]))
+    log.info("done: %s", run.path)
+    return {"run": run.id, "objective": progress.best, "scores": scores}
+
+
+def _contract(cfg: DictConfig, run: runs.Run, labels: tuple[str, ...], resume: bool) -> Contract:
+    """What the model eats and says; a run that goes on keeps what it began with."""
+    from emotion.data import dataset_contract
+    from emotion.models.build import contract_of
+
+    if resume and (run.path / "contract.json").is_file():
+        return run.contract()
+    margin, note = dataset_contract.crop_margin(cfg.dataset)
+    log.info("%s", note)
+    contract = contract_of(cfg.model, margin, labels)
+    contract.save(run.path / "contract.json")
+    return contract
+
+
+def _scored(splits: Splits) -> list[str]:
+    """The splits that a finished run is scored on: both held out ones, where they have pictures."""
+    if not len(splits.test):
+        log.warning("the test split is empty: this run has validation scores alone, which flatter it")
+        return ["validation"]
+    return ["validation", "test"]
+
+
+def job(cfg: DictConfig) -> float | None:
+    """One Hydra job of a single run; sweeps go through :mod:`emotion.train.sweep`."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if cfg.resume is not None:
+        run = runs.resolve(cfg.resume, cfg.outputs)
+        cfg = resuming.config_of(run, cfg, list(HydraConfig.get().overrides.task))
+        result = work(cfg, run, resume=True)
+    else:
+        result = train(cfg, folder)
+    return result["objective"]
+
+
+def main() -> None:
+    with exits.exit_codes():
+        asked = cli.request("train")
+        if asked.cfg is None:
+            cli.launch(asked, job)
+        elif asked.multirun:
+            sweep.run(asked)
+        elif asked.cfg.resume is not None:
+            if isinstance(asked.cfg.resume, bool):
+                raise UserError("resume: say which run, such as resume=latest; true is for sweeps, with -m")
+            run = runs.resolve(asked.cfg.resume, asked.cfg.outputs)
+            resuming.config_of(run, asked.cfg, list(asked.overrides))
+            here = f"hydra.run.dir={cli.quoted(run.path)}"
+            cli.launch(asked.with_overrides(here, "hydra.output_subdir=null"), job)
+        else:
+            _check_place(asked)
+            cli.launch(asked, job)
+
+
+def _check_place(asked: cli.Request) -> None:
+    """Refuse a folder that cannot be a new run's before Hydra writes into it."""
+    assert asked.cfg is not None
+    paths.teachers(asked.cfg)
+    given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.run.dir=")]
+    if given and (Path(given[-1]) / "run.json").exists():
+        raise UserError(f"hydra.run.dir: there is a run in '{given[-1]}' already; choose another folder or resume it")
+    try:
+        Path(asked.cfg.outputs).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"outputs: '{asked.cfg.outputs}' cannot be a folder for runs ({error.strerror})") from None

@@ -1,0 +1,3 @@
+from emotion.train import main
+
+main()

@@ -1,0 +1,38 @@
+"""Train one run that was created already, in a process of its own: ``python -m emotion.train.job FOLDER ID``.
+
+Sweeps start this; a person has ``python -m emotion.train``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+from pathlib import Path
+
+from emotion import runs
+from emotion.base import exits, logs
+from emotion.jobs import child
+from emotion.train import work
+
+
+def main() -> None:
+    run = runs.Run(Path(sys.argv[1]), sys.argv[2])
+    _end_with_the_parent()
+    if hasattr(signal, "SIGUSR2"):
+        # Slurm sends it to all of a job's processes when its time is nearly up; the one that waits for us handles it.
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    logs.set_up(run.path / "train.log")
+    with exits.exit_codes():
+        work(run.config(), run, resume=child.has_state(run))
+
+
+def _end_with_the_parent() -> None:
+    """Let Linux send SIGTERM when the process that waits for us is killed: nobody would read our word."""
+    if sys.platform == "linux":
+        parent_death_signal = 1
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Everything that a run needs to go on as if it had never stopped, in one file that is replaced atomically.
+
+Keras's own ``BackupAndRestore`` keeps weights, optimizer and epoch, but neither the best score so far nor how long
+early stopping has waited, so a resumed run could overwrite its best checkpoint with a worse one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from emotion.base import files
+from emotion.base.errors import UserError
+
+#: Bytes a parameter takes on disk: two checkpoints, an export, weights and two optimizer slots to resume from; twice
+#: for the copies that replace them.
+_BYTES_A_PARAMETER = 2 * 4 * 6
+
+Variables = list[np.ndarray[Any, Any]]
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        epoch: Epochs that are complete.
+        best: The best value of the monitored metric, or None before the first epoch.
+        best_epoch: The epoch of that value, counted from 1.
+        wait: Epochs since then.
+        seconds: Time spent in training, over all sittings.
+        history: One row an epoch, the columns of ``history.csv``.
+    """
+
+    epoch: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    wait: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A state file's content: progress, and the variables of model and optimizer in their order."""
+
+    progress: Progress
+    model: Variables
+    optimizer: Variables
+
+
+def save(path: Path, progress: Progress, model: keras.Model) -> None:
+    """Write progress, all of the model's variables (random seeds included), and the optimizer's."""
+    arrays = {f"model/{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.variables)}
+    arrays |= {f"optimizer/{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.optimizer.variables)}
+    arrays["progress"] = np.frombuffer(json.dumps(asdict(progress)).encode(), np.uint8)
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def load(path: Path) -> Saved:
+    """Read a state file.
+
+    Raises:
+        UserError: It is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            progress = Progress(**json.loads(data["progress"].tobytes()))
+            groups: dict[str, Variables] = {"model": [], "optimizer": []}
+            for name, values in groups.items():
+                while f"{name}/{len(values)}" in data:
+                    values.append(data[f"{name}/{len(values)}"])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; the run stopped before its first epoch ended. Train anew") from None
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: damaged ({error}); train anew") from None
+    return Saved(progress, groups["model"], groups["optimizer"])
+
+
+def restore(variables: list[keras.Variable], values: Variables, what: str) -> None:
+    """Assign saved values to variables of the same number and shapes."""
+    shapes, saved = [tuple(v.shape) for v in variables], [v.shape for v in values]
+    if shapes != saved:
+        raise UserError(f"the saved {what} does not fit this {what}; was the code or a package changed since?")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def check_space(folder: Path, parameters: int) -> None:
+    """Refuse to start where the checkpoints will not fit."""
+    needed = parameters * _BYTES_A_PARAMETER
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{folder}: {free / 1e6:.0f} MB free, the run needs about {needed / 1e6:.0f} MB. "
+            f"Make room or set outputs=... to another disk"
+        )

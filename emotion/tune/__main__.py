@@ -1,0 +1,3 @@
+from emotion.tune import main
+
+main()

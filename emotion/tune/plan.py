@@ -1,0 +1,185 @@
+"""What a search was asked to do: enough to compose any trial's config, in any process and on any day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from emotion.base import files
+from emotion.base.errors import UserError, did_you_mean
+from emotion.config import cli, explain, schema
+from emotion.config.checks import validate
+from emotion.tune import space
+from emotion.tune.space import Choice, Parameter, Value
+
+FILE = "search.json"
+
+_PATHS = ("dataset.root", "dataset.cache_dir", "model.weights", "outputs")
+#: Keys that cannot be searched: they say where things are, or what the search itself does.
+_OWN = ("tuner", "outputs", "resume", "hydra", "seed", "experiment")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search's command line.
+
+    Attributes:
+        overrides: Its ``key=value`` arguments with one value.
+        space: Keys that were given several values there, in Hydra's sweep grammar; they join ``tuner.space``.
+        config_dir: ``--config-dir`` as an absolute path, or None.
+    """
+
+    overrides: tuple[str, ...]
+    space: Mapping[str, str]
+    config_dir: str | None
+
+    @classmethod
+    def of(cls, asked: cli.Request) -> Plan:
+        directory = str(Path(asked.config_dir).absolute()) if asked.config_dir else None
+        kept = [o for o in asked.overrides if not o.startswith("resume=")]
+        return cls(tuple(map(_absolute, kept)), dict(asked.space), directory)
+
+    @classmethod
+    def load(cls, folder: Path) -> Plan:
+        """The plan of the search in a folder.
+
+        Raises:
+            UserError: It is missing or damaged.
+        """
+        content = files.read_json(folder / FILE).get("plan")
+        try:
+            return cls(tuple(content["overrides"]), dict(content["space"]), content["config_dir"])  # type: ignore[index]
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"{folder / FILE}: damaged, it holds no plan; restore it or search anew") from None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"overrides": list(self.overrides), "space": dict(self.space)}
+
+    def compose(self, values: Mapping[str, Value] | None = None) -> DictConfig:
+        """The config of ``emotion.tune`` with these values of the space, by key.
+
+        Raises:
+            UserError: The values do not compose or are not valid together.
+        """
+        chosen = [space.override(k, v) for k, v in (values or {}).items()]
+        schema.register()
+        with cli.composing(str(schema.CONF), self.config_dir):
+            cfg = self._composed(chosen)
+        try:
+            validate(cfg)
+        except OmegaConfBaseException as error:
+            raise UserError(explain.plain(error)) from None
+        return cfg
+
+    def parameters(self, cfg: DictConfig) -> list[Parameter]:
+        """What is searched: ``tuner.space`` and what the command line adds, without keys that it sets to one value.
+
+        Args:
+            cfg: From :meth:`compose` without values.
+
+        Raises:
+            UserError: The space is empty, or a key of it is unknown, takes no value of its kind, or one out of range.
+        """
+        fixed = {o.get_key_element() for o in OverridesParser.create().parse_overrides(list(self.overrides))}
+        own = {str(k): v for k, v in (cfg.tuner.space or {}).items() if k not in fixed}
+        parameters = space.parse(own | dict(self.space))
+        if not parameters:
+            raise UserError(
+                "tuner.space: empty, there is nothing to search. Give keys several values, such as "
+                "'trainer.batch_size=choice(32, 64)'"
+            )
+        with cli.composing(str(schema.CONF), self.config_dir):
+            variants = dict(self._variants(cfg, parameters))
+        placed = [_placed(p, variants) for p in parameters]
+        problems = [problem for p in placed for problem in _problems(p, variants)]
+        if problems:
+            raise UserError("\n".join(problems))
+        return placed
+
+    def _composed(self, chosen: list[str]) -> DictConfig:
+        try:
+            return compose("tune", [*self.overrides, *chosen])
+        except explain.COMPOSING as error:
+            raise UserError(explain.explain(error, "tune", [*self.overrides, *chosen])) from None
+
+    def _variants(self, cfg: DictConfig, parameters: list[Parameter]) -> Iterator[tuple[tuple[str, str], DictConfig]]:
+        """The config with each option of each group that is searched, by group and option; under ("", "") as it is."""
+        groups = set(GlobalHydra.instance().config_loader().list_groups("")) - {"hydra", "tuner", "experiment"}
+        yield ("", ""), cfg
+        for parameter in parameters:
+            if parameter.key not in groups:
+                continue
+            if not isinstance(parameter, Choice):
+                raise UserError(f"tuner.space: {parameter.key}: a config group takes choice(<option>, <option>)")
+            for option in parameter.values:
+                variant = self._composed([f"{parameter.key}={option}"])
+                validate(variant)
+                yield (parameter.key, str(option)), variant
+
+
+def _absolute(override: str) -> str:
+    """Paths hold from any folder, on whatever machine a worker or a later day finds itself."""
+    key, _, value = override.partition("=")
+    if key not in _PATHS or value in ("null", "imagenet", ""):
+        return override
+    return f"{key}={cli.quoted(Path(value.strip(chr(34) + chr(39))).expanduser().absolute())}"
+
+
+def _placed(parameter: Parameter, variants: Mapping[tuple[str, str], DictConfig]) -> Parameter:
+    """The parameter, bound to those options of its group that have the key, where the group is searched too."""
+    group, _, rest = parameter.key.partition(".")
+    options = [option for searched, option in variants if searched == group]
+    if not options or not rest:
+        return parameter
+    having = tuple(o for o in options if _has(variants[group, o], parameter.key))
+    return parameter if len(having) in (0, len(options)) else space.for_options(parameter, having)
+
+
+def _problems(parameter: Parameter, variants: Mapping[tuple[str, str], DictConfig]) -> Iterator[str]:
+    group, _, rest = parameter.key.partition(".")
+    if group in _OWN:
+        yield f"tuner.space: {parameter.key}: cannot be searched"
+        return
+    if not rest and any(searched == group for searched, _ in variants):
+        return  # a group: its options have been composed
+    among = [cfg for (searched, _), cfg in variants.items() if searched == group] or [variants["", ""]]
+    among = [cfg for cfg in among if _has(cfg, parameter.key)]
+    if not among:
+        known = [k for cfg in variants.values() for k in explain.keys(cfg)]
+        hint = did_you_mean(parameter.key, known) or did_you_mean(parameter.key.rpartition(".")[2], known)
+        yield f"tuner.space: {parameter.key}: no such key.{hint}"
+        return
+    for sample in space.samples(parameter):
+        for cfg in among:
+            if problem := _refusal(cfg, sample):
+                yield f"tuner.space: {problem}"
+                return
+
+
+def _has(cfg: DictConfig, key: str) -> bool:
+    parent = OmegaConf.select(cfg, key.rpartition(".")[0]) if "." in key else cfg
+    return OmegaConf.is_dict(parent) and key.rpartition(".")[2] in parent
+
+
+def _refusal(cfg: DictConfig, sample: str) -> str | None:
+    """Why the config cannot take an override, or None. Far quicker than composing anew."""
+    override = OverridesParser.create().parse_override(sample)
+    tried = cfg.copy()
+    key = override.get_key_element()
+    try:
+        OmegaConf.update(tried, key, override.value(), merge=False)
+        validate(tried)
+    except OmegaConfBaseException as error:
+        return f"{key}: {explain.plain(error)}"
+    except UserError as error:
+        lines = str(error).splitlines()
+        return next((line for line in lines if line.startswith(key)), lines[0])
+    return None

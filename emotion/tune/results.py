@@ -1,0 +1,153 @@
+"""What a search leaves: a table of its trials, its plots, a report, and the best config as an experiment file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from omegaconf import DictConfig, OmegaConf
+
+from emotion import runs
+from emotion.base import files
+from emotion.config import cli, schema
+from emotion.tune import history, plots
+from emotion.tune.history import Tried
+from emotion.tune.plan import Plan
+from emotion.tune.progress import short
+from emotion.tune.space import Interval, Parameter
+
+#: The config groups of a run, and what of them says where things are.
+_GROUPS = ("dataset", "augmentation", "model", "trainer")
+
+
+def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Tried], parameters: list[Parameter]) -> None:
+    """Write ``trials.csv``, ``report.md``, the plots and, where a trial is completed, ``experiment/best.yaml``.
+
+    Args:
+        plan: The search's plan.
+        search: Its folder.
+        cfg: The config that the plan composes to without values.
+        trials: From :func:`emotion.tune.history.read`.
+        parameters: What was searched.
+    """
+    keys = list(dict.fromkeys(k for t in trials for k in t.values))
+    files.write_text(search / "trials.csv", _csv(trials, keys))
+    best = history.best(trials, cfg.tuner.objective)
+    if best is not None:
+        experiment = search / "experiment" / "best.yaml"
+        experiment.parent.mkdir(exist_ok=True)
+        files.write_text(experiment, _experiment(plan, search, cfg, best))
+        plots.search(trials, cfg.tuner.objective, search / "objective.png")
+        logarithmic = {p.key for p in parameters if isinstance(p, Interval) and p.log}
+        plots.parameters(trials, keys, logarithmic, cfg.tuner.objective, search / "parameters.png")
+    files.write_text(search / "report.md", _report(search, cfg, trials, keys, best))
+
+
+def command(search: Path) -> str:
+    """What trains the best config."""
+    return f"python -m emotion.train --config-dir {shlex.quote(str(search))} experiment=best"
+
+
+def _csv(trials: list[Tried], keys: list[str]) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["trial", "status", "objective", "deviation", "epochs", "from", "training_seconds", *keys, "run"])
+    for t in trials:
+        given = [t.objective, t.deviation, t.epochs, t.source, round(t.seconds, 1), *(t.values.get(k) for k in keys)]
+        rows.writerow([t.number, t.status, *("" if v is None else v for v in given), t.run])
+    return text.getvalue()
+
+
+def _report(search: Path, cfg: DictConfig, trials: list[Tried], keys: list[str], best: Tried | None) -> str:
+    objective = cfg.tuner.objective
+    failed = [t for t in trials if t.status == "failed"]
+    lines = [f"# Search {search.name}", ""]
+    lines += [
+        f"{cfg.tuner.name} search for {objective}: trials: {len(trials)}, failed: {len(failed)}, "
+        f"runs of each: {cfg.tuner.executions}."
+    ]
+    if best is None:
+        lines += ["", "No trial was completed."]
+    else:
+        spread = "" if best.deviation is None else f" (standard deviation over seeds {best.deviation:.4f})"
+        lines += [
+            "",
+            f"Best: trial {best.number}, {objective} {best.objective:.4f}{spread}",
+            "",
+            "| key | value |",
+            "|---|---|",
+        ]
+        lines += [f"| {k} | {short(v)} |" for k, v in best.values.items()]
+        lines += [
+            "",
+            "Train this config, for instance with more epochs or other seeds:",
+            "",
+            f"    {command(search)}",
+            "",
+        ]
+        lines += [
+            f"The best of {len(trials)} trials looks better on the validation split than it is, since that split chose "
+            f"it; the test split had no part in the search.",
+        ]
+        lines += ["", "![objective over trials](objective.png)", "", "![objective against each key](parameters.png)"]
+    order = sorted(
+        trials, key=lambda t: (t.objective is None, (t.objective or 0) * (1 if objective == "val_loss" else -1))
+    )
+    lines += ["", f"| trial | {objective} | sd | epochs | minutes | " + " | ".join(keys) + " |"]
+    lines += ["|---" * (5 + len(keys)) + "|"]
+    for t in order:
+        score = t.status if t.objective is None else f"{t.objective:.4f}"
+        spread = "" if t.deviation is None else f"{t.deviation:.4f}"
+        cells = [short(t.values[k]) if k in t.values else "" for k in keys]
+        row = [str(t.number), score, spread, "" if t.epochs is None else str(t.epochs), f"{t.seconds / 60:.1f}", *cells]
+        lines.append("| " + " | ".join(row) + " |")
+    for t in failed:
+        lines += ["", f"Trial {t.number} failed:", "", *(f"    {line}" for line in t.message.strip().splitlines())]
+    return "\n".join(lines) + "\n"
+
+
+def _experiment(plan: Plan, search: Path, cfg: DictConfig, best: Tried) -> str:
+    """The best trial's config as an experiment file: the options of its groups, and what differs from them."""
+    own = runs.Run(best.run, "").config()
+    if best.epochs is not None:
+        own.trainer.epochs = cfg.trainer.epochs  # Hyperband stopped it early, or had it go on from another
+    schema.register()
+    with cli.composing(str(schema.CONF), plan.config_dir):
+        chosen = [f"{k}={v}" for k, v in best.values.items() if k in _GROUPS]
+        choices = compose("tune", [*plan.overrides, *chosen], return_hydra_config=True).hydra.runtime.choices
+        base = compose("train", [f"{g}={choices[g]}" for g in _GROUPS])
+    content: dict[str, Any] = {"defaults": [{f"override /{g}": str(choices[g])} for g in _GROUPS]}
+    for group in _GROUPS:
+        differs = _differences(own[group], base[group])
+        if differs:
+            content[group] = differs
+    if own.seed != base.seed:
+        content["seed"] = own.seed
+    for group in _GROUPS:  # options of the person's own go with it
+        option = Path(plan.config_dir or "", group, f"{choices[group]}.yaml")
+        if plan.config_dir and option.is_file():
+            (search / group).mkdir(exist_ok=True)
+            files.write_bytes(search / group / option.name, option.read_bytes())
+    length = "" if best.epochs is None else f", there after {best.epochs} epochs; this trains all {own.trainer.epochs}"
+    head = [
+        "# @package _global_",
+        f"# Trial {best.number}, the best of the search {search.name}{length}.",
+        f"# {cfg.tuner.objective} {best.objective:.4f} on the validation split, which also chose it.",
+        f"#   {command(search)}",
+    ]
+    return "\n".join(head) + "\n" + OmegaConf.to_yaml(OmegaConf.create(content))
+
+
+def _differences(wanted: DictConfig, base: DictConfig) -> dict[str, Any]:
+    found = {}
+    plain, given = OmegaConf.to_container(wanted, resolve=True), OmegaConf.to_container(base, resolve=True)
+    assert isinstance(plain, dict)
+    assert isinstance(given, dict)
+    for key, value in plain.items():
+        if key not in given or given[key] != value:
+            found[str(key)] = value
+    return found

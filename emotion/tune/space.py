@@ -1,0 +1,173 @@
+"""A search space in Hydra's sweep grammar: ``choice(32, 64)``, ``range(0.0, 0.6, step=0.1)``, ``interval(0.1, 0.9)``.
+
+Nothing here imports Keras Tuner, so a mistake in a space is answered at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+
+from emotion.base.errors import UserError
+
+#: A longer list is nobody's intention: an interval says the same.
+LARGEST_CHOICE = 1000
+
+_EXAMPLES = "choice(32, 64), range(0.0, 0.6, step=0.1), interval(0.1, 0.9), tag(log, interval(1e-5, 1e-2))"
+
+Value = str | int | float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few values.
+
+    Attributes:
+        key: The config key or group that takes it.
+        values: All whole numbers, all real numbers, or all texts as Hydra's override grammar writes them.
+        only_for: The options of the key's config group that have this key; None where all have it.
+    """
+
+    key: str
+    values: tuple[Value, ...]
+    only_for: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number from ``low`` to ``high``.
+
+    Attributes:
+        key: The config key that takes it.
+        low: Smallest value.
+        high: Largest value; as in Hydra, whole numbers end below the end that is written.
+        log: Draw its logarithm evenly.
+        whole: Whole numbers only.
+        only_for: As in :class:`Choice`.
+    """
+
+    key: str
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+    only_for: tuple[str, ...] | None = None
+
+
+Parameter = Choice | Interval
+
+
+def parse(space: Mapping[str, Any]) -> list[Parameter]:
+    """Read a space; keys whose value is None are left out, so that a file's key can be taken out of the search.
+
+    Raises:
+        UserError: Names every key that cannot be read and what is wrong with it.
+    """
+    parameters, problems = [], []
+    for key, text in space.items():
+        if text is None:
+            continue
+        try:
+            parameters.append(_parameter(str(key), text))
+        except UserError as error:
+            problems.append(f"tuner.space: {key}: {error}")
+    if problems:
+        raise UserError("\n".join(problems))
+    return parameters
+
+
+def for_options(parameter: Parameter, options: tuple[str, ...]) -> Parameter:
+    """The parameter, searched only where its config group has one of these options."""
+    return replace(parameter, only_for=options)
+
+
+def trials_of_a_grid(parameters: list[Parameter]) -> int | None:
+    """How many combinations a space of choices has; None where an interval has no end of them, or a choice depends."""
+    number = 1
+    for parameter in parameters:
+        if isinstance(parameter, Interval) or parameter.only_for is not None:
+            return None
+        number *= len(parameter.values)
+    return number
+
+
+def override(key: str, value: Value) -> str:
+    """A value of the space as an override for Hydra; texts are in its grammar already."""
+    return f"{key}={value}"
+
+
+def samples(parameter: Parameter) -> Iterator[str]:
+    """Overrides by which to see whether the config takes its values: all of a choice, both ends of an interval."""
+    values = parameter.values if isinstance(parameter, Choice) else (parameter.low, parameter.high)
+    return (override(parameter.key, value) for value in values)
+
+
+def _parameter(key: str, text: Any) -> Parameter:
+    if not isinstance(text, str):
+        raise UserError(f"'{text}' is one value, not several. Write for example {_EXAMPLES}")
+    try:
+        parsed = OverridesParser.create().parse_override(f"{key}={text}")
+    except HydraException as error:
+        raise UserError(f"cannot read '{text}' ({str(error).splitlines()[0]}). Write for example {_EXAMPLES}") from None
+    sweep = parsed.value()
+    if isinstance(sweep, ChoiceSweep):
+        return _choice(key, text, parsed)
+    if isinstance(sweep, RangeSweep):
+        return _range(key, text, sweep)
+    if isinstance(sweep, IntervalSweep):
+        return _interval(key, text, sweep)
+    raise UserError(f"'{text}' is one value, not several. Write for example {_EXAMPLES}")
+
+
+def _choice(key: str, text: str, parsed: Override) -> Choice:
+    values = [parsed._convert_value(v) for v in parsed.value().list]  # type: ignore[union-attr]
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    if numbers and all(isinstance(v, int) for v in values):
+        found: list[Value] = [int(v) for v in values]  # type: ignore[arg-type]
+    elif numbers:
+        found = [float(v) for v in values]  # type: ignore[arg-type]
+    else:
+        found = list(parsed.sweep_string_iterator())
+    if len(set(found)) < len(found):
+        raise UserError(f"'{text}' says a value twice")
+    return _of_length(key, text, found)
+
+
+def _range(key: str, text: str, sweep: RangeSweep) -> Choice:
+    if sweep.step == 0 or sweep.start is None or sweep.stop is None:
+        raise UserError(f"'{text}' has no end; write range(start, stop, step=...) with a step that is not 0")
+    length = abs(sweep.stop - sweep.start) / abs(sweep.step)
+    if length > LARGEST_CHOICE:
+        raise UserError(f"'{text}' has {length:.0f} values; write interval({sweep.start}, {sweep.stop}) instead")
+    values: list[Value] = list(sweep.range())
+    if not values:
+        raise UserError(f"'{text}' holds nothing: the start {sweep.start} is not before the stop {sweep.stop}")
+    return _of_length(key, text, values)
+
+
+def _of_length(key: str, text: str, values: list[Value]) -> Choice:
+    if len(values) > LARGEST_CHOICE:
+        raise UserError(f"'{text}' has {len(values)} values; at most {LARGEST_CHOICE} are searched")
+    return Choice(key, tuple(values))
+
+
+def _interval(key: str, text: str, sweep: IntervalSweep) -> Interval:
+    low, high = sweep.start, sweep.end
+    if low is None or high is None:
+        raise UserError(f"'{text}' needs two ends")
+    whole = isinstance(low, int) and isinstance(high, int)
+    last = high - 1 if whole else high
+    if not low < high:
+        raise UserError(f"'{text}' is upside down: {low} is not below {high}. Write interval({high}, {low})")
+    unknown = sorted(sweep.tags - {"log"})
+    if unknown:
+        raise UserError(f"'{text}' has the tag '{unknown[0]}'; the only tag is log")
+    log = "log" in sweep.tags
+    if log and low <= 0:
+        raise UserError(f"'{text}': a logarithmic interval must start above 0, not at {low}")
+    return Interval(key, low, last, log, whole)

@@ -1,0 +1,1 @@
+"""Video and images in, faces found in them, frames shown in a window."""

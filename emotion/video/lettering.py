@@ -1,0 +1,98 @@
+"""Letters: DejaVu Sans, the font that Matplotlib brings, as small cached bitmaps.
+
+OpenCV's own Hershey strokes have no hinting and few characters; at nine pixels a word of theirs is hard to read.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+
+from emotion.faces.images import Image
+from emotion.video.palette import Colour
+
+#: The least height of a capital letter that can be read, in pixels.
+SMALLEST = 9
+_CAPITAL = 0.729  # height of a capital letter in DejaVu, as a fraction of the font's size
+
+
+@lru_cache(maxsize=32)
+def _font(capital: int, bold: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    found = importlib.util.find_spec("matplotlib")  # its place, without the second that importing it takes
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    path = Path(found.origin or "").parent / "mpl-data" / "fonts" / "ttf" / name if found else Path()
+    size = capital / _CAPITAL
+    return ImageFont.truetype(path, size) if path.is_file() else ImageFont.load_default(size)
+
+
+@lru_cache(maxsize=512)
+def letters(text: str, capital: int, bold: bool = False) -> Image:
+    """A text as the share of ink in each pixel.
+
+    Args:
+        text: One line.
+        capital: Height of a capital letter in pixels.
+        bold: In the bold face.
+
+    Returns:
+        uint8 ``[H, W]``, read-only. ``H`` depends on ``capital`` alone: the baseline is ``ascent(capital)`` rows down,
+        and capitals reach ``capital`` rows above it.
+    """
+    font = _font(capital, bold)
+    width = max(1, math.ceil(font.getlength(text)))
+    canvas = Pillow.new("L", (width, ascent(capital) + math.ceil(0.33 * capital)))
+    ImageDraw.Draw(canvas).text((0, ascent(capital)), text, fill=255, font=font, anchor="ls")
+    bitmap = np.asarray(canvas)
+    bitmap.flags.writeable = False
+    return bitmap
+
+
+def ascent(capital: int) -> int:
+    """Rows above the baseline: room for accents on capitals."""
+    return math.ceil(1.3 * capital)
+
+
+def width(text: str, capital: int, bold: bool = False) -> int:
+    """How many pixels wide a text is."""
+    return letters(text, capital, bold).shape[1]
+
+
+@lru_cache(maxsize=64)
+def _shades(ink: Colour, background: Colour) -> Image:
+    share = np.arange(256)[:, None] / 255
+    return (np.asarray(background) * (1 - share) + np.asarray(ink) * share + 0.5).astype(np.uint8)
+
+
+def write(
+    scene: Image, text: str, at: tuple[int, int], capital: int, ink: Colour, background: Colour, bold: bool = False
+) -> int:
+    """Write a text on a plain background, in place; what lies outside the scene is cut.
+
+    Args:
+        scene: uint8 ``[H, W, 3]``.
+        text: One line.
+        at: The left end of its baseline.
+        capital: Height of a capital letter in pixels.
+        ink: Of the letters.
+        background: What is there already.
+        bold: In the bold face.
+
+    Returns:
+        The text's width in pixels.
+    """
+    bitmap = letters(text, capital, bold)
+    # Only rows with ink are written: the room for accents may reach beyond the plate.
+    above = min(ascent(capital), capital + max(1, capital // 6))
+    left, top = at[0], at[1] - above
+    part = bitmap[ascent(capital) - above :]
+    x0, y0 = max(0, left), max(0, top)
+    x1, y1 = min(scene.shape[1], left + part.shape[1]), min(scene.shape[0], top + part.shape[0])
+    if x0 < x1 and y0 < y1:
+        scene[y0:y1, x0:x1] = _shades(ink, background).take(part[y0 - top : y1 - top, x0 - left : x1 - left], axis=0)
+    return bitmap.shape[1]

@@ -1,0 +1,57 @@
+"""The colours of the emotions, and short names for where there is little room."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from emotion.faces.face import UNCERTAIN
+from emotion.faces.labels import CONTEMPT, EMOTIONS
+
+Colour = tuple[int, int, int]
+
+#: BGR, told apart by hue and by lightness; warm for the unpleasant, as people expect.
+COLOURS: dict[str, Colour] = dict(
+    zip(
+        EMOTIONS,
+        (
+            (64, 64, 232),  # angry: red
+            (84, 170, 76),  # disgusted: green
+            (208, 102, 170),  # fearful: purple
+            (52, 208, 250),  # happy: yellow
+            (220, 220, 220),  # neutral: light grey
+            (226, 142, 62),  # sad: blue
+            (50, 140, 250),  # surprised: orange
+        ),
+        strict=True,
+    )
+)
+COLOURS[CONTEMPT] = (176, 172, 64)  # teal
+COLOURS[UNCERTAIN] = (152, 146, 142)
+#: Labels of another contract.
+OTHER: Colour = (220, 220, 220)
+
+DARK: Colour = (24, 20, 20)
+LIGHT: Colour = (255, 255, 255)
+
+#: What a chart's rows are called; other labels are cut.
+SHORT = {"disgusted": "disgust", "fearful": "fear", "surprised": "surprise"}
+
+
+def colour(label: str) -> Colour:
+    """The BGR colour of a label."""
+    return COLOURS.get(label, OTHER)
+
+
+@lru_cache(maxsize=64)
+def ink(background: Colour) -> Colour:
+    """Dark or white, whichever has the higher contrast on a background (WCAG 2.2, relative luminance)."""
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in np.divide(background, 255)]
+    luminance = float(np.dot(linear, (0.0722, 0.7152, 0.2126)))
+    return DARK if luminance > 0.18 else LIGHT
+
+
+def short(label: str) -> str:
+    """A label in at most eight letters."""
+    return SHORT.get(label, label if len(label) <= 8 else label[:7] + "…")

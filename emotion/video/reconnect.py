@@ -1,0 +1,138 @@
+"""Frames of a camera or a live stream, which may go away and come back."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from typing import TypeVar
+
+import cv2
+
+from emotion.base.errors import UserError
+from emotion.faces.images import Image
+from emotion.video.capture import bgr
+from emotion.video.frame import Frame
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: Seconds that a source which went away may take to come back.
+RECONNECT_SECONDS = 20.0
+#: Seconds before the first attempt; each next wait is twice as long, up to the second number.
+FIRST_WAIT, LONGEST_WAIT = 0.5, 4.0
+#: Seconds between two looks at whether somebody asked to stop.
+PATIENCE = 0.1
+
+Capture = cv2.VideoCapture
+Stopped = Callable[[], bool]
+
+
+class Worker:
+    """One thread that does what may block, so that whoever waits for it can give up at once.
+
+    OpenCV offers no way to interrupt a read. What was given up goes on in the thread until OpenCV's own time-out, and
+    a capture is released there after it: releasing it beside a read would crash.
+    """
+
+    def __init__(self, stopped: Stopped) -> None:
+        self._stopped, self._closed = stopped, False
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="capture")
+
+    def do(self, call: Callable[[], T]) -> T | None:
+        """The call's result, or None as soon as somebody asked to stop."""
+        future: Future[T] = self._pool.submit(call)
+        while not wait_for([future], PATIENCE).done:
+            if self._stopped():
+                return None
+        return future.result()
+
+    def close(self, capture: Capture | None = None) -> None:
+        """Release a capture, and end the thread, when the call in hand is done; without waiting for either."""
+        if capture is not None and not self._closed:
+            self._pool.submit(capture.release)
+        self._closed = True
+        self._pool.shutdown(wait=False)
+
+
+def read(
+    capture: Capture,
+    reopen: Callable[[], Capture | None],
+    name: str,
+    worker: Worker,
+    stopped: Stopped,
+    stride: int,
+    limit: float,
+) -> Generator[Frame, None, None]:
+    """The frames of a live source until it is gone for good or somebody asks to stop.
+
+    Args:
+        capture: Open; released at the end.
+        reopen: Opens it again; None where that fails.
+        name: For messages.
+        worker: Does the reading; closed at the end.
+        stopped: Asked while it waits.
+        stride: Only every frame whose number it divides is yielded.
+        limit: Seconds that it may take to come back.
+
+    Yields:
+        Frames with the clock's time.
+
+    Raises:
+        UserError: Not one frame came.
+    """
+    current = capture
+    index, started, now = 0, 0.0, 0.0
+    try:
+        while not stopped():
+            answer = worker.do(current.read)
+            if answer is None:
+                return
+            ok, image = answer
+            if not ok:
+                if index == 0:
+                    raise UserError(
+                        f"source: {name} was opened, but gave no frame. Another program may have it; close that "
+                        "program, or look whether it plays elsewhere"
+                    )
+                lost = f"frame {index - 1} ({now:.1f} s)"
+                log.warning("%s: nothing came after %s; trying to reach it again for %g s", name, lost, limit)
+                worker.do(current.release)
+                found = _again(reopen, worker, stopped, limit)
+                if found is None:
+                    if not stopped():
+                        log.warning("%s: did not come back within %g s; ended after %s", name, limit, lost)
+                    return
+                current, image = found
+                log.warning("%s: back after %.1f s", name, time.monotonic() - started - now)
+            instant = time.monotonic()
+            started = started if index else instant
+            now = instant - started
+            if index % stride == 0:
+                yield Frame(index, now, bgr(image))
+            index += 1
+    finally:
+        worker.close(current)
+
+
+def _again(
+    reopen: Callable[[], Capture | None], worker: Worker, stopped: Stopped, limit: float
+) -> tuple[Capture, Image] | None:
+    """The source opened again, with its first frame; None where the time ran out or somebody asked to stop."""
+    deadline, pause = time.monotonic() + limit, FIRST_WAIT
+    while time.monotonic() < deadline:
+        until = min(time.monotonic() + pause, deadline)
+        while (left := until - time.monotonic()) > 0:
+            if stopped():
+                return None
+            time.sleep(min(left, PATIENCE))
+        capture = worker.do(reopen)
+        if capture is not None:
+            ok, image = worker.do(capture.read) or (False, None)
+            if ok:
+                return capture, image  # type: ignore[return-value]
+            worker.do(capture.release)
+        pause = min(2 * pause, LONGEST_WAIT)
+    return None

@@ -1,0 +1,66 @@
+"""A run of somebody whose machine must not be seen in what is published of it, and what is published of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from emotion import runs
+from emotion.base import files
+from emotion.publish import publish
+from emotion.runs import shipped
+from tests.conftest import compose
+
+#: Names that stand in the run's records and in nothing that is published.
+TRACES = ("anna", "laptop-of-a", "71717", "secret-place")
+
+
+def publishing(run: runs.Run, place: Path, *overrides: str) -> dict[str, Any]:
+    """Publish in this process."""
+    return publish(compose("publish", f"run='{run.path}'", f"folder='{place}'", *overrides))
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every file below a folder and its digest."""
+    return {p.relative_to(folder).as_posix(): files.sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="session")
+def annas(trained: runs.Run, tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
+    """The trained run, in whose records are a host, a process, folders and a picture's name; do not change it."""
+    folder = tmp_path_factory.mktemp("secret-place") / "20261122-075340-000000_cnn"
+    shutil.copytree(trained.path, folder)
+    run = runs.Run(folder, folder.name)
+    runs.update(
+        run,
+        host="laptop-of-a",
+        pid=71717,
+        unreadable=[["/home/anna/faces/anna.png", "truncated"]],
+        command="python -m emotion.train dataset.root=/home/anna/faces 'outputs=/home/anna smith/outputs'",
+        teachers=[{"run": f"anna/{name}", "checkpoint": "ab" * 32} for name in ("20261101_cnn", "20261102_cnn")],
+    )
+    cfg = run.config()
+    cfg.outputs = "/home/anna smith/outputs"
+    cfg.trainer.teacher = [f"/home/anna smith/outputs/{name}" for name in ("20261101_cnn", "20261102_cnn")]
+    cfg.dataset.cache_dir = str(folder.parent / "cache")
+    OmegaConf.save(cfg, folder / "config.yaml")
+    return run
+
+
+@pytest.fixture(scope="session")
+def library(annas: runs.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for runs that ship, with one in it, ``drawn``; do not change it."""
+    folder = tmp_path_factory.mktemp("library")
+    publishing(annas, folder / "drawn")
+    return folder
+
+
+@pytest.fixture
+def installed(library: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the run that ships with this installation."""
+    monkeypatch.setattr(shipped, "FOLDER", library)
+    return library / "drawn"

@@ -1,0 +1,202 @@
+"""The fast search against OpenCV's own search of every whole frame."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emotion.base.errors import UserError
+from emotion.config import commands
+from emotion.data import synthetic
+from emotion.faces import images
+from emotion.faces.images import Box, Image, overlap
+from emotion.video.detector import Detector
+from emotion.video.source import frames
+
+EXACT = commands.Detector(mode="exact")
+
+boxes = st.builds(Box, st.integers(-50, 200), st.integers(-50, 200), st.integers(1, 150), st.integers(1, 150))
+
+
+def _agreement(pictures: Sequence[Image], settings: commands.Detector | None = None) -> tuple[float, float]:
+    """Share of the exact search's faces that are found, and faces beyond them as a share of them."""
+    fast, exact = Detector(settings), Detector(EXACT)
+    found = beyond = total = 0
+    for picture in pictures:
+        wanted, given_out = exact(picture), fast(picture)
+        left, pairs = list(given_out), 0
+        for box in wanted:
+            match = next((other for other in left if overlap(box, other) >= 0.5), None)
+            if match is not None:
+                left.remove(match)
+                pairs += 1
+        found, beyond, total = found + pairs, beyond + len(given_out) - pairs, total + len(wanted)
+    assert total, "nothing to compare"
+    return found / total, beyond / total
+
+
+@given(boxes, boxes)
+def test_overlap_is_the_share_of_pixels_in_both(a: Box, b: Box) -> None:
+    canvas = np.zeros((2, 420, 420), bool)
+    for layer, box in zip(canvas, (a, b), strict=True):
+        layer[box.y + 60 : box.y + 60 + box.height, box.x + 60 : box.x + 60 + box.width] = True
+    expected = (canvas[0] & canvas[1]).sum() / (canvas[0] | canvas[1]).sum()
+    assert overlap(a, b) == pytest.approx(expected)
+    assert overlap(b, a) == overlap(a, b)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("clip", "height", "least"),
+    [("single_face.mp4", 360, 0.98), ("single_face.mp4", 720, 0.98), ("short_hamilton_clip.mp4", 360, 0.9)],
+)
+def test_agrees_with_the_exact_search_on_real_video(shared: Path, clip: str, height: int, least: float) -> None:
+    size = height * 16 // 9, height
+    pictures = [cv2.resize(f.image, size, interpolation=cv2.INTER_CUBIC) for f in frames(shared / "media" / clip)]
+    found, beyond = _agreement(pictures)  # type: ignore[arg-type]
+    assert found >= least
+    assert beyond <= 0.05
+
+
+@pytest.mark.slow
+def test_agrees_with_the_exact_search_on_drawn_faces(drawn) -> None:
+    found, beyond = _agreement([frame.image for frame in frames(drawn[0])])
+    assert found >= 0.9
+    assert beyond <= 0.05
+
+
+def test_exact_mode_is_the_search_of_every_whole_frame(drawn) -> None:
+    detector, cascade = Detector(EXACT), images.load_cascade()
+    for frame in frames(drawn[0], 5):
+        assert detector(frame.image) == images.detect(cascade, frame.image, min_size=EXACT.min_size)
+
+
+@pytest.fixture(scope="module")
+def face() -> tuple[Image, Box]:
+    image, box = synthetic.frame(1, 3, noise=0.3)
+    assert Detector(EXACT)(image), "the picture is there to be found"
+    return image, box
+
+
+def test_a_cut_is_searched_whole_at_once(face: tuple[Image, Box]) -> None:
+    image, box = face
+    detector = Detector(commands.Detector(spread=100))
+    assert detector(np.full_like(image, 5)) == []
+    assert any(overlap(found, box) > 0.4 for found in detector(image))
+
+
+def test_a_face_that_comes_without_a_cut_is_found_within_the_spread(face: tuple[Image, Box]) -> None:
+    """The face fades in over the empty frame's own border, so that no frame differs much from the one before."""
+    image, box = face
+    empty = np.full_like(image, int(image.mean()))
+    detector = Detector(commands.Detector(spread=4))
+    for weight in np.linspace(0, 1, 12):
+        detector(cv2.addWeighted(image, weight, empty, 1 - weight, 0))  # type: ignore[arg-type]
+    assert any(overlap(found, box) > 0.4 for _ in range(16) for found in detector(image))
+
+
+def test_a_lost_face_is_let_go(face: tuple[Image, Box]) -> None:
+    """A face that fades out is not reported from memory, and nobody looks for it for ever."""
+    image, _ = face
+    empty = np.full_like(image, int(image.mean()))
+    detector = Detector(commands.Detector(hold=3))
+    assert detector(image)
+    for weight in np.linspace(1, 0, 12):
+        detector(cv2.addWeighted(image, weight, empty, 1 - weight, 0))  # type: ignore[arg-type]
+    assert [detector(empty) for _ in range(6)] == [[]] * 6
+    assert not detector._known
+
+
+def test_a_change_of_size_is_a_cut(face: tuple[Image, Box]) -> None:
+    image, _ = face
+    detector = Detector()
+    small = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    assert detector.scan(image).is_cut
+    assert not detector.scan(image).is_cut
+    assert detector.scan(small).is_cut  # type: ignore[arg-type]
+    assert detector.find(detector.scan(image)) == Detector()(image)
+
+
+def test_reset_searches_the_next_frame_whole(face: tuple[Image, Box]) -> None:
+    detector = Detector()
+    detector(face[0])
+    detector.reset()
+    assert detector.scan(face[0]).is_cut
+
+
+def test_frames_larger_than_the_working_size_are_scaled_and_boxes_scaled_back(face: tuple[Image, Box]) -> None:
+    image, box = face
+    large = cv2.resize(image, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    detector = Detector(commands.Detector(working_size=max(image.shape)))
+    scan = detector.scan(large)  # type: ignore[arg-type]
+    assert max(scan.pyramid.gray.shape) == max(image.shape)
+    expected = Box(3 * box.x, 3 * box.y, 3 * box.width, 3 * box.height)
+    assert any(overlap(found, expected) > 0.4 for found in detector.find(scan))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (10, 400), (24, 24), (30, 23), (2000, 25), (9000, 3)])
+def test_pictures_too_small_for_a_face(shape: tuple[int, int]) -> None:
+    detector = Detector()
+    for value in (0, 5, 255):
+        assert detector(np.full((*shape, 3), value, np.uint8)) == []
+
+
+def test_grey_frames(face: tuple[Image, Box]) -> None:
+    gray = cv2.cvtColor(face[0], cv2.COLOR_BGR2GRAY)
+    assert Detector()(gray) == Detector()(face[0])  # type: ignore[arg-type]
+
+
+def test_scanning_and_finding_may_run_in_two_threads(drawn) -> None:
+    """Each side has a cascade of its own; sharing one makes OpenCV fail or answer for the other's picture."""
+    pictures = [frame.image for frame in frames(drawn[0])]
+    alone = [detector(picture) for detector in [Detector()] for picture in pictures]
+    for _ in range(3):
+        detector = Detector()
+        scans, found = [], []
+        begun = threading.Semaphore(0)
+
+        def scan(detector=detector, scans=scans, begun=begun) -> None:
+            for picture in pictures:
+                scans.append(detector.scan(picture))
+                begun.release()
+
+        thread = threading.Thread(target=scan)
+        thread.start()
+        for i in range(len(pictures)):
+            begun.acquire()
+            found.append(detector.find(scans[i]))
+        thread.join()
+        assert found == alone
+
+
+def test_a_lamp_is_no_cut(face: tuple[Image, Box]) -> None:
+    """The frame is searched whole, for shadows may hide or show faces; but the people are those of the frame before."""
+    image, _ = face
+    detector = Detector()
+    detector(image)
+    brighter = cv2.add(image, (30, 30, 30, 0))
+    scan = detector.scan(brighter)  # type: ignore[arg-type]
+    assert scan.whole
+    assert not scan.is_cut
+    other = detector.scan(image[::-1, ::-1])
+    assert other.is_cut
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (commands.Detector(mode="exakt"), "detector.mode: 'exakt' is not one of fast, exact"),
+        (commands.Detector(scale_factor=1.0), "detector.scale_factor: 1.0 is out of range"),
+        (commands.Detector(spread=0), "detector.spread: 0 is out of range"),
+    ],
+)
+def test_settings_are_checked(settings: commands.Detector, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Detector(settings)

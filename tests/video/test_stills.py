@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emotion.base.errors import UserError
+from emotion.video import stills
+from emotion.video.source import frames, opened
+
+
+def _picture(path: Path, value: int = 90, size: tuple[int, int] = (30, 40)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((*size, 3), value, np.uint8))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Pictures 1 to 12 as bright as their number says, of changing size, one of them cut off; and other things."""
+    root = tmp_path / "pictures"
+    for i in range(1, 13):
+        _picture(root / f"face{i}.png", 10 * i, (20 + i, 30))
+    cut = root / "face7.png"
+    cut.write_bytes(cut.read_bytes()[:-20])
+    (root / "notes.txt").write_text("not a picture")
+    _picture(root / ".hidden.png")
+    _picture(root / "below" / "face99.png", 200)
+    return root
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "bmp"])
+def test_a_picture_is_one_frame_in_bgr(tmp_path: Path, ending: str) -> None:
+    red = np.zeros((30, 40, 3), np.uint8)
+    red[..., 2] = 255
+    path = tmp_path / f"red.{ending}"
+    cv2.imwrite(str(path), red)
+    with opened(path) as stream:
+        (frame,) = stream.frames
+        assert (stream.kind, stream.total, stream.independent, stream.live) == ("pictures", 1, True, False)
+    assert (frame.index, frame.time, frame.name) == (0, 0.0, None)
+    assert np.abs(frame.image.astype(int) - red).max() <= 2
+
+
+def test_a_folder_is_read_in_natural_order_past_what_is_damaged(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with opened(folder) as stream:
+        assert (stream.kind, stream.total, stream.rate) == ("pictures", 12, 1.0)
+        got = list(stream.frames)
+    numbers = [i for i in range(1, 13) if i != 7]
+    assert [f.name for f in got] == [f"face{i}.png" for i in numbers]
+    assert [f.image.mean() for f in got] == [10 * i for i in numbers]
+    assert [f.index for f in got] == [i - 1 for i in numbers]
+    assert [f.time for f in got] == [i - 1 for i in numbers]
+    assert [record.getMessage() for record in caplog.records] == [f"{folder / 'face7.png'}: skipped, truncated"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("face1*.png", ["face1.png", "face10.png", "face11.png", "face12.png"]),
+        ("face[89].png", ["face8.png", "face9.png"]),
+        ("**/face9*.png", ["below/face99.png", "face9.png"]),
+        ("b*/face??.png", ["below/face99.png"]),
+    ],
+)
+def test_a_glob_names_its_pictures(folder: Path, pattern: str, names: list[str]) -> None:
+    assert [f.name for f in frames(f"{folder}/{pattern}")] == names
+
+
+def test_a_glob_is_seen_from_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert [f.name for f in frames("*/face2.png")] == ["pictures/face2.png"]
+
+
+def test_a_file_whose_name_looks_like_a_glob(tmp_path: Path) -> None:
+    assert len(list(frames(_picture(tmp_path / "face[1].png")))) == 1
+
+
+def test_stride_and_max_frames_count_pictures(folder: Path) -> None:
+    with opened(folder, stride=3, max_frames=3) as stream:
+        assert stream.total == 3
+        assert [f.name for f in stream.frames] == ["face1.png", "face4.png", "face10.png"]
+
+
+def test_many_unreadable_pictures_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for i in range(stills.MOST_TOLD + 5):
+        (tmp_path / f"{i}.jpg").write_bytes(b"\xff\xd8 no more")
+    _picture(tmp_path / "whole.jpg")
+    assert len(list(frames(tmp_path))) == 1
+    assert len(caplog.records) == stills.MOST_TOLD + 1
+    assert "15 of 16 pictures could not be read" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("empty", "no picture in the folder"),
+        ("empty/*.png", "fits no file"),
+        ("nowhere/*.png", "there is no folder '.*nowhere'"),
+        ("damaged", "none of the 2 files of .* is a picture that can be read"),
+        ("damaged/*", "none of the 2 files of .* is a picture that can be read"),
+        ("[", "fits no file"),
+        ("a**b/*.png", "not a glob|fits no file"),
+    ],
+)
+def test_what_holds_no_picture_is_refused(tmp_path: Path, source: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "damaged").mkdir()
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / "damaged" / name).write_bytes(b"\x89PNG and no more")
+    with pytest.raises(UserError, match=message):
+        list(frames(f"{tmp_path}/{source}"))
+
+
+@pytest.mark.parametrize("source", ["", "*.png", "face1.png"])
+def test_pictures_do_not_start_again(folder: Path, source: str) -> None:
+    with pytest.raises(UserError, match="loop: only for video files"), opened(folder / source, loop=True):
+        pass
+
+
+@given(st.lists(st.integers(0, 10**6), unique=True), st.text(st.characters(codec="utf-8"), max_size=5))
+def test_numbers_sort_by_their_value(numbers: list[int], stem: str) -> None:
+    names = [f"{stem}_{n}.png" for n in numbers]
+    assert sorted(names, key=stills.natural) == [f"{stem}_{n}.png" for n in sorted(numbers)]
+
+
+@given(st.lists(st.text(max_size=8), unique=True), st.randoms(use_true_random=False))
+def test_any_names_have_one_order(names: list[str], random: Random) -> None:
+    shuffled = random.sample(names, len(names))
+    assert sorted(names, key=stills.natural) == sorted(shuffled, key=stills.natural)
