@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
@@ -22,9 +18,11 @@ from omegaconf import DictConfig
 from emotion import runs
 from emotion.base import locks
 from emotion.config import schema
+from tests.helpers import commands
+from tests.helpers.commands import answered, emotion
 from tests.helpers.untrained import drawn, models, outputs
 
-__all__ = ["drawn", "models", "outputs"]  # fixtures
+__all__ = ["answered", "drawn", "emotion", "models", "outputs"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The tests run side by side on few cores; waiting threads that spin would take turns from those that work.
@@ -78,6 +76,7 @@ def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "common"
     folder.mkdir(exist_ok=True)
+    commands.session_folder = folder
     return folder
 
 
@@ -116,30 +115,6 @@ TINY = (
     "trainer.batch_size=32",
     "trainer.bootstrap=50",
 )
-
-
-def emotion(
-    module: str, *arguments: str, cwd: Path, check: bool = True, **options: Any
-) -> subprocess.CompletedProcess[str]:
-    """Run one of our commands as a person would, in a process of its own."""
-    line = [sys.executable, "-m", f"emotion.{module}", *arguments]
-    done = subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=500, check=False, **options)
-    if check:
-        assert done.returncode == 0, f"{shlex.join(line)}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
-def answered(main: Callable[[], object], *arguments: str) -> int:
-    """Give a command's ``main`` arguments that it answers before its work begins; return its exit code.
-
-    In this process: starting one costs a second, which is worth it only where the process is what is tested.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["emotion", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 @pytest.fixture(scope="session")
