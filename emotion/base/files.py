@@ -6,7 +6,7 @@ import glob
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,31 +15,27 @@ from typing import Any
 
 from emotion.base.errors import UserError
 
-#: A cache's unfinished file that nobody has written to for so long belongs to a process that was killed.
+#: A cache's unfinished file that was not written to for so long belongs to a process that was killed.
 _ABANDONED_SECONDS = 3600.0
-_UMASK = os.umask(0)  # it can only be read by setting it
-os.umask(_UMASK)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` to be written; put that file in its place if nothing fails.
 
-    Readers see the old content or the new, never a part, and so does whoever comes after a power cut. Any number of
-    processes may do this for one path at the same time: the last one's content stays. A link is replaced, not followed.
+    Readers see the old content or the new, never a part, also after a power cut. Any number of processes may do this
+    for one path at the same time: the last one's content stays. A link is replaced, not followed.
 
     Raises:
         OSError: The folder cannot be written to, or the disk is full. What was there stays, and nothing is left behind.
     """
-    # Keras goes by a name's ending. A long name cut short leaves room for what is added.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    # Keras goes by a name's ending. Not a file of tempfile's, which none but its owner may read.
+    temporary = path.parent / f"{_prefix(path)}{secrets.token_hex(8)}{path.suffix}"
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())  # or the new name could be on disk before the content
-        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -65,7 +61,7 @@ def remove_unfinished(path: Path, seconds: float = 0.0) -> None:
                 file.unlink()
 
 
-def _prefix(path: Path) -> str:
+def _prefix(path: Path) -> str:  # a long name is cut short, for room for what is added
     return f".new-{path.name[:40]}-"
 
 

@@ -28,7 +28,7 @@ from emotion import runs
 from emotion.base import devices
 from emotion.base.errors import UserError
 from emotion.base.interrupts import Interrupted
-from emotion.jobs import child, progress
+from emotion.jobs import child, sweep_table
 from emotion.jobs.child import JobFailedError
 
 #: Seconds between two questions to Slurm about the queue.
@@ -54,15 +54,15 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
         folder = Path(str(self.config.hydra.sweep.dir))
         folder.mkdir(parents=True, exist_ok=True)
         numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
-        sweep = progress.Sweep(folder, dict(zip(numbers, map(filter_overrides, job_overrides), strict=True)))
+        sweep = sweep_table.Sweep(folder, dict(zip(numbers, map(filter_overrides, job_overrides), strict=True)))
         jobs = self._submit(job_overrides, numbers)
         name = jobs[0].job_id.partition("_")[0]
         print(f"Slurm job {name}: {len(jobs)} jobs in {folder}; their output: {jobs[0].paths.folder.parent}/",
               file=sys.stderr)  # fmt: skip
         queue = Queue([job.job_id for job in jobs])
         try:
-            with progress.shown(sweep, queue.note):
-                ended = _results(jobs, queue)
+            with sweep_table.shown(sweep, queue.note):
+                results = _results(jobs, queue)
         except (KeyboardInterrupt, Interrupted):
             print(
                 f"the jobs go on in Slurm; see them: squeue --job {name}; cancel them: scancel {name}. "
@@ -70,7 +70,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
                 file=sys.stderr,
             )
             raise
-        return progress.told(ended)
+        return sweep_table.checked(results)
 
     def _submit(self, job_overrides: Sequence[Sequence[str]], numbers: range) -> list[submitit.Job[JobReturn]]:
         base = {f.name for f in fields(BaseQueueConf)}

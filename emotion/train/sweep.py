@@ -22,7 +22,7 @@ from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
 from emotion.jobs.child import JobFailedError, JobRefusedError, in_child
-from emotion.jobs.progress import differing
+from emotion.jobs.sweep_table import differing
 from emotion.runs import paths, resuming
 
 log = logging.getLogger(__name__)
