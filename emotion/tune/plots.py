@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from emotion.reports.canvas import BLUE, FAINT, ORANGE, Picture, figure_of, heading, picture_of
-from emotion.tune.history import Tried, best
+from emotion.tune.history import Trial, best
 
 _COLUMNS = 3
 #: Tick labels of a choice longer than this are cut.
 _LONGEST_LABEL = 14
 
 
-def search(trials: Sequence[Tried], objective: str, path: Path | None) -> Picture:
+def search(trials: Sequence[Trial], objective: str, path: Path | None) -> Picture:
     """Draw every trial's objective in the order of the trials, and the best so far.
 
     Args:
@@ -57,7 +57,7 @@ def search(trials: Sequence[Tried], objective: str, path: Path | None) -> Pictur
 
 
 def parameters(
-    trials: Sequence[Tried], keys: Sequence[str], logarithmic: Collection[str], objective: str, path: Path | None
+    trials: Sequence[Trial], keys: Sequence[str], logarithmic: Collection[str], objective: str, path: Path | None
 ) -> Picture:
     """Draw the objective of every completed trial against each key, a panel a key.
 
@@ -84,7 +84,7 @@ def parameters(
         return picture_of(figure, path)
 
 
-def _against(axes: Axes, trials: Sequence[Tried], key: str, logarithmic: bool, winner: Tried | None) -> None:
+def _against(axes: Axes, trials: Sequence[Trial], key: str, logarithmic: bool, winner: Trial | None) -> None:
     given = [t.values[key] for t in trials]
     numeric = all(isinstance(v, int | float) for v in given)
     if numeric:
@@ -110,7 +110,7 @@ def _against(axes: Axes, trials: Sequence[Tried], key: str, logarithmic: bool, w
     axes.tick_params(which="minor", length=0)
 
 
-def _dots(axes: Axes, places: np.ndarray[tuple[int], np.dtype[np.float64]], trials: Sequence[Tried]) -> None:
+def _dots(axes: Axes, places: np.ndarray[tuple[int], np.dtype[np.float64]], trials: Sequence[Trial]) -> None:
     values = [t.objective for t in trials]
     spreads = [t.deviation or 0.0 for t in trials]
     axes.errorbar(places, values, spreads, fmt="o", color=BLUE, markersize=4.5, elinewidth=0.8, alpha=0.8)  # type: ignore[arg-type]

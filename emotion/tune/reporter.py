@@ -1,87 +1,71 @@
-"""What a person sees while a search runs: trials done, the best so far, the time left."""
+"""How a search goes: a line for each trial that ended and, in a terminal, a bar below them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
+from emotion.base.progress import duration
 from emotion.tune import history
-from emotion.tune.history import Tried
+from emotion.tune.history import Trial
 
 
 class Reporter:
-    """A line for each trial that ends and, on a terminal, a bar below them.
+    """Prints what became of each trial.
 
     Args:
         search: The search's folder.
         objective: Name of the metric.
         total: How many trials there will be at most; None where that is not known.
+        display: From :func:`emotion.base.progress.bars` on stdout, or None.
     """
 
-    def __init__(self, search: Path, objective: str, total: int | None) -> None:
-        self._objective, self._total = objective, total
-        self._console = Console()
-        self._told = {t.number for t in history.read(search) if t.status != "running"}
-        self._before, self._started = len(self._told), time.monotonic()
-        columns = (
-            TextColumn("trials"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[word]}"),
-        )
-        self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
-        self._task = self._bar.add_task("", total=total, completed=self._before, word=self._word(history.read(search)))
+    def __init__(self, search: Path, objective: str, total: int | None, display: Progress | None) -> None:
+        self._objective, self._total, self._display = objective, total, display
+        self._console = display.console if display else Console()
+        self._reported = {t.number for t in history.read(search) if t.status != "running"}
+        self._before, self._started = len(self._reported), time.monotonic()
+        if display is not None:
+            self._task = display.add_task("trials", total=total, completed=self._before, info="")
+        self.update(history.read(search))
 
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        with self._bar:
-            yield
-
-    def update(self, trials: list[Tried]) -> None:
+    def update(self, trials: list[Trial]) -> None:
         """Print a line for each trial that has ended since the last call."""
         for trial in trials:
-            if trial.status != "running" and trial.number not in self._told:
-                self._told.add(trial.number)
+            if trial.status != "running" and trial.number not in self._reported:
+                self._reported.add(trial.number)
                 self._console.print(self._line(trial, trials), markup=False, highlight=False, soft_wrap=True)
-        self._bar.update(self._task, completed=len(self._told), word=self._word(trials))
+        if self._display is not None:
+            self._display.update(self._task, completed=len(self._reported), info=self._best(trials))
 
-    def _line(self, trial: Tried, trials: list[Tried]) -> str:
+    def _line(self, trial: Trial, trials: list[Trial]) -> str:
         of = f"/{self._total}" if self._total else ""
-        head = f"trial {trial.number} ({len(self._told)}{of})"
+        head = f"trial {trial.number} ({len(self._reported)}{of})"
         values = ", ".join(f"{k}={short(v)}" for k, v in trial.values.items())
         if trial.objective is None:
             last = (trial.message.strip().splitlines() or ["no reason given"])[-1]
             return f"{head}  failed: {last}  [{values}]"
         spread = f" ± {trial.deviation:.4f}" if trial.deviation is not None else ""
         length = f", {trial.epochs} epochs" if trial.epochs is not None else ""
-        on = f", on from trial {trial.source}" if trial.source is not None else ""
-        word = self._word(trials)
-        return f"{head}  {self._objective} {trial.objective:.4f}{spread}{length}{on}  [{values}]  {word}"
+        source = f", continues trial {trial.source}" if trial.source is not None else ""
+        end = ", ".join(filter(None, (self._best(trials), self._left())))
+        return f"{head}  {self._objective} {trial.objective:.4f}{spread}{length}{source}  [{values}]  {end}"
 
-    def _word(self, trials: list[Tried]) -> str:
+    def _best(self, trials: list[Trial]) -> str:
         best = history.best(trials, self._objective)
-        words = [f"best {best.objective:.4f} (trial {best.number})"] if best else []
-        done = len(self._told) - self._before
-        if done and self._total is not None and self._total > len(self._told):
-            seconds = (time.monotonic() - self._started) / done * (self._total - len(self._told))
-            words.append(f"{_duration(seconds)} left")
-        return ", ".join(words)
+        return f"best {best.objective:.4f} (trial {best.number})" if best else ""
+
+    def _left(self) -> str:
+        done = len(self._reported) - self._before
+        if not done or self._total is None or self._total <= len(self._reported):
+            return ""
+        seconds = (time.monotonic() - self._started) / done * (self._total - len(self._reported))
+        return f"{duration(seconds)} left"
 
 
 def short(value: object) -> str:
     """A value in few characters."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

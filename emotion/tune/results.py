@@ -15,16 +15,16 @@ from emotion import runs
 from emotion.base import files
 from emotion.config import cli, schema
 from emotion.tune import history, plots
-from emotion.tune.history import Tried
+from emotion.tune.history import Trial
 from emotion.tune.plan import Plan
-from emotion.tune.progress import short
+from emotion.tune.reporter import short
 from emotion.tune.space import Interval, Parameter
 
 #: The config groups of a run, and what of them says where things are.
 _GROUPS = ("dataset", "augmentation", "model", "trainer")
 
 
-def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Tried], parameters: list[Parameter]) -> None:
+def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Trial], parameters: list[Parameter]) -> None:
     """Write ``trials.csv``, ``report.md``, the plots and, where a trial is completed, ``experiment/best.yaml``.
 
     Args:
@@ -52,7 +52,7 @@ def command(search: Path) -> str:
     return f"python -m emotion.train --config-dir {shlex.quote(str(search))} experiment=best"
 
 
-def _csv(trials: list[Tried], keys: list[str]) -> str:
+def _csv(trials: list[Trial], keys: list[str]) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["trial", "status", "objective", "deviation", "epochs", "from", "training_seconds", *keys, "run"])
@@ -62,7 +62,7 @@ def _csv(trials: list[Tried], keys: list[str]) -> str:
     return text.getvalue()
 
 
-def _report(search: Path, cfg: DictConfig, trials: list[Tried], keys: list[str], best: Tried | None) -> str:
+def _report(search: Path, cfg: DictConfig, trials: list[Trial], keys: list[str], best: Trial | None) -> str:
     objective = cfg.tuner.objective
     failed = [t for t in trials if t.status == "failed"]
     lines = [f"# Search {search.name}", ""]
@@ -110,7 +110,7 @@ def _report(search: Path, cfg: DictConfig, trials: list[Tried], keys: list[str],
     return "\n".join(lines) + "\n"
 
 
-def _experiment(plan: Plan, search: Path, cfg: DictConfig, best: Tried) -> str:
+def _experiment(plan: Plan, search: Path, cfg: DictConfig, best: Trial) -> str:
     """The best trial's config as an experiment file: the options of its groups, and what differs from them."""
     own = runs.Run(best.run, "").config()
     if best.epochs is not None:
