@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +16,8 @@ from typing import Any
 
 from emotion.base.errors import UserError
 
-#: A cache's unfinished file that was not written to for so long belongs to a process that was killed.
-_ABANDONED_SECONDS = 3600.0
+#: An unfinished file or folder that was not written to for so long belongs to a process that was killed.
+ABANDONED_SECONDS = 3600.0
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: The folder cannot be written to, or the disk is full. What was there stays, and nothing is left behind.
     """
     # Keras goes by a name's ending. Not a file of tempfile's, which none but its owner may read.
-    temporary = path.parent / f"{_prefix(path)}{secrets.token_hex(8)}{path.suffix}"
+    temporary = path.parent / f"{prefix(path)}{secrets.token_hex(8)}{path.suffix}"
     temporary.touch(exist_ok=False)
     try:
         yield temporary
@@ -47,21 +48,22 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_in_cache(path: Path) -> Iterator[Path]:
     """Like :func:`replacing`, in a folder that is made where it is missing, and kept free of unfinished files."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(path, _ABANDONED_SECONDS)
+    remove_unfinished(path, ABANDONED_SECONDS)
     with replacing(path) as temporary:
         yield temporary
 
 
 def remove_unfinished(path: Path, seconds: float = 0.0) -> None:
-    """Remove what killed processes left of ``path`` in :func:`replacing`, where it is untouched for some seconds."""
+    """Remove what killed processes left beside ``path``, where it was untouched for so many seconds."""
     now = time.time()
-    for file in path.parent.glob(f"{glob.escape(_prefix(path))}*"):
+    for file in path.parent.glob(f"{glob.escape(prefix(path))}*"):
         with suppress(OSError):
             if now - file.stat().st_mtime >= seconds:
-                file.unlink()
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
 
 
-def _prefix(path: Path) -> str:  # a long name is cut short, for room for what is added
+def prefix(path: Path) -> str:
+    """How the names of unfinished files and folders beside a path begin; a long name leaves room for their ends."""
     return f".new-{path.name[:40]}-"
 
 

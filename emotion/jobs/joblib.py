@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from types import FrameType
 
-from hydra.core.utils import JobReturn, filter_overrides
+from hydra.core.utils import JobReturn
 from hydra_plugins.hydra_joblib_launcher import joblib_launcher
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig, open_dict
@@ -42,12 +42,9 @@ class JoblibLauncher(joblib_launcher.JoblibLauncher):
         parallel = min(wanted if wanted > 0 else max(1, devices.cores() + 1 + wanted), len(job_overrides))
         with open_dict(self.config):
             self.config.hydra.launcher.n_jobs = self.joblib["n_jobs"] = parallel  # jobs divide the machine by it
-        folder = Path(str(self.config.hydra.sweep.dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        print(f"{len(job_overrides)} jobs, {parallel} at a time, in {folder}", file=sys.stderr)
-        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
-        sweep = sweep_table.Sweep(folder, dict(zip(numbers, map(filter_overrides, job_overrides), strict=True)))
-        with stopping(folder) as asked, sweep_table.shown(sweep, lambda: _STOPPING if asked else ""):
+        sweep = sweep_table.Sweep.launched(self.config, job_overrides, initial_job_idx)
+        print(f"{len(job_overrides)} jobs, {parallel} at a time, in {sweep.folder}", file=sys.stderr)
+        with stopping(sweep.folder) as asked, sweep_table.shown(sweep, lambda: _STOPPING if asked else ""):
             try:
                 results = super().launch(job_overrides, initial_job_idx)
             except TerminatedWorkerError:

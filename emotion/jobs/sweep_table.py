@@ -10,12 +10,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from omegaconf import DictConfig
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -65,9 +66,16 @@ class Sweep:
         self.began = time.monotonic()
         self.before = {number: self._record(number) for number in self.swept}
         self.skipped = sum(record.get("status") == "done" for record in self.before.values())
-        self.configs: dict[int, tuple[int, str]] = {}
         self.states = dict.fromkeys(self.swept, JobState())
         self.look()
+
+    @classmethod
+    def launched(cls, config: DictConfig | None, job_overrides: Sequence[Sequence[str]], first: int) -> Sweep:
+        """The sweep that Hydra hands to a launcher; makes its folder."""
+        assert config is not None
+        folder = Path(str(config.hydra.sweep.dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder, dict(enumerate(map(filter_overrides, job_overrides), first)))
 
     def look(self) -> list[int]:
         """Read the folders again; the numbers of the jobs whose state changed."""
@@ -88,21 +96,16 @@ class Sweep:
         return record
 
     def _state(self, number: int) -> JobState:
-        record = self._record(number)
+        record, old = self._record(number), self.states[number]
         status = record.get("status", "to come")
         if not record or (record == self.before[number] and status not in ("done", "running")):
             return JobState()  # what an earlier attempt left
-        epochs, monitor = self._config(number)
-        return JobState(status, int(record.get("epoch") or 0), epochs, monitor, record.get("best"))
-
-    def _config(self, number: int) -> tuple[int, str]:
-        if number not in self.configs:
-            try:
+        epochs, monitor = old.epochs, old.monitor
+        if not epochs:
+            with suppress(UserError):  # not written yet
                 trainer = runs.Run(self.folder / str(number), str(number)).config().trainer
-            except UserError:
-                return 0, ""
-            self.configs[number] = int(trainer.epochs), str(trainer.monitor)
-        return self.configs[number]
+                epochs, monitor = int(trainer.epochs), str(trainer.monitor)
+        return JobState(status, int(record.get("epoch") or 0), epochs, monitor, record.get("best"))
 
     def name(self, number: int) -> str:
         swept = self.swept[number]
@@ -125,8 +128,10 @@ class Sweep:
     def table(self, note: str) -> Group:
         """The jobs that matter most now, and the counts."""
         table = Table(box=None, pad_edge=False)
-        for column in ("job", "swept", "status", "epoch", "best"):
-            table.add_column(column, justify="left" if column in ("job", "swept", "status") else "right")
+        for column in ("job", "swept", "status"):
+            table.add_column(column)
+        for column in ("epoch", "best"):
+            table.add_column(column, justify="right")
         shown = sorted(self.states, key=lambda n: (_ORDER[self.states[n].status], n))[:_ROWS]
         for number in sorted(shown):
             state = self.states[number]
@@ -176,10 +181,10 @@ def shown(sweep: Sweep, note: Callable[[], str] = lambda: "") -> Iterator[None]:
     """
     stop = threading.Event()
     console = Console(stderr=True)
-    watch = _table if console.is_terminal else _lines
     if sweep.skipped:
         print(f"{sweep.skipped} of {len(sweep.states)} jobs are done already", file=sys.stderr)
-    thread = threading.Thread(target=watch, args=(sweep, stop, console, note), daemon=True)
+    thread = threading.Thread(target=_table if console.is_terminal else _lines, args=(sweep, stop, console, note))
+    thread.daemon = True
     thread.start()
     try:
         yield
@@ -200,10 +205,10 @@ def _lines(sweep: Sweep, stop: threading.Event, console: Console, note: Callable
     last_note, ended = "", False
     while not ended:
         ended = stop.wait(_SECONDS_BETWEEN_LOOKS)
-        lines = []
-        if (new_note := note()) != last_note:
-            last_note = new_note
-            lines += [new_note] if new_note else []
+        new_note, lines = note(), []
+        if new_note and new_note != last_note:
+            lines.append(new_note)
+        last_note = new_note
         for number in sweep.look():
             status = sweep.states[number].status
             if paces[number].due() or status != statuses.get(number):
