@@ -60,7 +60,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
         except (KeyboardInterrupt, Interrupted):
             print(
                 f"the jobs continue in Slurm; list them: squeue --job {name}; cancel them: scancel {name}. "
-                f"Once they have ended, the same command with resume=true hydra.sweep.dir={sweep.folder} prints a table",
+                f"When they have ended, the command with resume=true hydra.sweep.dir={sweep.folder} prints a table",
                 file=sys.stderr,
             )
             raise

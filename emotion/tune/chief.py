@@ -40,7 +40,7 @@ def run(oracle: Any, plan: Plan, search: Path, workers: int, objective: str, loo
         workers: How many trials to train at once on this machine; with 0 it is one, or none where this process is the
             chief of workers on other machines (:func:`emotion.tune.worker.is_chief`).
         objective: Name of the metric.
-        look: Called twice a second; stops the search by raising.
+        look: Called twice a second and after each trial of a thread; stops the search by raising.
 
     Raises:
         UserError: The chief cannot listen at its address.
@@ -52,14 +52,20 @@ def run(oracle: Any, plan: Plan, search: Path, workers: int, objective: str, loo
             if not workers:
                 log.warning("waiting for workers at %s", address)
 
+        looking = threading.Lock()
+
+        def look_alone() -> None:
+            with looking:
+                look()
+
         def work(name: str, stop: threading.Event) -> None:
-            worker.run_trials(oracle, name, plan, search, objective, stop)
+            worker.run_trials(oracle, name, plan, search, objective, stop, look_alone)
 
         local = stack.enter_context(_Threads(workers or int(not serves), work))
         remote = _Remote(oracle, search, local.names)
         while True:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-            look()
+            look_alone()
             remote.look()
             if local.are_done():
                 if oracle._retry_queue:

@@ -55,7 +55,7 @@ def read(search: Path) -> list[Trial]:
     return sorted(trials, key=lambda t: t.number)
 
 
-def best(trials: list[Trial], objective: str) -> Trial | None:
+def best(trials: Sequence[Trial], objective: str) -> Trial | None:
     """The completed trial with the best objective, the earliest of several; None where there is none."""
     done = [t for t in trials if t.objective is not None]
     sign = -1 if objective == "val_loss" else 1

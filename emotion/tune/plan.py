@@ -97,16 +97,13 @@ class Plan:
         own = {str(k): v for k, v in (cfg.tuner.space or {}).items() if k not in fixed}
         parameters = space.parse(own | dict(self.space))
         if not parameters:
-            raise UserError(
-                "tuner.space: empty, there is nothing to search. Give keys several values, such as "
-                "'trainer.batch_size=choice(32, 64)'"
-            )
+            example = "'trainer.batch_size=choice(32, 64)'"
+            raise UserError(f"tuner.space: empty, there is nothing to search. Give keys several values: {example}")
         with cli.composing(str(schema.CONF), self.config_dir):
             variants = dict(self._variants(cfg, parameters))
         placed = [_placed(p, variants) for p in parameters]
-        problems = [problem for p in placed for problem in _problems(p, variants)]
-        if problems:
-            raise UserError("\n".join(problems))
+        if problems := list(filter(None, (_problem(p, variants) for p in placed))):
+            raise UserError("\n".join(f"tuner.space: {problem}" for problem in problems))
         return placed
 
     def _composed(self, chosen: list[str]) -> DictConfig:
@@ -140,32 +137,32 @@ def _absolute(override: str) -> str:
 
 def _placed(parameter: Parameter, variants: Mapping[tuple[str, str], DictConfig]) -> Parameter:
     """The parameter, bound to those options of its group that have the key, where the group is searched too."""
-    group, _, rest = parameter.key.partition(".")
-    options = [option for searched, option in variants if searched == group]
-    if not options or not rest:
-        return parameter
-    having = tuple(o for o in options if _has(variants[group, o], parameter.key))
-    return parameter if len(having) in (0, len(options)) else replace(parameter, only_for=having)
+    options = _options(parameter, variants)
+    having = tuple(option for option, cfg in options.items() if _has(cfg, parameter.key))
+    bound = "." in parameter.key and 0 < len(having) < len(options)
+    return replace(parameter, only_for=having) if bound else parameter
 
 
-def _problems(parameter: Parameter, variants: Mapping[tuple[str, str], DictConfig]) -> Iterator[str]:
-    group, _, rest = parameter.key.partition(".")
-    if group in _OWN:
-        yield f"tuner.space: {parameter.key}: cannot be searched"
-        return
-    options = [cfg for (searched, _), cfg in variants.items() if searched == group]
-    if options and not rest:
-        return  # a group: its options have been composed
-    having = [cfg for cfg in options or [variants["", ""]] if _has(cfg, parameter.key)]
+def _options(parameter: Parameter, variants: Mapping[tuple[str, str], DictConfig]) -> dict[str, DictConfig]:
+    """The config with each option of the parameter's group, if that is searched."""
+    group = parameter.key.partition(".")[0]
+    return {option: cfg for (searched, option), cfg in variants.items() if searched == group}
+
+
+def _problem(parameter: Parameter, variants: Mapping[tuple[str, str], DictConfig]) -> str | None:
+    """Why a parameter cannot be searched, or None."""
+    key = parameter.key
+    if key.partition(".")[0] in _OWN:
+        return f"{key}: cannot be searched"
+    options = _options(parameter, variants)
+    if options and "." not in key:
+        return None  # a group: its options have been composed
+    having = [cfg for cfg in options.values() or [variants["", ""]] if _has(cfg, key)]
     if not having:
         known = [k for cfg in variants.values() for k in explain.keys(cfg)]
-        hint = did_you_mean(parameter.key, known) or did_you_mean(parameter.key.rpartition(".")[2], known)
-        yield f"tuner.space: {parameter.key}: no such key.{hint}"
-        return
-    found = (_problem(cfg, sample) for sample in space.samples(parameter) for cfg in having)
-    for problem in filter(None, found):
-        yield f"tuner.space: {problem}"
-        return
+        return f"{key}: no such key.{did_you_mean(key, known) or did_you_mean(key.rpartition('.')[2], known)}"
+    problems = (_refusal(cfg, sample) for sample in space.samples(parameter) for cfg in having)
+    return next(filter(None, problems), None)
 
 
 def _has(cfg: DictConfig, key: str) -> bool:
@@ -173,7 +170,7 @@ def _has(cfg: DictConfig, key: str) -> bool:
     return OmegaConf.is_dict(parent) and key.rpartition(".")[2] in parent
 
 
-def _problem(cfg: DictConfig, sample: str) -> str | None:
+def _refusal(cfg: DictConfig, sample: str) -> str | None:
     """Why the config cannot take an override, or None; far quicker than to compose again."""
     override = OverridesParser.create().parse_override(sample)
     changed, key = cfg.copy(), override.get_key_element()

@@ -11,6 +11,7 @@ import copy
 import logging
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,15 @@ def is_worker() -> bool:
     return True
 
 
-def run_trials(oracle: Any, name: str, plan: Plan, search: Path, objective: str, stop: threading.Event) -> None:
+def run_trials(
+    oracle: Any,
+    name: str,
+    plan: Plan,
+    search: Path,
+    objective: str,
+    stop: threading.Event,
+    look: Callable[[], None] = lambda: None,
+) -> None:
     """Ask the oracle for trials and run them until it has no more.
 
     Args:
@@ -58,6 +67,7 @@ def run_trials(oracle: Any, name: str, plan: Plan, search: Path, objective: str,
         search: The search's folder.
         objective: Name of the metric that the oracle is given.
         stop: Ends the trial in training and raises :class:`emotion.base.interrupts.Interrupted`.
+        look: Called after each trial; stops the search by raising.
     """
     while not stop.is_set():
         asked = oracle.create_trial(name)
@@ -75,6 +85,7 @@ def run_trials(oracle: Any, name: str, plan: Plan, search: Path, objective: str,
             oracle.update_trial(asked.trial_id, {objective: outcome.mean})
             ended.status = "COMPLETED"
         oracle.end_trial(ended)
+        look()
 
 
 def join(search: Path) -> None:
