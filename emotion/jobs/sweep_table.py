@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,12 +179,10 @@ def shown(sweep: Sweep, note: Callable[[], str] = lambda: "") -> Iterator[None]:
         sweep: The jobs.
         note: Further text beside the counts, such as the state of a queue.
     """
-    stop = threading.Event()
-    console = Console(stderr=True)
     if sweep.skipped:
         print(f"{sweep.skipped} of {len(sweep.states)} jobs are done already", file=sys.stderr)
-    thread = threading.Thread(target=_table if console.is_terminal else _lines, args=(sweep, stop, console, note))
-    thread.daemon = True
+    stop = threading.Event()
+    thread = threading.Thread(target=_watch, args=(sweep, stop, note), daemon=True)
     thread.start()
     try:
         yield
@@ -193,26 +191,22 @@ def shown(sweep: Sweep, note: Callable[[], str] = lambda: "") -> Iterator[None]:
         thread.join()
 
 
-def _table(sweep: Sweep, stop: threading.Event, console: Console, note: Callable[[], str]) -> None:
-    with Live(console=console, transient=True, get_renderable=lambda: sweep.table(note()), refresh_per_second=2):
-        while not stop.wait(_SECONDS_BETWEEN_LOOKS):
-            sweep.look()
-
-
-def _lines(sweep: Sweep, stop: threading.Event, console: Console, note: Callable[[], str]) -> None:
+def _watch(sweep: Sweep, stop: threading.Event, note: Callable[[], str]) -> None:
+    """Draw the table, or print a line for each change, until ``stop`` is set."""
+    console = Console(stderr=True)
+    live = Live(console=console, transient=True, get_renderable=lambda: sweep.table(note()), refresh_per_second=2)
     paces = {number: Pace(_SECONDS_BETWEEN_LINES) for number in sweep.states}
     statuses: dict[int, str] = {}
     last_note, ended = "", False
-    while not ended:
-        ended = stop.wait(_SECONDS_BETWEEN_LOOKS)
-        new_note, lines = note(), []
-        if new_note and new_note != last_note:
-            lines.append(new_note)
-        last_note = new_note
-        for number in sweep.look():
-            status = sweep.states[number].status
-            if paces[number].due() or status != statuses.get(number):
-                statuses[number] = status
-                lines.append(sweep.line(number))
-        for line in lines:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    with live if console.is_terminal else nullcontext():
+        while not ended:
+            ended = stop.wait(_SECONDS_BETWEEN_LOOKS)
+            previous, last_note = last_note, note()
+            lines = [last_note] if last_note and last_note != previous else []
+            for number in sweep.look():
+                status = sweep.states[number].status
+                if paces[number].due() or status != statuses.get(number):
+                    statuses[number] = status
+                    lines.append(sweep.line(number))
+            for line in lines if not console.is_terminal else ():
+                console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -10,7 +10,6 @@ import shutil
 import statistics
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +36,11 @@ class TrialFailedError(Exception):
     """A trial has no objective; the message says why, with the traceback where there is one."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The objective of a trial.
-
-    Attributes:
-        mean: Over its executions.
-        deviation: Standard deviation (n - 1) over them; None with one.
-        values: Of each execution.
-    """
-
-    mean: float
-    deviation: float | None
-    values: tuple[float, ...]
-
-
 def folder_of(search: Path, trial_id: str) -> Path:
     return search / "trials" / str(int(trial_id))
 
 
-def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, Any], stop: threading.Event) -> Outcome:
+def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, Any], stop: threading.Event) -> float:
     """Train a trial's runs, each in a process of its own; those that are done already are not trained again.
 
     Args:
@@ -65,6 +49,10 @@ def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, A
         trial_id: Keras Tuner's number of the trial.
         hyperparameters: Keras Tuner's values: the space's keys, and Hyperband's own.
         stop: Ends the run in training.
+
+    Returns:
+        The mean objective of the runs. The first one's record has each of them too, and their standard deviation
+        (n - 1) where there are several.
 
     Raises:
         TrialFailedError: The values do not make a valid config, or a run failed.
@@ -88,11 +76,12 @@ def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, A
         origin = runs.resolve(folder_of(search, source) / part, cfg.outputs) if source is not None else None
         place = {"number": int(trial_id), "execution": execution, "values": values, "from": origin and origin.id}
         objectives.append(_objective(cfg, folder / part, place, origin, stop))
+    mean = statistics.fmean(objectives)
     deviation = statistics.stdev(objectives) if len(objectives) > 1 else None
-    outcome = Outcome(statistics.fmean(objectives), deviation, tuple(objectives))
     first = runs.resolve(folder, cfg.outputs)
-    runs.update(first, trial=first.record()["trial"] | {"objective": asdict(outcome)})
-    return outcome
+    objective = {"mean": mean, "deviation": deviation, "values": objectives}
+    runs.update(first, trial=first.record()["trial"] | {"objective": objective})
+    return mean
 
 
 def _objective(

@@ -78,11 +78,11 @@ def run_trials(
             continue
         ended = copy.copy(asked)  # the oracle reads its own trials' status in other threads
         try:
-            outcome = trial.run(plan, search, asked.trial_id, asked.hyperparameters.values, stop)
+            mean = trial.run(plan, search, asked.trial_id, asked.hyperparameters.values, stop)
         except trial.TrialFailedError as error:
             ended.status, ended.message = "FAILED", str(error)
         else:
-            oracle.update_trial(asked.trial_id, {objective: outcome.mean})
+            oracle.update_trial(asked.trial_id, {objective: mean})
             ended.status = "COMPLETED"
         oracle.end_trial(ended)
         look()
