@@ -1,7 +1,7 @@
 """Sharing one machine between jobs that train at the same time: a GPU and a part of the cores for each.
 
-GPUs are found with ``nvidia-smi`` and claimed with locks on files, so neither TensorFlow nor a server is needed, and
-other sweeps of the same person keep off too. A lock goes with the processes that hold it, however they end.
+GPUs are found with ``nvidia-smi`` and claimed with locks on files: that needs neither TensorFlow nor a server, and
+separates the user's other sweeps too. A lock ends with the processes that hold it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -55,21 +55,21 @@ def cores() -> int:
 def gpus() -> list[str]:
     """What ``CUDA_VISIBLE_DEVICES`` calls each GPU of this machine that this process may use.
 
-    A variable that is set already is taken as it is. Else these are the UUIDs that ``nvidia-smi`` tells, because CUDA
-    counts GPUs in another order than it does; of a GPU that is divided (MIG), those of its instances.
+    A variable that is set already is taken as it is. Else these are ``nvidia-smi``'s UUIDs, since CUDA numbers GPUs
+    in another order; of a GPU that is divided (MIG), those of its instances.
     """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
         names = [name.strip() for name in given.split(",")]
-        # CUDA ignores what follows the first name that is no GPU's; an empty one and -1 are how people hide them all.
+        # CUDA ignores what follows the first name that is no GPU's; an empty one and -1 are used to hide all.
         end = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))
         return names[:end]
     try:
-        told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
+        output = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):  # no driver, or one that does not answer
         return []
     found: list[list[str]] = []
-    for line in told.splitlines():
+    for line in output.splitlines():
         match = re.match(r"(\s*)(?:GPU|MIG) .*\(UUID: ([^)]+)\)", line)
         if match and match[1]:
             found[-1].append(match[2])
@@ -79,15 +79,15 @@ def gpus() -> list[str]:
 
 
 def default_jobs() -> int:
-    """How many jobs to train at once: one on each GPU; where there are none, one on each core, as far as memory goes.
+    """How many jobs to train at once: one per GPU; where there are none, one per core, as far as memory allows.
 
-    Jobs on a core each train more pictures together than one job on all cores: ``benchmarks/jobs_side_by_side.py``.
+    Jobs on one core each are faster in sum than one job on all cores: ``benchmarks/jobs_side_by_side.py``.
     """
     return len(gpus()) or max(1, min(cores(), memory() // _JOB_MEMORY))
 
 
 def memory() -> int:
-    """The memory that this process may use, in bytes: this machine's, or what its container is held to."""
+    """The memory that this process may use, in bytes: the machine's, or its container's limit."""
     if not hasattr(os, "sysconf"):  # Windows
         return cores() * _JOB_MEMORY // 2
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -98,7 +98,7 @@ def memory() -> int:
 
 
 def slurm_threads() -> dict[str, str]:
-    """Variables for a job on a cluster: as many threads as Slurm gave it cores, wherever they are not kept apart."""
+    """Variables for a job on a cluster: as many threads as Slurm gave it cores."""
     given = os.environ.get("SLURM_CPUS_PER_TASK")
     return {name: given for name in THREADS if name not in os.environ} if given else {}
 
@@ -116,15 +116,15 @@ def share(jobs: int, *, whole_machine: bool = False, threads: bool = True) -> It
     """
     environment = {}
     if threads:
-        each = str(max(1, cores() // jobs))
-        environment = {name: each for name in THREADS if name not in os.environ}
-    found = gpus()
-    if not found or fcntl is None:
+        number = str(max(1, cores() // jobs))
+        environment = {name: number for name in THREADS if name not in os.environ}
+    names = gpus()
+    if not names or fcntl is None:
         yield Share(environment)
         return
-    count = max(1, len(found) // jobs) if whole_machine else 1
+    count = max(1, len(names) // jobs) if whole_machine else 1
     with ExitStack() as held:
-        claims = _claim(found, count, math.ceil(jobs / len(found)), held)
+        claims = _claim(names, count, math.ceil(jobs / len(names)), held)
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(claims)
         yield Share(environment, tuple(claims.values()))
 
@@ -141,17 +141,10 @@ def _claim(names: Sequence[str], count: int, places: int, held: ExitStack) -> di
                     continue
                 lock = os.open(folder / f"{name.replace('/', '_')}.{place}", os.O_RDWR | os.O_CREAT, 0o600)
                 stack.callback(os.close, lock)
-                if _locked(lock):
+                with suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     claims[name] = lock
             if len(claims) == count:
                 held.push(stack.pop_all())
                 return claims
         time.sleep(_TRY_EVERY)
-
-
-def _locked(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises."""
+"""The exception for a user's mistakes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something that the person at the keyboard can put right.
+    """An error that the user can correct.
 
     The message says what was wrong, with which value, where, and what to do next. Commands print it
     without a traceback and exit with code 2.

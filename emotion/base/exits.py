@@ -1,4 +1,4 @@
-"""Exit codes: what every command turns an error or a signal into."""
+"""Exit codes: how every command reports an error or a signal."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def exit_codes() -> Iterator[None]:
         sys.exit(WRONG)
     except (KeyboardInterrupt, interrupts.Interrupted) as asked:
         code = INTERRUPTED if isinstance(asked, KeyboardInterrupt) else TERMINATED
-        if "tensorflow" in sys.modules:  # its threads may still be preparing pictures
+        if "tensorflow" in sys.modules:  # its threads may still be preparing images
             interrupts.end_at_once(code)
         sys.exit(code)
-    except BrokenPipeError:  # whoever read our output is gone, as in `... | head`
+    except BrokenPipeError:  # the reader of the output is gone, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(0)

@@ -6,7 +6,8 @@ import glob
 import hashlib
 import json
 import os
-import tempfile
+import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,31 +16,27 @@ from typing import Any
 
 from emotion.base.errors import UserError
 
-#: A cache's unfinished file that nobody has written to for so long belongs to a process that was killed.
-_ABANDONED_SECONDS = 3600.0
-_UMASK = os.umask(0)  # it can only be read by setting it
-os.umask(_UMASK)
+#: An unfinished file or folder that was not written to for so long belongs to a process that was killed.
+ABANDONED_SECONDS = 3600.0
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` to be written; put that file in its place if nothing fails.
 
-    Readers see the old content or the new, never a part, and so does whoever comes after a power cut. Any number of
-    processes may do this for one path at the same time: the last one's content stays. A link is replaced, not followed.
+    Readers see the old content or the new, never a part, also after a power cut. Any number of processes may do this
+    for one path at the same time: the last one's content stays. A link is replaced, not followed.
 
     Raises:
         OSError: The folder cannot be written to, or the disk is full. What was there stays, and nothing is left behind.
     """
-    # Keras goes by a name's ending. A long name cut short leaves room for what is added.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    # Keras goes by a name's ending. Not a file of tempfile's, which none but its owner may read.
+    temporary = path.parent / f"{prefix(path)}{secrets.token_hex(8)}{path.suffix}"
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())  # or the new name could be on disk before the content
-        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -51,21 +48,22 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_in_cache(path: Path) -> Iterator[Path]:
     """Like :func:`replacing`, in a folder that is made where it is missing, and kept free of unfinished files."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(path, _ABANDONED_SECONDS)
+    remove_unfinished(path, ABANDONED_SECONDS)
     with replacing(path) as temporary:
         yield temporary
 
 
 def remove_unfinished(path: Path, seconds: float = 0.0) -> None:
-    """Remove what killed processes left of ``path`` in :func:`replacing`, where it is untouched for some seconds."""
+    """Remove what killed processes left beside ``path``, where it was untouched for so many seconds."""
     now = time.time()
-    for file in path.parent.glob(f"{glob.escape(_prefix(path))}*"):
+    for file in path.parent.glob(f"{glob.escape(prefix(path))}*"):
         with suppress(OSError):
             if now - file.stat().st_mtime >= seconds:
-                file.unlink()
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
 
 
-def _prefix(path: Path) -> str:
+def prefix(path: Path) -> str:
+    """How the names of unfinished files and folders beside a path begin; a long name leaves room for their ends."""
     return f".new-{path.name[:40]}-"
 
 

@@ -1,4 +1,4 @@
-"""Being asked to stop: as an exception (SIGTERM, as SIGINT is one), or as a flag to look at between two steps."""
+"""Signals that ask the process to stop: as an exception, or as a flag to look at between two steps."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -20,21 +20,26 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM raise :class:`Interrupted`; outside the main thread, whoever started it handles signals."""
-
-    def stop(signum: int, frame: Any) -> None:
-        raise Interrupted
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread
+def handled(handler: Callable[[int, FrameType | None], object], numbers: Iterable[int]) -> Iterator[None]:
+    """Let a function handle signals; outside the main thread, which alone may handle them, they stay as they are."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def sigterm_raises() -> AbstractContextManager[None]:
+    """Let SIGTERM raise :class:`Interrupted`; outside the main thread nothing changes."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted
+
+    return handled(stop, (signal.SIGTERM,))
 
 
 @contextmanager
@@ -42,31 +47,23 @@ def deferred() -> Iterator[None]:
     """Hold SIGINT and SIGTERM back until the block is done; a second one is let through at once.
 
     For imports of native code: an exception raised in the middle of one comes out as an ImportError, as if a package
-    were missing. Outside the main thread, which alone may handle signals, nothing is held back.
+    were missing. Outside the main thread nothing is held back.
     """
     came: list[int] = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
 
     def hold(number: int, frame: FrameType | None) -> None:
         came.append(number)
         if len(came) > 1:
-            restore()
+            for held, handler in before.items():
+                signal.signal(held, handler)
             signal.raise_signal(number)
 
     try:
-        for number in before:
-            signal.signal(number, hold)
-        yield
+        with handled(hold, before):
+            yield
     finally:
-        restore()
         if came:  # also where the second was let through: what it raised may have come out as an ImportError
             signal.raise_signal(came[-1])
 
@@ -78,14 +75,14 @@ def end_at_once(code: int) -> NoReturn:
     away, where a crash gives the process another exit code.
     """
     logging.shutdown()
-    with suppress(OSError):  # whoever read our output is gone
+    with suppress(OSError):  # the reader of the output is gone
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
 
 
 class Stop:
-    """Whether to stop: SIGINT, SIGTERM or SIGHUP has come, or the loop has ended and its source need not wait any more.
+    """Whether to stop: SIGINT, SIGTERM or SIGHUP has come, or the loop has ended and its source need not wait longer.
 
     Attributes:
         signal: The number of the signal that has come. A second one raises KeyboardInterrupt at once.
@@ -111,15 +108,8 @@ class Stop:
 def interruption() -> Iterator[Stop]:
     """Turn SIGINT, SIGTERM and SIGHUP into a flag, so that the loop ends between two frames and files are whole.
 
-    Outside the main thread, which alone may handle signals, the flag stays down.
+    Outside the main thread the flag stays down.
     """
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
+    with handled(stop.handle, _SIGNALS):
         yield stop
-        return
-    before = {number: signal.signal(number, stop.handle) for number in _SIGNALS}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

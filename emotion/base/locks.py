@@ -1,4 +1,7 @@
-"""Locks on a run's folder. They go with the process that holds them, however it ends."""
+"""Locks on a run's folder. They end with the process that holds them, however it ends.
+
+No library for it: filelock leaves a file beside what it locks, and does not lock folders.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ from emotion.base.errors import UserError
 
 try:
     import fcntl
-except ImportError:  # Windows: a killed run there goes on claiming that it runs
+except ImportError:  # Windows: there a killed run keeps the status running
     fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process is inside this for the same folder, and keep others waiting; not reentrant.
+    """Let one process at a time into the block, per folder; not reentrant.
 
-    Where folders cannot be locked (Windows, some network file systems) nobody waits.
+    Where folders cannot be locked (Windows, some network file systems) there is no waiting.
     """
     if fcntl is None:
         yield

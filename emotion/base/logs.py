@@ -16,7 +16,7 @@ STAMPED = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class Sentences(logging.Formatter):
-    """Messages alone: tracebacks are for the log file, whoever is at the terminal gets the error once, at the end."""
+    """Messages alone: tracebacks are for the log file; a terminal gets the error once, at the end."""
 
     def __init__(self) -> None:
         super().__init__("%(message)s")
@@ -52,28 +52,21 @@ def quiet_stderr() -> Iterator[None]:
         os.close(null)
 
 
-@contextmanager
-def _not_imported(*names: str) -> Iterator[None]:
-    """Let packages look absent, as far as they are not there yet."""
-    absent = [name for name in names if name not in sys.modules]
-    sys.modules |= dict.fromkeys(absent)  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in absent:
-            del sys.modules[name]
-
-
 def import_tensorflow() -> None:
     """Import TensorFlow without its notices about CPU features, which no log level keeps off the terminal.
 
-    Nor what CUDA says where there is no GPU: that comes when devices are first asked for.
+    CUDA's notices on a machine without a GPU are hidden as well: they come when devices are first listed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Keras imports these wherever they are installed, for data frames, wrappers and galleries that nobody asks it for
-    # here. It takes a third of the time; what a command needs of them it imports by itself.
-    with deferred(), quiet_stderr(), _not_imported("pandas", "sklearn", "matplotlib"):
-        import keras  # noqa: F401
-        import tensorflow
-
+    # Keras imports these wherever they are installed, for features that are not used here, which takes a third of the
+    # time. A None lets a package look absent.
+    absent = dict.fromkeys({"pandas", "sklearn", "matplotlib"} - sys.modules.keys())
+    with deferred(), quiet_stderr():
+        sys.modules |= absent  # type: ignore[arg-type]
+        try:
+            import keras  # noqa: F401
+            import tensorflow
+        finally:
+            for name in absent:
+                del sys.modules[name]
         tensorflow.config.list_physical_devices("GPU")

@@ -1,4 +1,4 @@
-"""What a run records of where it came from: when, by which command, with which code, packages and process."""
+"""What a run records of its origin: time, command, code, packages and process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def now() -> str:
 
 
 def command() -> str:
-    """What a person types to make this run: a sweep's job names its own overrides."""
+    """The command that makes this run; a sweep's job names its own overrides."""
     if HydraConfig.initialized():
         hydra = HydraConfig.get()
         return shlex.join(["python", "-m", f"emotion.{hydra.job.config_name}", *hydra.overrides.task])
@@ -64,12 +64,11 @@ def commit() -> str | None:
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return None
+    line = ["git", "describe", "--always", "--exclude=*", "--dirty=+"]
     try:
-        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
-        changed = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True)
+        return subprocess.run(line, cwd=here, capture_output=True, text=True).stdout.strip() or None
     except OSError:
         return None
-    return head.stdout.strip() + ("+" if changed.stdout.strip() else "") if head.returncode == 0 else None
 
 
 def versions() -> dict[str, str]:

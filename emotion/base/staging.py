@@ -1,21 +1,15 @@
-"""Folders that are in their place whole or not at all: made beside it, then moved there."""
+"""Folders that are in their place whole or not at all: written beside it, then moved there."""
 
 from __future__ import annotations
 
-import glob
 import os
-import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from emotion.base import locks
+from emotion.base import files, locks
 from emotion.base.errors import UserError
-
-#: A staging folder that nobody has written to for so long belongs to a process that was killed.
-_ABANDONED_SECONDS = 3600.0
 
 
 def named(given: str, example: str) -> Path:
@@ -28,7 +22,7 @@ def named(given: str, example: str) -> Path:
         place = Path(os.path.normpath(Path(given).expanduser()))
     except RuntimeError:
         raise UserError(
-            f"folder: '{given}' begins with ~, but nobody here has that name; write the whole path"
+            f"folder: '{given}' begins with ~, but there is no such user here; write the whole path"
         ) from None
     if place.name in ("", "..") or place.absolute() == Path.cwd():
         raise UserError(f"folder: '{given}' is no name for a new folder; give one, such as folder={example}")
@@ -48,11 +42,8 @@ def staging(place: Path, what: str) -> Iterator[Path]:
     """
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".new-{place.name[:40]}-"
-        for left in place.parent.glob(f"{glob.escape(prefix)}*"):
-            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=prefix) as name:
+        files.remove_unfinished(place, files.ABANDONED_SECONDS)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=files.prefix(place)) as name:
             yield Path(name)
     except OSError as error:
         raise UserError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emotion import runs
-from emotion.base import files, logs, progress_hidden
+from emotion.base import files, logs, progress
 from emotion.base.devices import cores
 from emotion.base.errors import UserError
 from emotion.data.examples import Splits
@@ -130,7 +130,7 @@ def _pictures(splits: Splits | None, contract: Contract) -> tuple[Pictures, chec
 def _convert(run: runs.Run, kind: Kind, model: keras.Model, scales: Pictures | None, path: Path) -> None:
     def calibrating() -> Any:
         assert scales is not None
-        return progress_hidden.shown("calibrating", (picture[None] for picture in scales), len(scales))
+        return progress.tracked((picture[None] for picture in scales), len(scales), "calibrating", hidden=True)
 
     try:
         if kind.format == "saved_model":
@@ -163,7 +163,8 @@ def _reference(run: runs.Run, model: keras.Model, pictures: Pictures) -> Probabi
 
 def _scored(what: str, classify: Any, pictures: Pictures, size: int) -> Probabilities:
     starts = range(0, len(pictures), size)
-    return np.concatenate([classify(pictures[i : i + size]) for i in progress_hidden.shown(what, starts, len(starts))])
+    shown = progress.tracked(starts, len(starts), what, hidden=True)
+    return np.concatenate([classify(pictures[i : i + size]) for i in shown])
 
 
 def _float32_litert(run: runs.Run, model: keras.Model, checkpoint: str, staging: Path) -> Path | None:

@@ -1,7 +1,7 @@
 """Where the jobs of a sweep run: ``hydra/launcher=joblib`` on this machine, ``hydra/launcher=slurm`` on a cluster.
 
-Hydra's plugins for joblib and Slurm (submitit) start the jobs. What is added here: progress, jobs that end well when
-the sweep is stopped, and a word for every job, however it ended.
+Hydra's plugins for joblib and Slurm (submitit) start the jobs. This adds progress, jobs that end well when the sweep is
+stopped, and a message for every job, however it ended.
 """
 
 from __future__ import annotations
@@ -20,29 +20,28 @@ from emotion.config.schema import PLUGINS
 
 def register() -> None:
     """Let Hydra make our launchers where a config names the plugins' own, which it takes from one package only."""
-    classes = Plugins.instance().class_name_to_class
     for option, (package, name, _) in PLUGINS.items():
-        if not _is_installed(package):
-            classes[name] = NoJoblib if option == "joblib" else NoSlurm
-        elif option == "joblib":
-            from emotion.jobs.joblib import JoblibLauncher
-
-            classes[name] = JoblibLauncher
-        else:
-            from emotion.jobs.slurm import SlurmLauncher
-
-            classes[name] = SlurmLauncher
+        Plugins.instance().class_name_to_class[name] = _launcher(option, package)
 
 
-def _is_installed(package: str) -> bool:
+def _launcher(option: str, package: str) -> type[Launcher]:
     try:
-        return find_spec(package) is not None
+        is_installed = find_spec(package) is not None
     except ModuleNotFoundError:  # not even one of Hydra's plugins is
-        return False
+        is_installed = False
+    if not is_installed:
+        return type("Missing", (_Missing,), {"option": option})
+    if option == "joblib":
+        from emotion.jobs.joblib import JoblibLauncher
+
+        return JoblibLauncher
+    from emotion.jobs.slurm import SlurmLauncher
+
+    return SlurmLauncher
 
 
 class _Missing(Launcher):
-    """Stands for a plugin that is not there, and says so before anything is made."""
+    """Stands for a plugin that is not installed, and says so before anything is made."""
 
     option = ""
 
@@ -58,11 +57,3 @@ class _Missing(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         raise AssertionError("setup always raises")
-
-
-class NoJoblib(_Missing):
-    option = "joblib"
-
-
-class NoSlurm(_Missing):
-    option = "slurm"

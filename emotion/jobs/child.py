@@ -1,36 +1,33 @@
-"""Training a run in a process of its own, and what the process that waits for it does when either is stopped.
+"""Training a run in a process of its own, and how both processes end when either is stopped.
 
-TensorFlow in one process grows with every model it trains, so sweeps and searches train each run in a child. The
-process that waits never imports TensorFlow.
+TensorFlow's memory grows with every model that a process trains, so sweeps and searches train each run in a child.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from emotion import runs
-from emotion.base import exits, files, provenance
+from emotion.base import exits, files, processes, provenance
 from emotion.base.interrupts import Interrupted, sigterm_raises
 
-#: Seconds between two looks at whether a child should be stopped.
-_LOOK_EVERY = 0.3
+_SECONDS_BETWEEN_LOOKS = 0.3
 
 
 class JobFailedError(Exception):
-    """A run ended without being done; its own log and ``run.json`` say why."""
+    """A run ended without being done; its log and ``run.json`` say why."""
 
 
 class JobRefusedError(JobFailedError):
-    """A job was not begun: its folder holds another run, or another process trains it."""
+    """A job was not started: its folder holds another run, or another process trains it."""
 
 
 def has_state(run: runs.Run) -> bool:
-    """Whether a run can go on where it stopped; else it starts anew in its folder."""
+    """Whether a run can resume where it stopped; else it starts again in its folder."""
     return (run.path / "checkpoints" / "state.npz").is_file()
 
 
@@ -40,30 +37,38 @@ def in_child(
     environment: Mapping[str, str] | None = None,
     descriptors: tuple[int, ...] = (),
     output: Path | None = None,
-    asked_to_stop: Callable[[], bool] | None = None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train a run that has been created in a process of its own, and wait for it.
 
+    It may be called in a thread, which has to live as long as the child: Linux stops a child with its parent thread.
+
     Args:
-        run: The run; it goes on where it stopped if it has a state.
+        run: The run; it is resumed if it has a state.
         environment: Variables for the child beside this process's.
         descriptors: Open files that the child keeps open while it lives, such as locks.
-        output: A file that takes what the child prints; None is this process's own streams.
-        asked_to_stop: Looked at a few times a second; true ends the child.
+        output: A file for the child's output; None is this process's own streams.
+        asked_to_stop: Called a few times a second; true ends the child.
 
     Raises:
-        JobFailedError: It did not end well. A child that was killed leaves no word: the record is completed here.
-        KeyboardInterrupt, emotion.base.interrupts.Interrupted: This process was asked to stop; so was the child, and it
+        JobFailedError: The training failed, or its process was killed, which is then recorded here.
+        KeyboardInterrupt, emotion.base.interrupts.Interrupted: This process or thread was asked to stop, and the child
             has ended.
     """
-    child = _start(run, {**os.environ, **(environment or {})}, descriptors, output)
+    line, variables = processes.module("emotion.train.job", run.path, run.id, environment=environment)
+    with output.open("ab") if output else nullcontext() as file:
+        child = subprocess.Popen(
+            line, env=variables, pass_fds=descriptors, stdout=file, stderr=subprocess.STDOUT if file else None
+        )
     try:
         with sigterm_raises():
-            code = _wait(child, asked_to_stop)
+            while (code := _code(child)) is None:
+                if asked_to_stop():
+                    raise Interrupted
     except BaseException:
         child.send_signal(signal.SIGTERM)
         child.wait()
-        if files.read_json(run.path / "run.json")["status"] == "running":  # it had no time to say so
+        if files.read_json(run.path / "run.json")["status"] == "running":  # it was killed before it could record it
             runs.update(run, status="interrupted", finished=provenance.now())
         raise
     if code == 0:
@@ -77,20 +82,8 @@ def in_child(
     raise JobFailedError(f"run {run.id}: see {run.path / 'train.log'}")
 
 
-def _start(
-    run: runs.Run, environment: Mapping[str, str], descriptors: tuple[int, ...], output: Path | None
-) -> subprocess.Popen[bytes]:
-    line = [sys.executable, "-m", "emotion.train.job", str(run.path), run.id]
-    if output is None:
-        return subprocess.Popen(line, env=environment, pass_fds=descriptors)
-    with output.open("ab") as file:
-        return subprocess.Popen(line, env=environment, pass_fds=descriptors, stdout=file, stderr=subprocess.STDOUT)
-
-
-def _wait(child: subprocess.Popen[bytes], asked_to_stop: Callable[[], bool] | None) -> int:
-    while True:
-        try:
-            return child.wait(None if asked_to_stop is None else _LOOK_EVERY)
-        except subprocess.TimeoutExpired:
-            if asked_to_stop is not None and asked_to_stop():
-                raise Interrupted from None
+def _code(child: subprocess.Popen[bytes]) -> int | None:
+    try:
+        return child.wait(_SECONDS_BETWEEN_LOOKS)
+    except subprocess.TimeoutExpired:
+        return None

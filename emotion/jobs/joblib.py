@@ -14,27 +14,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
-from hydra.core.utils import JobReturn, filter_overrides
+from hydra.core.utils import JobReturn
 from hydra_plugins.hydra_joblib_launcher import joblib_launcher
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig, open_dict
 
 from emotion import runs
 from emotion.base import devices
-from emotion.base.interrupts import Interrupted
-from emotion.jobs import child, progress
+from emotion.base.interrupts import Interrupted, handled
+from emotion.jobs import child, sweep_table
 from emotion.jobs.child import JobFailedError
 
-#: Seconds in which several signals are one wish: `timeout` and service managers send theirs twice.
+#: Seconds in which several signals count as one: `timeout` and service managers send theirs twice.
 _ONE_PRESS = 1.0
 
-_STOPPING = "stopping: the jobs in training keep their last whole epoch; once more stops at once"
+_STOPPING = "stopping: the jobs in training keep their last complete epoch; a second Ctrl-C stops at once"
 
 
 class JoblibLauncher(joblib_launcher.JoblibLauncher):
-    """Hydra's launcher, with progress, an end for every job, and a sensible number of them."""
+    """Hydra's launcher, with progress, a clean end of every job, and a number of jobs that fits the machine."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         assert self.config is not None
@@ -42,16 +42,14 @@ class JoblibLauncher(joblib_launcher.JoblibLauncher):
         parallel = min(wanted if wanted > 0 else max(1, devices.cores() + 1 + wanted), len(job_overrides))
         with open_dict(self.config):
             self.config.hydra.launcher.n_jobs = self.joblib["n_jobs"] = parallel  # jobs divide the machine by it
-        folder = Path(str(self.config.hydra.sweep.dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        print(f"{len(job_overrides)} jobs, {parallel} at a time, in {folder}", file=sys.stderr)
-        sweep = progress.Sweep(folder, {n: filter_overrides(o) for n, o in enumerate(job_overrides, initial_job_idx)})
-        with stopping(folder) as asked, progress.shown(sweep, lambda: _STOPPING if asked else ""):
+        sweep = sweep_table.Sweep.launched(self.config, job_overrides, initial_job_idx)
+        print(f"{len(job_overrides)} jobs, {parallel} at a time, in {sweep.folder}", file=sys.stderr)
+        with stopping(sweep.folder) as asked, sweep_table.shown(sweep, lambda: _STOPPING if asked else ""):
             try:
-                ended = super().launch(job_overrides, initial_job_idx)
+                results = super().launch(job_overrides, initial_job_idx)
             except TerminatedWorkerError:
-                raise JobFailedError("a worker process was killed; go on with resume=true") from None
-        return progress.told(ended)
+                raise JobFailedError("a worker process was killed; continue with resume=true") from None
+        return sweep_table.checked(results)
 
 
 @contextmanager
@@ -66,21 +64,20 @@ def stopping(folder: Path) -> Iterator[list[int]]:
     """
     mark = _mark(folder, os.getpid())
     asked: list[int] = []
-    times: list[float] = []
+    first = 0.0
 
-    def stop(number: int, frame: Any) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal first
+        first = first or time.monotonic()
         asked.append(number)
-        times.append(time.monotonic())
         mark.touch()
-        if times[-1] - times[0] > _ONE_PRESS:
+        if time.monotonic() - first > _ONE_PRESS:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        with handled(stop, (signal.SIGINT, signal.SIGTERM)):
+            yield asked
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         mark.unlink(missing_ok=True)
         if asked:
             raise KeyboardInterrupt if asked[0] == signal.SIGINT else Interrupted
@@ -127,7 +124,7 @@ def _launcher() -> int:
 
 
 def _leave_if_abandoned() -> None:
-    """Without a launcher nobody hands out jobs any more, and joblib's worker would wait for them for ever."""
+    """Without its launcher a worker of joblib would wait for jobs for ever."""
     if os.getppid() != _launcher():
         os._exit(1)
 

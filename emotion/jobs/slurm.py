@@ -1,8 +1,7 @@
 """Jobs of a sweep on a Slurm cluster: ``python -m emotion.train -m hydra/launcher=slurm seed=range(6)``.
 
-submitit submits the jobs and starts them on their nodes. Hydra's plugin then waits for one after the other, gives up at
-the first that was cancelled, and waits for ever where Slurm keeps no accounts; so the waiting is done here, by the
-queue and by the jobs' results.
+submitit submits the jobs and starts them on their nodes. Hydra's plugin would give up at the first job that was
+cancelled, and wait for ever where Slurm has no accounting; so this module waits, by the queue and the jobs' results.
 """
 
 from __future__ import annotations
@@ -14,12 +13,11 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import submitit
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.core.utils import JobReturn, JobStatus
 from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from submitit.core.utils import FailedJobError, FailedSubmissionError
@@ -28,7 +26,7 @@ from emotion import runs
 from emotion.base import devices
 from emotion.base.errors import UserError
 from emotion.base.interrupts import Interrupted
-from emotion.jobs import child, progress
+from emotion.jobs import child, sweep_table
 from emotion.jobs.child import JobFailedError
 
 #: Seconds between two questions to Slurm about the queue.
@@ -39,7 +37,7 @@ _ABSENCES = 3
 
 
 class SlurmLauncher(submitit_launcher.SlurmLauncher):
-    """Hydra's launcher, with progress and a word for every job, however it ended."""
+    """Hydra's launcher, with progress and a message for every job, however it ended."""
 
     def setup(self, **context: Any) -> None:
         if shutil.which("sbatch") is None:
@@ -50,29 +48,25 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
         super().setup(**context)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        assert self.config is not None
-        folder = Path(str(self.config.hydra.sweep.dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
-        sweep = progress.Sweep(folder, dict(zip(numbers, map(filter_overrides, job_overrides), strict=True)))
-        jobs = self._submit(job_overrides, numbers)
+        sweep = sweep_table.Sweep.launched(self.config, job_overrides, initial_job_idx)
+        jobs = self._submit(job_overrides, list(sweep.states))
         name = jobs[0].job_id.partition("_")[0]
-        print(f"Slurm job {name}: {len(jobs)} jobs in {folder}; their output: {jobs[0].paths.folder.parent}/",
-              file=sys.stderr)  # fmt: skip
+        output = jobs[0].paths.folder.parent
+        print(f"Slurm job {name}: {len(jobs)} jobs in {sweep.folder}; their output: {output}/", file=sys.stderr)
         queue = Queue([job.job_id for job in jobs])
         try:
-            with progress.shown(sweep, queue.note):
-                ended = _results(jobs, queue)
+            with sweep_table.shown(sweep, queue.note):
+                results = _results(jobs, queue)
         except (KeyboardInterrupt, Interrupted):
             print(
-                f"the jobs go on in Slurm; see them: squeue --job {name}; cancel them: scancel {name}. "
-                f"When they have ended, the same command with resume=true hydra.sweep.dir={folder} shows the table",
+                f"the jobs continue in Slurm; list them: squeue --job {name}; cancel them: scancel {name}. "
+                f"When they have ended, the command with resume=true hydra.sweep.dir={sweep.folder} prints a table",
                 file=sys.stderr,
             )
             raise
-        return progress.told(ended)
+        return sweep_table.checked(results)
 
-    def _submit(self, job_overrides: Sequence[Sequence[str]], numbers: range) -> list[submitit.Job[JobReturn]]:
+    def _submit(self, job_overrides: Sequence[Sequence[str]], numbers: list[int]) -> list[submitit.Job[JobReturn]]:
         base = {f.name for f in fields(BaseQueueConf)}
         options = dict(self.params)
         executor = submitit.AutoExecutor(
@@ -86,20 +80,20 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
                 self,
                 [list(overrides) for overrides in job_overrides],
                 ["hydra.sweep.dir"] * len(numbers),
-                list(numbers),
+                numbers,
                 [f"job_id_for_{number}" for number in numbers],
                 [Singleton.get_state()] * len(numbers),
             )
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
-            said = [line for line in str(error).splitlines() if "error:" in line] or str(error).splitlines()[:1]
-            raise UserError(f"hydra/launcher=slurm: Slurm did not take the jobs ({' '.join(said)})") from None
+            lines = str(error).splitlines()
+            reason = " ".join([line for line in lines if "error:" in line] or lines[:1])
+            raise UserError(f"hydra/launcher=slurm: Slurm did not accept the jobs ({reason})") from None
 
 
 class Queue:
-    """Which of our jobs Slurm still has, asked now and then."""
+    """Which of our jobs are still in Slurm's queue."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.names = set(names)
         self.states: dict[str, str] = dict.fromkeys(names, "PENDING")
         self.absences = dict.fromkeys(names, 0)
         self.fault = ""
@@ -108,15 +102,15 @@ class Queue:
         """Read the queue; without an answer nothing is known to have changed."""
         command = ["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i %T"]
         try:
-            told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
         except (OSError, subprocess.SubprocessError) as error:
             self.fault = f"Slurm does not answer ({(getattr(error, 'stderr', None) or str(error)).strip()})"
             return
         self.fault = ""
-        found = dict(line.split()[:2] for line in told.splitlines() if len(line.split()) >= 2)
-        self.states = {name: found[name] for name in self.names if name in found}
-        for name in self.names:
-            self.absences[name] = 0 if name in found else self.absences[name] + 1
+        queued = dict(line.split()[:2] for line in answer.splitlines() if len(line.split()) >= 2)
+        self.states = {name: queued[name] for name in self.absences if name in queued}
+        for name in self.absences:
+            self.absences[name] = 0 if name in queued else self.absences[name] + 1
 
     def note(self) -> str:
         if self.fault:
@@ -126,19 +120,19 @@ class Queue:
 
 
 def _results(jobs: Sequence[submitit.Job[JobReturn]], queue: Queue) -> list[JobReturn]:
-    """Wait until every job is out of the queue; what each returned, or that it ended without a word."""
-    found: dict[str, JobReturn] = {}
+    """Wait until every job is out of the queue; a job that left no result has failed."""
+    results: dict[str, JobReturn] = {}
     while True:
         queue.ask()
         for job in jobs:
-            if job.job_id in found or queue.absences[job.job_id] == 0:
+            if job.job_id in results or queue.absences[job.job_id] == 0:
                 continue  # a job with a result that is in the queue was put there again, after its time was up
             if job.paths.result_pickle.exists():
-                found[job.job_id] = _result(job)
+                results[job.job_id] = _result(job)
             elif queue.absences[job.job_id] >= _ABSENCES:
-                found[job.job_id] = _failed(f"Slurm job {job.job_id} was cancelled or killed; see {job.paths.stderr}")
-        if len(found) == len(jobs):
-            return [found[job.job_id] for job in jobs]
+                results[job.job_id] = _failed(f"Slurm job {job.job_id} was cancelled or killed; see {job.paths.stderr}")
+        if len(results) == len(jobs):
+            return [results[job.job_id] for job in jobs]
         time.sleep(_ASK_EVERY)
 
 
@@ -149,12 +143,11 @@ def _result(job: submitit.Job[JobReturn]) -> JobReturn:
     return _failed(f"Slurm job {job.job_id}: {str(value).strip().splitlines()[-1]}; see {job.paths.stderr}")
 
 
-def _failed(why: str) -> JobReturn:
-    print(why, file=sys.stderr)
-    ended = JobReturn()
-    ended.status = JobStatus.FAILED
-    ended.return_value = JobFailedError(why)
-    return ended
+def _failed(message: str) -> JobReturn:
+    print(message, file=sys.stderr)
+    result = JobReturn()
+    result.status, result.return_value = JobStatus.FAILED, JobFailedError(message)
+    return result
 
 
 def train(run: runs.Run) -> None:
@@ -165,7 +158,7 @@ def train(run: runs.Run) -> None:
     """
     try:
         child.in_child(run, environment=devices.slurm_threads())
-    except (KeyboardInterrupt, Interrupted):  # submitit writes down results and exceptions, but not these
+    except (KeyboardInterrupt, Interrupted):  # submitit stores results and exceptions, but not these
         raise JobFailedError(f"run {run.id}: interrupted") from None
 
 

@@ -22,7 +22,7 @@ from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
 from emotion.jobs.child import JobFailedError, JobRefusedError, in_child
-from emotion.jobs.progress import differing
+from emotion.jobs.sweep_table import differing
 from emotion.runs import paths, resuming
 
 log = logging.getLogger(__name__)
@@ -32,21 +32,20 @@ def run(asked: cli.Request) -> None:
     """Launch all jobs, print a table of them, and exit with 1 if one failed.
 
     Raises:
-        UserError: The sweep's folder holds jobs already and ``resume=true`` was not said.
+        UserError: The sweep's folder has jobs already, and ``resume=true`` is not given.
     """
     assert asked.cfg is not None
-    resume, verdict = asked.cfg.resume, asked.cfg.compare
+    resume, compare = asked.cfg.resume, asked.cfg.compare
     if resume not in (None, True, False):
         raise UserError(f"resume: '{resume}' with -m must be true (skip what is done in hydra.sweep.dir) or left out")
     given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.sweep.dir=")]
-    root = Path(asked.cfg.outputs)
     if given and "${" in given[-1]:
         raise UserError(f"hydra.sweep.dir: give a plain folder instead of '{given[-1]}'")
-    folder = Path(given[-1]) if given else runs.new_folder(root, "sweep")
     if resume and not given:
-        raise UserError("resume: say which sweep to go on with: hydra.sweep.dir=<its folder>")
+        raise UserError("resume: name the sweep to resume: hydra.sweep.dir=<its folder>")
+    folder = Path(given[-1]) if given else runs.new_folder(Path(asked.cfg.outputs), "sweep")
     if runs.listing(folder) and not resume:
-        raise UserError(f"hydra.sweep.dir: there are runs in '{folder}' already; add resume=true to go on with them")
+        raise UserError(f"hydra.sweep.dir: there are runs in '{folder}' already; add resume=true to resume that sweep")
     if not given:
         asked = asked.with_overrides(f"hydra.sweep.dir={cli.quoted(folder)}")
     jobs.register()
@@ -55,22 +54,22 @@ def run(asked: cli.Request) -> None:
         with sigterm_raises():
             cli.launch(asked, job)
     except JobFailedError:
-        refused = True  # the table tells which
+        refused = True  # the table shows which
     finally:
         failed = summarise(folder)
-    if verdict:
+    if compare:
         _compare(folder)
     if failed or refused:
         sys.exit(1)
 
 
 def _compare(folder: Path) -> None:
-    """End the sweep in a verdict; runs that failed are left out of it."""
+    """Compare the runs that are done."""
     from emotion.compare import compare_runs
 
     try:
         compare_runs(runs.listing(folder), folder / "comparison")
-    except UserError as error:  # nothing is done: the table has said so
+    except UserError as error:  # no run is done, as the table shows
         log.error("no comparison: %s", error)
 
 
@@ -106,10 +105,10 @@ def job(cfg: DictConfig) -> float | None:
 
 
 def _to_train(cfg: DictConfig, folder: Path, number: int, resume: bool) -> runs.Run | None:
-    """A job's run, made or found; None where it is done.
+    """A job's run, new or to be resumed; None where it is done.
 
     Raises:
-        JobRefusedError: There is a run in its folder that it must not go on with.
+        JobRefusedError: The run in its folder must not be resumed.
     """
     if not (resume and (folder / "run.json").is_file()):
         return runs.create(folder, Path(cfg.outputs), cfg)
@@ -121,7 +120,7 @@ def _to_train(cfg: DictConfig, folder: Path, number: int, resume: bool) -> runs.
         raise JobRefusedError(f"job {number}: process {record.get('pid')} on {record.get('host')} is training it")
     if record["status"] == "done" and (record.get("stopped_early") or record["epoch"] >= cfg.trainer.epochs):
         return None
-    files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
+    files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # settings that may change may have changed
     return run
 
 
@@ -131,36 +130,36 @@ def summarise(folder: Path) -> int:
     if not jobs:
         return 0
     table = Table(title=f"{folder}", title_justify="left")
-    for column in ("job", "swept", "status", "objective", "test accuracy", "test macro-F1", "minutes"):
-        table.add_column(column, justify="left" if column in ("job", "swept", "status") else "right")
-    failed = []
-    for each, swept in zip(jobs, differing([_overrides(job) for job in jobs]), strict=True):
-        record = each.record()
-        if record["status"] != "done":
-            failed.append((each, record))
-        table.add_row(each.path.name, swept, *_cells(record))
+    for column in ("job", "swept", "status"):
+        table.add_column(column)
+    for column in ("objective", "test accuracy", "test macro-F1", "minutes"):
+        table.add_column(column, justify="right")
+    records = [job.record() for job in jobs]
+    for run, record, swept in zip(jobs, records, differing([_overrides(job) for job in jobs]), strict=True):
+        test = (record.get("scores") or {}).get("test", {})
+        table.add_row(
+            run.path.name,
+            swept,
+            record["status"],
+            _cell((record.get("objective") or {}).get("value"), ".4f"),
+            _cell(test.get("accuracy"), ".1%"),
+            _cell(test.get("macro_f1"), ".1%"),
+            _cell(record.get("training_seconds"), ".1f", 1 / 60),
+        )
     console = Console()
     if not console.is_terminal:
         console.width = 160
     console.print(table)
-    for each, record in failed:
+    failed = [(run, record) for run, record in zip(jobs, records, strict=True) if record["status"] != "done"]
+    for run, record in failed:
         last = (record.get("error") or record["status"]).strip().splitlines()[-1]
-        console.print(f"job {each.path.name}: {last}  (see {each.path / 'train.log'})", markup=False)
+        console.print(f"job {run.path.name}: {last}  (see {run.path / 'train.log'})", markup=False)
     console.print(f"compare: tensorboard --logdir {folder}", markup=False)
     return len(failed)
 
 
-def _cells(record: dict[str, Any]) -> list[str]:
-    objective = (record.get("objective") or {}).get("value")
-    test = (record.get("scores") or {}).get("test", {})
-    seconds = record.get("training_seconds")
-    return [
-        record["status"],
-        "" if objective is None else f"{objective:.4f}",
-        "" if test.get("accuracy") is None else f"{100 * test['accuracy']:.1f} %",
-        "" if test.get("macro_f1") is None else f"{100 * test['macro_f1']:.1f} %",
-        "" if seconds is None else f"{seconds / 60:.1f}",
-    ]
+def _cell(value: float | None, form: str, factor: float = 1.0) -> str:
+    return "" if value is None else format(factor * value, form).replace("%", " %")
 
 
 def _overrides(run: runs.Run) -> list[str]:
@@ -169,7 +168,7 @@ def _overrides(run: runs.Run) -> list[str]:
 
 
 def _identity(cfg: DictConfig) -> Any:
-    """A config without what may change when a run goes on."""
+    """A config without the settings that may change on resume."""
     cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[assignment]
     for key in resuming.MAY_CHANGE:
         OmegaConf.update(cfg, key, None, force_add=True)

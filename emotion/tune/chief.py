@@ -1,195 +1,164 @@
-"""A chief that hands out trials to worker processes, and looks after them.
+"""The chief of a search: hands out trials to threads of its own and, over gRPC, to workers on other machines.
 
-Keras Tuner's own chief waits for ever for a worker that died. This one serves the same protocol; a worker of this
-machine that dies is started again under its name, and so gets its trial again; a worker elsewhere whose trial shows no
-sign of life loses it to another.
+A thread only waits for the process that trains its trial. Keras Tuner's own chief waits for ever for a worker that
+died; this one serves the same protocol, and hands a trial that shows no sign of life to another worker.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
-import subprocess
-import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from emotion.base import locks
 from emotion.base.errors import UserError
-from emotion.tune import trials
+from emotion.tune import trial, worker
+from emotion.tune.plan import Plan
 
 log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LOOKS = 0.5
-#: A worker elsewhere whose trial nobody trains for so long is taken for dead: starting a child takes some seconds.
+#: A worker elsewhere whose trial shows no life for so long is taken for dead: starting a child takes some seconds.
 _SECONDS_WITHOUT_LIFE = 180.0
-#: A worker that dies so often, each time soon after its start, will not do better the next time.
-_RESTARTS, _SECONDS_OF_A_GOOD_LIFE = 3, 300.0
+#: A thread that waits longer for its child to end is left to itself.
+_SECONDS_TO_STOP = 60.0
 
 
-def run(oracle: Any, search: Path, workers: int, address: str, port: int, look: Callable[[], None]) -> None:
-    """Serve the oracle until every worker has heard that the search is over.
+def run(oracle: Any, plan: Plan, search: Path, workers: int, objective: str, look: Callable[[], None]) -> None:
+    """Run trials until the oracle has no more and every worker has heard so.
 
     Args:
         oracle: A Keras Tuner oracle.
+        plan: Composes the trials' configs.
         search: The search's folder, which workers elsewhere must see too.
-        workers: How many to start on this machine; others may join.
-        address: To listen at.
-        port: Likewise; 0 takes a free one.
-        look: Called twice a second; stops the search by raising.
+        workers: How many trials to train at once on this machine; with 0 it is one, or none where this process is the
+            chief of workers on other machines (:func:`emotion.tune.worker.is_chief`).
+        objective: Name of the metric.
+        look: Called twice a second and after each trial of a thread; stops the search by raising.
 
     Raises:
-        UserError: The address cannot be listened at, or workers die as soon as they are started.
+        UserError: The chief cannot listen at its address.
     """
-    with _served(oracle, address, port) as port, _started(search, workers, address, port) as crew:
-        if not workers:
-            log.warning("waiting for workers at %s:%d", address, port)
-        lost = _Lost(oracle, search, {f"tuner{i}" for i in range(workers)})
+    with ExitStack() as stack:
+        serves = worker.is_chief()
+        if serves:
+            address = stack.enter_context(_served(oracle))
+            if not workers:
+                log.warning("waiting for workers at %s", address)
+
+        looking = threading.Lock()
+
+        def look_alone() -> None:
+            with looking:
+                look()
+
+        def work(name: str, stop: threading.Event) -> None:
+            worker.run_trials(oracle, name, plan, search, objective, stop, look_alone)
+
+        local = stack.enter_context(_Threads(workers or int(not serves), work))
+        remote = _Remote(oracle, search, local.names)
         while True:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-            look()
-            for worker in crew:
-                worker.look_after()
-            lost.look()
-            if oracle._retry_queue and crew and all(worker.is_done for worker in crew):
-                crew[0].work_again()  # what another left undone
-            idle = all(worker.is_done for worker in crew) and not oracle.ongoing_trials and not oracle.tuner_ids
-            if oracle.asked and idle and not oracle._retry_queue:
-                return
+            look_alone()
+            remote.look()
+            if local.are_done():
+                if oracle._retry_queue:
+                    local.start()  # what another left undone
+                elif oracle.asked and not oracle.ongoing_trials and not oracle.tuner_ids:
+                    return
 
 
 @contextmanager
-def _served(oracle: Any, address: str, port: int) -> Iterator[int]:
+def _served(oracle: Any) -> Iterator[str]:
+    """Listen where Keras Tuner's variables say, or on this machine alone; gives the address."""
     import grpc
     from keras_tuner.src import protos
     from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
+    host, port = os.environ.get("KERASTUNER_ORACLE_IP", "127.0.0.1"), os.environ.get("KERASTUNER_ORACLE_PORT", "0")
+    if not port.isdigit():
+        raise UserError(f"KERASTUNER_ORACLE_PORT: '{port}' is not a port number")
     # Without the option two chiefs may listen at one port, and workers talk to either.
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=[("grpc.so_reuseport", 0)])
     protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(oracle), server)
     try:
-        bound = server.add_insecure_port(f"{address}:{port}")
+        bound = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError:
         raise UserError(
-            f"KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT: cannot listen at {address}:{port}; is the port taken?"
+            f"KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT: cannot listen at {host}:{port}; is the port taken?"
         ) from None
     server.start()
     try:
-        yield bound
+        yield f"{host}:{bound}"
     finally:
         server.stop(grace=1).wait()
 
 
-class _Worker:
-    """A worker process of this machine."""
+class _Threads:
+    """The workers of this machine."""
 
-    def __init__(self, name: str, search: Path, address: str, port: int) -> None:
-        self.name, self.deaths, self.is_done = name, 0, False
-        self._search = search
-        host = address if address != "0.0.0.0" else "127.0.0.1"
-        self._environment = {
-            **os.environ,
-            "KERASTUNER_TUNER_ID": name,
-            "KERASTUNER_ORACLE_IP": host,
-            "KERASTUNER_ORACLE_PORT": str(port),
-            "no_grpc_proxy": host,  # gRPC would ask http_proxy even for this machine
-        }
-        self._start()
+    def __init__(self, number: int, work: Callable[[str, threading.Event], None]) -> None:
+        self.names = [f"local{i}" for i in range(number)]  # Keras Tuner's lock tells threads apart by name
+        self._work, self._stop = work, threading.Event()
+        self._errors: list[BaseException] = []
 
-    @property
-    def output(self) -> Path:
-        return self._search / "workers" / f"{self.name}.log"
+    def __enter__(self) -> _Threads:
+        self.start()
+        return self
 
-    def _start(self) -> None:
-        self._started = time.monotonic()
-        self.output.parent.mkdir(exist_ok=True)
-        line = [sys.executable, "-m", "emotion.tune.worker", str(self._search)]
-        with self.output.open("ab") as file:
-            self._process = subprocess.Popen(
-                line, env=self._environment, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the chief; it passes it on
-            )  # fmt: skip
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(_SECONDS_TO_STOP)
 
-    def look_after(self) -> None:
-        """Start the worker again if it died.
+    def start(self) -> None:
+        self._threads = [threading.Thread(target=self._run, args=(n,), name=n, daemon=True) for n in self.names]
+        for thread in self._threads:
+            thread.start()
 
-        Raises:
-            UserError: It died too often.
-        """
-        code = None if self.is_done else self._process.poll()
-        if code is None:
-            return
-        if code == 0:
-            self.is_done = True
-            return
-        self.deaths = 1 if time.monotonic() - self._started > _SECONDS_OF_A_GOOD_LIFE else self.deaths + 1
-        if self.deaths > _RESTARTS:
-            raise UserError(f"worker {self.name} died {self.deaths} times soon after its start; see {self.output}")
-        log.warning("worker %s died (%s); starting it again, with its trial", self.name, _how(code))
-        self._start()
+    def _run(self, name: str) -> None:
+        try:
+            self._work(name, self._stop)
+        except BaseException as error:
+            self._errors.append(error)
 
-    def work_again(self) -> None:
-        """Start a worker that had found nothing more to do."""
-        self.wait()
-        self.is_done = False
-        self._start()
-
-    def stop(self) -> None:
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-
-    def wait(self) -> None:
-        self._process.wait()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+    def are_done(self) -> bool:
+        """Whether all have ended; raises what ended one early."""
+        if self._errors:
+            raise self._errors[0]
+        return not any(thread.is_alive() for thread in self._threads)
 
 
-@contextmanager
-def _started(search: Path, workers: int, address: str, port: int) -> Iterator[list[_Worker]]:
-    crew: list[_Worker] = []
-    try:
-        crew += [_Worker(f"tuner{i}", search, address, port) for i in range(workers)]
-        yield crew
-    finally:
-        for worker in crew:
-            worker.stop()
-        for worker in crew:
-            worker.wait()
-
-
-class _Lost:
+class _Remote:
     """Takes trials from workers elsewhere that have gone, so that others do them."""
 
-    def __init__(self, oracle: Any, search: Path, ours: set[str]) -> None:
-        self._oracle, self._search, self._ours = oracle, search, ours
+    def __init__(self, oracle: Any, search: Path, local: list[str]) -> None:
+        self._oracle, self._search, self._local = oracle, search, set(local)
         self._alive: dict[str, float] = {}
 
     def look(self) -> None:
         now = time.monotonic()
-        for name in set(self._oracle.tuner_ids) - self._ours:
-            trial = self._oracle.ongoing_trials.get(name)
+        for name in set(self._oracle.tuner_ids) - self._local:
+            ongoing = self._oracle.ongoing_trials.get(name)
             seen = max(self._alive.get(name, 0.0), self._oracle.asked[name])
-            if trial is not None and self._shows_life(trial.trial_id):
+            if ongoing is not None and self._shows_life(ongoing.trial_id):
                 seen = self._alive[name] = now
             if now - seen > _SECONDS_WITHOUT_LIFE:
-                undone = f"; trial {trial.trial_id} is done again" if trial else ""
+                undone = f"; trial {ongoing.trial_id} is done again" if ongoing else ""
                 log.warning("worker %s has gone%s", name, undone)
                 self._oracle.take_from(name)
 
     def _shows_life(self, trial_id: str) -> bool:
         """Whether a trial's run is held, or was written to lately where locks do not reach other machines."""
-        folder = trials.folder_of(self._search, trial_id)
+        folder = trial.folder_of(self._search, trial_id)
         parts = [folder, *(folder / "executions").glob("*")]
         if any(locks.is_held(part) for part in parts):
             return True
         files = [f for part in parts for f in (part / "train.log", part / "history.csv") if f.is_file()]
         return any(time.time() - f.stat().st_mtime < _SECONDS_WITHOUT_LIFE for f in files)
-
-
-def _how(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,22 +1,23 @@
-"""What a search has tried so far, read from its folder; nothing here imports Keras Tuner."""
+"""The trials of a search so far, read from its folder; nothing here imports Keras Tuner."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from emotion.base import files
 from emotion.base.errors import UserError
-from emotion.tune import trials
+from emotion.tune import trial as training
 from emotion.tune.space import Value
 
 ORACLE = "oracle"
 
 
 @dataclass(frozen=True)
-class Tried:
+class Trial:
     """A trial.
 
     Attributes:
@@ -25,8 +26,8 @@ class Tried:
         status: ``running``, ``completed`` or ``failed``.
         objective: Mean over its executions; None where it has none.
         deviation: Standard deviation over them; None with one.
-        epochs: How long it trained, where Hyperband says so.
-        source: The number of the trial that it went on from, or None.
+        epochs: How many it trained for, where Hyperband decides; else None.
+        source: The number of the trial that it continues, or None.
         seconds: Training time of all its executions.
         message: Why it failed.
         run: The folder of its first run.
@@ -44,58 +45,53 @@ class Tried:
     run: Path
 
 
-def read(search: Path) -> list[Tried]:
+def read(search: Path) -> list[Trial]:
     """All trials of a search that have begun, by number.
 
     Raises:
         UserError: A file of the search is damaged.
     """
-    found = [_read(path, search) for path in (search / ORACLE).glob("trial_*/trial.json")]
-    return sorted(found, key=lambda t: t.number)
+    trials = [_read(path, search) for path in (search / ORACLE).glob("trial_*/trial.json")]
+    return sorted(trials, key=lambda t: t.number)
 
 
-def best(tried: list[Tried], objective: str) -> Tried | None:
+def best(trials: Sequence[Trial], objective: str) -> Trial | None:
     """The completed trial with the best objective, the earliest of several; None where there is none."""
-    done = [t for t in tried if t.objective is not None]
+    done = [t for t in trials if t.objective is not None]
     sign = -1 if objective == "val_loss" else 1
     return max(done, key=lambda t: (sign * (t.objective or 0.0), -t.number), default=None)
 
 
-def failures_in_a_row(tried: list[Tried], ended: Sequence[int]) -> list[Tried]:
-    """The last trials that ended, back to the last one that did not fail.
+def failures_in_a_row(trials: list[Trial], ended: Sequence[int]) -> list[Trial]:
+    """The failed trials since the last one that did not fail, newest first.
 
     Args:
-        tried: From :func:`read`.
+        trials: From :func:`read`.
         ended: Numbers of those to look at, in the order in which they ended.
     """
-    by_number = {t.number: t for t in tried}
-    row: list[Tried] = []
-    for number in reversed(ended):
-        if by_number[number].status != "failed":
-            break
-        row.append(by_number[number])
-    return row
+    by_number = {t.number: t for t in trials}
+    return list(takewhile(lambda t: t.status == "failed", (by_number[number] for number in reversed(ended))))
 
 
-def _read(path: Path, search: Path) -> Tried:
+def _read(path: Path, search: Path) -> Trial:
     state = files.read_json(path)
     try:
         values, number = state["hyperparameters"]["values"], int(state["trial_id"])
         status, score, message = str(state["status"]).lower(), state["score"], state["message"]
     except (KeyError, TypeError, ValueError):
-        raise UserError(f"{path}: damaged; restore it, or search anew") from None
-    folder = trials.folder_of(search, state["trial_id"])
+        raise UserError(f"{path}: damaged; restore it, or begin a new search") from None
+    folder = training.folder_of(search, state["trial_id"])
     record = _record(folder)
     outcome = (record.get("trial") or {}).get("objective") or {}
     executions = [folder, *(folder / "executions").glob("*")]
-    source = values.get(trials.BEFORE)
-    return Tried(
+    source = values.get(training.SOURCE)
+    return Trial(
         number=number,
-        values={k: v for k, v in values.items() if not k.startswith(trials.OWN)},
+        values={k: v for k, v in values.items() if not k.startswith(training.OWN)},
         status="failed" if status == "invalid" else status,
         objective=score if status == "completed" else None,
         deviation=outcome.get("deviation"),
-        epochs=values.get(trials.EPOCHS),
+        epochs=values.get(training.EPOCHS),
         source=None if source is None else int(source),
         seconds=sum(float(_record(f).get("training_seconds") or 0.0) for f in executions),
         message=message or str(record.get("error") or ""),  # workers' messages do not travel to the chief

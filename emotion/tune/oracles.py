@@ -1,4 +1,4 @@
-"""Keras Tuner's oracles over a space in Hydra's grammar, kept on disk so that a killed search loses nothing.
+"""Keras Tuner's oracles over a space in Hydra's grammar, with their state on disk so that a killed search can resume.
 
 Importing this imports TensorFlow, by way of Keras Tuner.
 """
@@ -9,6 +9,7 @@ import json
 import logging
 import shutil
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,15 @@ from emotion.tune.space import Choice, Parameter
 
 log = logging.getLogger(__name__)
 
-#: Keras Tuner's own limit is out of the way: where it is hit the oracle keeps its lock, and a chief hangs.
+#: Keras Tuner's own limit is never reached: its exception would leave the oracle locked.
 _NO_LIMIT = 2**31
 
 
-class _Kept:
-    """What an oracle writes is on disk whole or not at all, and one that was killed goes on with the trials it had.
+class _Resumable:
+    """Lets an oracle write its files whole or not at all, and resume with the trials it had when it was killed.
 
     Attributes:
-        fault: What went wrong in writing. Raised there, it would leave the oracle locked for everybody.
+        fault: What failed in writing. Raised there, it would leave the oracle locked.
         asked: When each worker last asked for a trial, in seconds of the monotonic clock.
     """
 
@@ -66,8 +67,8 @@ class _Kept:
         except OSError as error:
             self.fault = self.fault or error
 
-    def take_up(self) -> None:
-        """Load what was saved; trials that had begun but not ended come first.
+    def resume(self) -> None:
+        """Load the saved state; trials that had begun but not ended come first.
 
         Raises:
             UserError: A file is damaged.
@@ -76,43 +77,49 @@ class _Kept:
         try:
             oracle.reload()
         except (OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{oracle._get_oracle_fname()}: damaged ({type(error).__name__}); restore it, or search anew"
-            ) from None
+            path = oracle._get_oracle_fname()
+            raise UserError(f"{path}: damaged ({type(error).__name__}); restore it, or begin a new search") from None
         # Keras Tuner saves before it takes an ended trial off its list, so that one would be tried again.
         queue = [trial_id for trial_id in oracle._retry_queue if trial_id not in oracle.end_order]
-        oracle._retry_queue = sorted(set(queue), key=int, reverse=True)  # taken from its end
+        oracle._retry_queue = sorted(set(queue), key=int, reverse=True)  # its end comes first
         for trial_id in [t for t in oracle.trials if t not in oracle.start_order]:  # drawn, never handed out
             del oracle.trials[trial_id]
             shutil.rmtree(oracle._get_trial_dir(trial_id))
         oracle.tuner_ids = set()
 
 
-class _Random(_Kept, published.RandomSearchOracle):
+class _Random(_Resumable, published.RandomSearchOracle):
     pass
 
 
-class _Bayesian(_Kept, published.BayesianOptimizationOracle):
+class _Grid(_Resumable, published.GridSearchOracle):
+    pass
+
+
+class _Bayesian(_Resumable, published.BayesianOptimizationOracle):
     def populate_space(self, trial_id: str) -> Any:
-        """Keras Tuner's, but values that were tried already give way to random ones, and the search to its end."""
-        found = super().populate_space(trial_id)
-        if found.get("values") and self._duplicate(found["values"]):
+        """Keras Tuner's, but values that were tried already are replaced by random ones, until there are no others."""
+        answer = super().populate_space(trial_id)
+        if answer.get("values") and self._duplicate(answer["values"]):
             return self._random_populate_space()
-        return found
+        return answer
 
 
-class _Hyperband(_Kept, published.HyperbandOracle):
+class _Hyperband(_Resumable, published.HyperbandOracle):
     def begin_within(self, trials: int) -> None:
         """Begin with the largest bracket that so many trials can finish: else none would ever be promoted.
 
-        Not with the last, which promotes none either: there raising ``max_trials`` could not go on to a promotion.
+        The last bracket, which promotes none either, is left out: with it a resumed search with more trials could not
+        promote.
         """
         bracket: int = self._current_bracket  # type: ignore[has-type]
         while bracket > 1 and self.trials_of(bracket) > trials:
             bracket -= 1
         if bracket and self.trials_of(bracket) > trials:
-            log.warning("tuner.max_trials=%d ends before Hyperband's first promotion, which takes more: %d trials "
-                        "in all", trials, self.trials_of(bracket))  # fmt: skip
+            log.warning(
+                "tuner.max_trials=%d ends before Hyperband's first promotion, which takes %d trials",
+                trials, self.trials_of(bracket),
+            )  # fmt: skip
         self._current_bracket = bracket
         self._brackets: list[dict[str, Any]] = []
         self._start_new_bracket()
@@ -121,17 +128,16 @@ class _Hyperband(_Kept, published.HyperbandOracle):
         return sum(self._get_size(bracket, number) for number in range(bracket + 1))
 
 
-class _Grid(_Kept, published.GridSearchOracle):
-    pass
+_ORACLES: dict[str, Any] = {"random": _Random, "grid": _Grid, "bayesian": _Bayesian, "hyperband": _Hyperband}
 
 
 def build(cfg: DictConfig, parameters: list[Parameter], folder: Path) -> Any:
-    """The oracle that a config of ``emotion.tune`` names, with what it knew when the search was left.
+    """The oracle that a config of ``emotion.tune`` names, in the state in which the search ended before.
 
     Args:
         cfg: From :meth:`emotion.tune.plan.Plan.compose`.
         parameters: What is searched.
-        folder: Where its state is kept.
+        folder: Of its state.
 
     Returns:
         A ``keras_tuner.Oracle``.
@@ -142,47 +148,38 @@ def build(cfg: DictConfig, parameters: list[Parameter], folder: Path) -> Any:
     tuner = cfg.tuner
     common: dict[str, Any] = {
         "objective": keras_tuner.Objective(tuner.objective, "min" if tuner.objective == "val_loss" else "max"),
-        "hyperparameters": hyperparameters(parameters),
+        "hyperparameters": _hyperparameters(parameters),
         "seed": tuner.seed + 1,  # Keras Tuner takes 0 for none
         "max_consecutive_failed_trials": _NO_LIMIT,
     }
-    oracle: Any
+    own: dict[str, Any] = {}
     if tuner.name == "hyperband":
-        oracle = _Hyperband(
-            max_epochs=cfg.trainer.epochs, factor=tuner.factor, hyperband_iterations=tuner.iterations, **common
-        )
+        own = {"max_epochs": cfg.trainer.epochs, "factor": tuner.factor, "hyperband_iterations": tuner.iterations}
     elif tuner.name == "bayesian":
-        oracle = _Bayesian(num_initial_points=tuner.initial_points, alpha=tuner.alpha, beta=tuner.beta, **common)
-    else:
-        oracle = {"random": _Random, "grid": _Grid}[tuner.name](**common)
+        own = {"num_initial_points": tuner.initial_points, "alpha": tuner.alpha, "beta": tuner.beta}
+    oracle = _ORACLES[tuner.name](**own, **common)
     oracle.max_trials = tuner.max_trials  # Hyperband's constructor takes none
     oracle.verbose = 0
     oracle._set_project_dir(str(folder.parent), folder.name)
     if (folder / "oracle.json").is_file():
-        oracle.take_up()
+        oracle.resume()
     elif isinstance(oracle, _Hyperband) and tuner.max_trials is not None:
         oracle.begin_within(tuner.max_trials)
     return oracle
 
 
-def hyperparameters(parameters: list[Parameter]) -> keras_tuner.HyperParameters:
-    """A space as Keras Tuner has it: keys of one model only are conditional on that model being chosen."""
+def _hyperparameters(parameters: list[Parameter]) -> keras_tuner.HyperParameters:
+    """A space in Keras Tuner's terms: keys of one model only are conditional on the choice of that model."""
     space = keras_tuner.HyperParameters()
     for parameter in sorted(parameters, key=lambda p: p.only_for is not None):  # conditions after what they name
-        if parameter.only_for is None:
-            _add(space, parameter)
-            continue
-        with space.conditional_scope(parameter.key.partition(".")[0], list(parameter.only_for)):
-            _add(space, parameter)
+        group, options = parameter.key.partition(".")[0], parameter.only_for
+        with nullcontext() if options is None else space.conditional_scope(group, list(options)):
+            if isinstance(parameter, Choice):
+                space.Choice(parameter.key, list(parameter.values))
+            else:
+                number = space.Int if parameter.whole else space.Float
+                number(parameter.key, parameter.low, parameter.high, sampling="log" if parameter.log else "linear")
     return space
-
-
-def _add(space: keras_tuner.HyperParameters, parameter: Parameter) -> None:
-    if isinstance(parameter, Choice):
-        space.Choice(parameter.key, list(parameter.values))
-    else:
-        number = space.Int if parameter.whole else space.Float
-        number(parameter.key, parameter.low, parameter.high, sampling="log" if parameter.log else "linear")
 
 
 def total(cfg: DictConfig, oracle: Any, grid: int | None) -> int | None:

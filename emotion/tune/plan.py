@@ -1,9 +1,10 @@
-"""What a search was asked to do: enough to compose any trial's config, in any process and on any day."""
+"""The command line of a search, from which any trial's config is composed, in any process and at any time."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from emotion.tune import space
 from emotion.tune.space import Choice, Parameter, Value
 
 FILE = "search.json"
+
+#: Hydra composes in one global state per process; a search's workers are threads.
+_COMPOSING = threading.Lock()
 
 _PATHS = ("dataset.root", "dataset.cache_dir", "model.weights", "outputs")
 #: Keys that cannot be searched: they say where things are, or what the search itself does.
@@ -44,8 +48,8 @@ class Plan:
     @classmethod
     def of(cls, asked: cli.Request) -> Plan:
         directory = str(Path(asked.config_dir).absolute()) if asked.config_dir else None
-        kept = [o for o in asked.overrides if not o.startswith("resume=")]
-        return cls(tuple(map(_absolute, kept)), dict(asked.space), directory)
+        overrides = [_absolute(o) for o in asked.overrides if not o.startswith("resume=")]
+        return cls(tuple(overrides), dict(asked.space), directory)
 
     @classmethod
     def load(cls, folder: Path) -> Plan:
@@ -58,7 +62,7 @@ class Plan:
         try:
             return cls(tuple(content["overrides"]), dict(content["space"]), content["config_dir"])  # type: ignore[index]
         except (KeyError, TypeError, ValueError):
-            raise UserError(f"{folder / FILE}: damaged, it holds no plan; restore it or search anew") from None
+            raise UserError(f"{folder / FILE}: damaged, it holds no plan; restore it or begin a new search") from None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"overrides": list(self.overrides), "space": dict(self.space)}
@@ -69,10 +73,11 @@ class Plan:
         Raises:
             UserError: The values do not compose or are not valid together.
         """
-        chosen = [space.override(k, v) for k, v in (values or {}).items()]
-        schema.register()
-        with cli.composing(str(schema.CONF), self.config_dir):
-            cfg = self._composed(chosen)
+        chosen = [f"{k}={v}" for k, v in (values or {}).items()]
+        with _COMPOSING:
+            schema.register()
+            with cli.composing(str(schema.CONF), self.config_dir):
+                cfg = self._composed(chosen)
         try:
             validate(cfg)
         except OmegaConfBaseException as error:
@@ -80,7 +85,7 @@ class Plan:
         return cfg
 
     def parameters(self, cfg: DictConfig) -> list[Parameter]:
-        """What is searched: ``tuner.space`` and what the command line adds, without keys that it sets to one value.
+        """What is searched: ``tuner.space`` and the command line's, without keys that are set to one value there.
 
         Args:
             cfg: From :meth:`compose` without values.
@@ -92,16 +97,13 @@ class Plan:
         own = {str(k): v for k, v in (cfg.tuner.space or {}).items() if k not in fixed}
         parameters = space.parse(own | dict(self.space))
         if not parameters:
-            raise UserError(
-                "tuner.space: empty, there is nothing to search. Give keys several values, such as "
-                "'trainer.batch_size=choice(32, 64)'"
-            )
+            example = "'trainer.batch_size=choice(32, 64)'"
+            raise UserError(f"tuner.space: empty, there is nothing to search. Give keys several values: {example}")
         with cli.composing(str(schema.CONF), self.config_dir):
             variants = dict(self._variants(cfg, parameters))
         placed = [_placed(p, variants) for p in parameters]
-        problems = [problem for p in placed for problem in _problems(p, variants)]
-        if problems:
-            raise UserError("\n".join(problems))
+        if problems := list(filter(None, (_problem(p, variants) for p in placed))):
+            raise UserError("\n".join(f"tuner.space: {problem}" for problem in problems))
         return placed
 
     def _composed(self, chosen: list[str]) -> DictConfig:
@@ -119,14 +121,14 @@ class Plan:
                 continue
             if not isinstance(parameter, Choice):
                 raise UserError(f"tuner.space: {parameter.key}: a config group takes choice(<option>, <option>)")
-            for option in parameter.values:
+            for option in map(str, parameter.values):
                 variant = self._composed([f"{parameter.key}={option}"])
                 validate(variant)
-                yield (parameter.key, str(option)), variant
+                yield (parameter.key, option), variant
 
 
 def _absolute(override: str) -> str:
-    """Paths hold from any folder, on whatever machine a worker or a later day finds itself."""
+    """Make an override's path absolute, for workers and later commands in other folders."""
     key, _, value = override.partition("=")
     if key not in _PATHS or value in ("null", "imagenet", ""):
         return override
@@ -135,33 +137,32 @@ def _absolute(override: str) -> str:
 
 def _placed(parameter: Parameter, variants: Mapping[tuple[str, str], DictConfig]) -> Parameter:
     """The parameter, bound to those options of its group that have the key, where the group is searched too."""
-    group, _, rest = parameter.key.partition(".")
-    options = [option for searched, option in variants if searched == group]
-    if not options or not rest:
-        return parameter
-    having = tuple(o for o in options if _has(variants[group, o], parameter.key))
-    return parameter if len(having) in (0, len(options)) else space.for_options(parameter, having)
+    options = _options(parameter, variants)
+    having = tuple(option for option, cfg in options.items() if _has(cfg, parameter.key))
+    bound = "." in parameter.key and 0 < len(having) < len(options)
+    return replace(parameter, only_for=having) if bound else parameter
 
 
-def _problems(parameter: Parameter, variants: Mapping[tuple[str, str], DictConfig]) -> Iterator[str]:
-    group, _, rest = parameter.key.partition(".")
-    if group in _OWN:
-        yield f"tuner.space: {parameter.key}: cannot be searched"
-        return
-    if not rest and any(searched == group for searched, _ in variants):
-        return  # a group: its options have been composed
-    among = [cfg for (searched, _), cfg in variants.items() if searched == group] or [variants["", ""]]
-    among = [cfg for cfg in among if _has(cfg, parameter.key)]
-    if not among:
+def _options(parameter: Parameter, variants: Mapping[tuple[str, str], DictConfig]) -> dict[str, DictConfig]:
+    """The config with each option of the parameter's group, if that is searched."""
+    group = parameter.key.partition(".")[0]
+    return {option: cfg for (searched, option), cfg in variants.items() if searched == group}
+
+
+def _problem(parameter: Parameter, variants: Mapping[tuple[str, str], DictConfig]) -> str | None:
+    """Why a parameter cannot be searched, or None."""
+    key = parameter.key
+    if key.partition(".")[0] in _OWN:
+        return f"{key}: cannot be searched"
+    options = _options(parameter, variants)
+    if options and "." not in key:
+        return None  # a group: its options have been composed
+    having = [cfg for cfg in options.values() or [variants["", ""]] if _has(cfg, key)]
+    if not having:
         known = [k for cfg in variants.values() for k in explain.keys(cfg)]
-        hint = did_you_mean(parameter.key, known) or did_you_mean(parameter.key.rpartition(".")[2], known)
-        yield f"tuner.space: {parameter.key}: no such key.{hint}"
-        return
-    for sample in space.samples(parameter):
-        for cfg in among:
-            if problem := _refusal(cfg, sample):
-                yield f"tuner.space: {problem}"
-                return
+        return f"{key}: no such key.{did_you_mean(key, known) or did_you_mean(key.rpartition('.')[2], known)}"
+    problems = (_refusal(cfg, sample) for sample in space.samples(parameter) for cfg in having)
+    return next(filter(None, problems), None)
 
 
 def _has(cfg: DictConfig, key: str) -> bool:
@@ -170,13 +171,12 @@ def _has(cfg: DictConfig, key: str) -> bool:
 
 
 def _refusal(cfg: DictConfig, sample: str) -> str | None:
-    """Why the config cannot take an override, or None. Far quicker than composing anew."""
+    """Why the config cannot take an override, or None; far quicker than to compose again."""
     override = OverridesParser.create().parse_override(sample)
-    tried = cfg.copy()
-    key = override.get_key_element()
+    changed, key = cfg.copy(), override.get_key_element()
     try:
-        OmegaConf.update(tried, key, override.value(), merge=False)
-        validate(tried)
+        OmegaConf.update(changed, key, override.value(), merge=False)
+        validate(changed)
     except OmegaConfBaseException as error:
         return f"{key}: {explain.plain(error)}"
     except UserError as error:

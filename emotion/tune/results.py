@@ -1,4 +1,4 @@
-"""What a search leaves: a table of its trials, its plots, a report, and the best config as an experiment file."""
+"""The results of a search: a table of its trials, plots, a report, and the best config as an experiment file."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from emotion import runs
 from emotion.base import files
 from emotion.config import cli, schema
 from emotion.tune import history, plots
-from emotion.tune.history import Tried
+from emotion.tune.history import Trial
 from emotion.tune.plan import Plan
-from emotion.tune.progress import short
+from emotion.tune.reporter import short
 from emotion.tune.space import Interval, Parameter
 
-#: The config groups of a run, and what of them says where things are.
+#: The config groups of a run.
 _GROUPS = ("dataset", "augmentation", "model", "trainer")
 
 
-def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Tried], parameters: list[Parameter]) -> None:
+def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Trial], parameters: list[Parameter]) -> None:
     """Write ``trials.csv``, ``report.md``, the plots and, where a trial is completed, ``experiment/best.yaml``.
 
     Args:
@@ -38,9 +38,8 @@ def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Tried], parame
     files.write_text(search / "trials.csv", _csv(trials, keys))
     best = history.best(trials, cfg.tuner.objective)
     if best is not None:
-        experiment = search / "experiment" / "best.yaml"
-        experiment.parent.mkdir(exist_ok=True)
-        files.write_text(experiment, _experiment(plan, search, cfg, best))
+        (search / "experiment").mkdir(exist_ok=True)
+        files.write_text(search / "experiment" / "best.yaml", _experiment(plan, search, cfg, best))
         plots.search(trials, cfg.tuner.objective, search / "objective.png")
         logarithmic = {p.key for p in parameters if isinstance(p, Interval) and p.log}
         plots.parameters(trials, keys, logarithmic, cfg.tuner.objective, search / "parameters.png")
@@ -48,11 +47,11 @@ def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Tried], parame
 
 
 def command(search: Path) -> str:
-    """What trains the best config."""
+    """The command that trains the best config."""
     return f"python -m emotion.train --config-dir {shlex.quote(str(search))} experiment=best"
 
 
-def _csv(trials: list[Tried], keys: list[str]) -> str:
+def _csv(trials: list[Trial], keys: list[str]) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["trial", "status", "objective", "deviation", "epochs", "from", "training_seconds", *keys, "run"])
@@ -62,59 +61,61 @@ def _csv(trials: list[Tried], keys: list[str]) -> str:
     return text.getvalue()
 
 
-def _report(search: Path, cfg: DictConfig, trials: list[Tried], keys: list[str], best: Tried | None) -> str:
+def _report(search: Path, cfg: DictConfig, trials: list[Trial], keys: list[str], best: Trial | None) -> str:
     objective = cfg.tuner.objective
     failed = [t for t in trials if t.status == "failed"]
-    lines = [f"# Search {search.name}", ""]
-    lines += [
+    lines = [
+        f"# Search {search.name}",
+        "",
         f"{cfg.tuner.name} search for {objective}: trials: {len(trials)}, failed: {len(failed)}, "
-        f"runs of each: {cfg.tuner.executions}."
+        f"runs of each: {cfg.tuner.executions}.",
+        "",
     ]
     if best is None:
-        lines += ["", "No trial was completed."]
+        lines.append("No trial was completed.")
     else:
         spread = "" if best.deviation is None else f" (standard deviation over seeds {best.deviation:.4f})"
         lines += [
-            "",
             f"Best: trial {best.number}, {objective} {best.objective:.4f}{spread}",
             "",
             "| key | value |",
             "|---|---|",
-        ]
-        lines += [f"| {k} | {short(v)} |" for k, v in best.values.items()]
-        lines += [
+            *(f"| {k} | {short(v)} |" for k, v in best.values.items()),
             "",
             "Train this config, for instance with more epochs or other seeds:",
             "",
             f"    {command(search)}",
             "",
-        ]
-        lines += [
             f"The best of {len(trials)} trials looks better on the validation split than it is, since that split chose "
             f"it; the test split had no part in the search.",
+            "",
+            "![objective over trials](objective.png)",
+            "",
+            "![objective against each key](parameters.png)",
         ]
-        lines += ["", "![objective over trials](objective.png)", "", "![objective against each key](parameters.png)"]
-    order = sorted(
-        trials, key=lambda t: (t.objective is None, (t.objective or 0) * (1 if objective == "val_loss" else -1))
-    )
     lines += ["", f"| trial | {objective} | sd | epochs | minutes | " + " | ".join(keys) + " |"]
     lines += ["|---" * (5 + len(keys)) + "|"]
-    for t in order:
-        score = t.status if t.objective is None else f"{t.objective:.4f}"
-        spread = "" if t.deviation is None else f"{t.deviation:.4f}"
-        cells = [short(t.values[k]) if k in t.values else "" for k in keys]
-        row = [str(t.number), score, spread, "" if t.epochs is None else str(t.epochs), f"{t.seconds / 60:.1f}", *cells]
+    sign = 1 if objective == "val_loss" else -1
+    for t in sorted(trials, key=lambda t: (t.objective is None, sign * (t.objective or 0))):
+        row = [
+            str(t.number),
+            t.status if t.objective is None else f"{t.objective:.4f}",
+            "" if t.deviation is None else f"{t.deviation:.4f}",
+            "" if t.epochs is None else str(t.epochs),
+            f"{t.seconds / 60:.1f}",
+            *(short(t.values.get(k, "")) for k in keys),
+        ]
         lines.append("| " + " | ".join(row) + " |")
     for t in failed:
         lines += ["", f"Trial {t.number} failed:", "", *(f"    {line}" for line in t.message.strip().splitlines())]
     return "\n".join(lines) + "\n"
 
 
-def _experiment(plan: Plan, search: Path, cfg: DictConfig, best: Tried) -> str:
+def _experiment(plan: Plan, search: Path, cfg: DictConfig, best: Trial) -> str:
     """The best trial's config as an experiment file: the options of its groups, and what differs from them."""
     own = runs.Run(best.run, "").config()
     if best.epochs is not None:
-        own.trainer.epochs = cfg.trainer.epochs  # Hyperband stopped it early, or had it go on from another
+        own.trainer.epochs = cfg.trainer.epochs  # Hyperband stopped it early, or let it continue another
     schema.register()
     with cli.composing(str(schema.CONF), plan.config_dir):
         chosen = [f"{k}={v}" for k, v in best.values.items() if k in _GROUPS]
@@ -122,32 +123,27 @@ def _experiment(plan: Plan, search: Path, cfg: DictConfig, best: Tried) -> str:
         base = compose("train", [f"{g}={choices[g]}" for g in _GROUPS])
     content: dict[str, Any] = {"defaults": [{f"override /{g}": str(choices[g])} for g in _GROUPS]}
     for group in _GROUPS:
-        differs = _differences(own[group], base[group])
-        if differs:
-            content[group] = differs
+        if differing := _differences(own[group], base[group]):
+            content[group] = differing
     if own.seed != base.seed:
         content["seed"] = own.seed
-    for group in _GROUPS:  # options of the person's own go with it
+    for group in _GROUPS:  # the user's own options are copied with it
         option = Path(plan.config_dir or "", group, f"{choices[group]}.yaml")
         if plan.config_dir and option.is_file():
             (search / group).mkdir(exist_ok=True)
             files.write_bytes(search / group / option.name, option.read_bytes())
     length = "" if best.epochs is None else f", there after {best.epochs} epochs; this trains all {own.trainer.epochs}"
-    head = [
-        "# @package _global_",
-        f"# Trial {best.number}, the best of the search {search.name}{length}.",
-        f"# {cfg.tuner.objective} {best.objective:.4f} on the validation split, which also chose it.",
-        f"#   {command(search)}",
-    ]
-    return "\n".join(head) + "\n" + OmegaConf.to_yaml(OmegaConf.create(content))
+    return (
+        f"# @package _global_\n"
+        f"# Trial {best.number}, the best of the search {search.name}{length}.\n"
+        f"# {cfg.tuner.objective} {best.objective:.4f} on the validation split, which also chose it.\n"
+        f"#   {command(search)}\n"
+        f"{OmegaConf.to_yaml(OmegaConf.create(content))}"
+    )
 
 
 def _differences(wanted: DictConfig, base: DictConfig) -> dict[str, Any]:
-    found = {}
-    plain, given = OmegaConf.to_container(wanted, resolve=True), OmegaConf.to_container(base, resolve=True)
-    assert isinstance(plain, dict)
-    assert isinstance(given, dict)
-    for key, value in plain.items():
-        if key not in given or given[key] != value:
-            found[str(key)] = value
-    return found
+    values, defaults = OmegaConf.to_container(wanted, resolve=True), OmegaConf.to_container(base, resolve=True)
+    assert isinstance(values, dict)
+    assert isinstance(defaults, dict)
+    return {str(k): v for k, v in values.items() if k not in defaults or defaults[k] != v}

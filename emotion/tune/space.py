@@ -1,12 +1,13 @@
 """A search space in Hydra's sweep grammar: ``choice(32, 64)``, ``range(0.0, 0.6, step=0.1)``, ``interval(0.1, 0.9)``.
 
-Nothing here imports Keras Tuner, so a mistake in a space is answered at once.
+Nothing here imports Keras Tuner, so a mistake in a space is reported at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,8 +16,8 @@ from hydra.errors import HydraException
 
 from emotion.base.errors import UserError
 
-#: A longer list is nobody's intention: an interval says the same.
-LARGEST_CHOICE = 1000
+#: A longer list is a mistake: an interval does the same.
+_LARGEST_CHOICE = 1000
 
 _EXAMPLES = "choice(32, 64), range(0.0, 0.6, step=0.1), interval(0.1, 0.9), tag(log, interval(1e-5, 1e-2))"
 
@@ -63,7 +64,7 @@ Parameter = Choice | Interval
 
 
 def parse(space: Mapping[str, Any]) -> list[Parameter]:
-    """Read a space; keys whose value is None are left out, so that a file's key can be taken out of the search.
+    """Read a space; a key whose value is None is left out, as a key of a file may have to be.
 
     Raises:
         UserError: Names every key that cannot be read and what is wrong with it.
@@ -81,79 +82,64 @@ def parse(space: Mapping[str, Any]) -> list[Parameter]:
     return parameters
 
 
-def for_options(parameter: Parameter, options: tuple[str, ...]) -> Parameter:
-    """The parameter, searched only where its config group has one of these options."""
-    return replace(parameter, only_for=options)
-
-
 def trials_of_a_grid(parameters: list[Parameter]) -> int | None:
-    """How many combinations a space of choices has; None where an interval has no end of them, or a choice depends."""
-    number = 1
+    """How many combinations a space of choices has; None with an interval, or where a choice depends on another."""
+    lengths = []
     for parameter in parameters:
         if isinstance(parameter, Interval) or parameter.only_for is not None:
             return None
-        number *= len(parameter.values)
-    return number
+        lengths.append(len(parameter.values))
+    return math.prod(lengths)
 
 
-def override(key: str, value: Value) -> str:
-    """A value of the space as an override for Hydra; texts are in its grammar already."""
-    return f"{key}={value}"
-
-
-def samples(parameter: Parameter) -> Iterator[str]:
-    """Overrides by which to see whether the config takes its values: all of a choice, both ends of an interval."""
+def samples(parameter: Parameter) -> list[str]:
+    """Overrides that show whether the config takes its values: all of a choice, both ends of an interval."""
     values = parameter.values if isinstance(parameter, Choice) else (parameter.low, parameter.high)
-    return (override(parameter.key, value) for value in values)
+    return [f"{parameter.key}={value}" for value in values]
 
 
 def _parameter(key: str, text: Any) -> Parameter:
-    if not isinstance(text, str):
-        raise UserError(f"'{text}' is one value, not several. Write for example {_EXAMPLES}")
-    try:
-        parsed = OverridesParser.create().parse_override(f"{key}={text}")
-    except HydraException as error:
-        raise UserError(f"cannot read '{text}' ({str(error).splitlines()[0]}). Write for example {_EXAMPLES}") from None
-    sweep = parsed.value()
-    if isinstance(sweep, ChoiceSweep):
-        return _choice(key, text, parsed)
-    if isinstance(sweep, RangeSweep):
-        return _range(key, text, sweep)
-    if isinstance(sweep, IntervalSweep):
-        return _interval(key, text, sweep)
+    if isinstance(text, str):
+        try:
+            parsed = OverridesParser.create().parse_override(f"{key}={text}")
+        except HydraException as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"cannot read '{text}' ({reason}). Write for example {_EXAMPLES}") from None
+        sweep = parsed.value()
+        if isinstance(sweep, ChoiceSweep):
+            return Choice(key, _choice(text, parsed))
+        if isinstance(sweep, RangeSweep):
+            return Choice(key, _range(text, sweep))
+        if isinstance(sweep, IntervalSweep):
+            return _interval(key, text, sweep)
     raise UserError(f"'{text}' is one value, not several. Write for example {_EXAMPLES}")
 
 
-def _choice(key: str, text: str, parsed: Override) -> Choice:
-    values = [parsed._convert_value(v) for v in parsed.value().list]  # type: ignore[union-attr]
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    if numbers and all(isinstance(v, int) for v in values):
-        found: list[Value] = [int(v) for v in values]  # type: ignore[arg-type]
-    elif numbers:
-        found = [float(v) for v in values]  # type: ignore[arg-type]
+def _choice(text: str, parsed: Override) -> tuple[Value, ...]:
+    given: list[Any] = [parsed._convert_value(v) for v in parsed.value().list]  # type: ignore[union-attr]
+    types = {type(value) for value in given}
+    if types <= {int, float}:
+        number = int if types == {int} else float
+        values: tuple[Value, ...] = tuple(number(value) for value in given)
     else:
-        found = list(parsed.sweep_string_iterator())
-    if len(set(found)) < len(found):
-        raise UserError(f"'{text}' says a value twice")
-    return _of_length(key, text, found)
+        values = tuple(parsed.sweep_string_iterator())
+    if len(set(values)) < len(values):
+        raise UserError(f"'{text}' has a value twice")
+    if len(values) > _LARGEST_CHOICE:
+        raise UserError(f"'{text}' has {len(values)} values; the limit is {_LARGEST_CHOICE}")
+    return values
 
 
-def _range(key: str, text: str, sweep: RangeSweep) -> Choice:
+def _range(text: str, sweep: RangeSweep) -> tuple[Value, ...]:
     if sweep.step == 0 or sweep.start is None or sweep.stop is None:
         raise UserError(f"'{text}' has no end; write range(start, stop, step=...) with a step that is not 0")
     length = abs(sweep.stop - sweep.start) / abs(sweep.step)
-    if length > LARGEST_CHOICE:
+    if length > _LARGEST_CHOICE:
         raise UserError(f"'{text}' has {length:.0f} values; write interval({sweep.start}, {sweep.stop}) instead")
-    values: list[Value] = list(sweep.range())
+    values = tuple(sweep.range())
     if not values:
         raise UserError(f"'{text}' holds nothing: the start {sweep.start} is not before the stop {sweep.stop}")
-    return _of_length(key, text, values)
-
-
-def _of_length(key: str, text: str, values: list[Value]) -> Choice:
-    if len(values) > LARGEST_CHOICE:
-        raise UserError(f"'{text}' has {len(values)} values; at most {LARGEST_CHOICE} are searched")
-    return Choice(key, tuple(values))
+    return values
 
 
 def _interval(key: str, text: str, sweep: IntervalSweep) -> Interval:
@@ -164,8 +150,7 @@ def _interval(key: str, text: str, sweep: IntervalSweep) -> Interval:
     last = high - 1 if whole else high
     if not low < high:
         raise UserError(f"'{text}' is upside down: {low} is not below {high}. Write interval({high}, {low})")
-    unknown = sorted(sweep.tags - {"log"})
-    if unknown:
+    if unknown := sorted(sweep.tags - {"log"}):
         raise UserError(f"'{text}' has the tag '{unknown[0]}'; the only tag is log")
     log = "log" in sweep.tags
     if log and low <= 0:

@@ -13,8 +13,8 @@ from emotion.base.interrupts import Interrupted, deferred, sigterm_raises
 #: Sends the signal while optree's native part initialises itself, which makes an ImportError of any exception.
 _SCRIPT = """
 import _imp, signal, sys
-from emotion import exits, logs
-from emotion.interrupts import sigterm_raises
+from emotion.base import exits, logs
+from emotion.base.interrupts import sigterm_raises
 
 def send(frame, event, argument):
     global native
@@ -101,8 +101,8 @@ def test_a_signal_while_tensorflow_is_imported_is_no_missing_package(number: int
 #: Crashes where the interpreter takes itself down.
 _CRASHES = """
 import atexit, os, signal
-from emotion import cli, logs
-from emotion.interrupts import Interrupted, sigterm_raises
+from emotion.base import exits, logs
+from emotion.base.interrupts import Interrupted, sigterm_raises
 
 atexit.register(os.kill, os.getpid(), signal.SIGSEGV)
 with exits.exit_codes(), sigterm_raises():

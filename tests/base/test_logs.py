@@ -9,7 +9,7 @@ import pytest
 
 _SCRIPT = """
 import sys
-from emotion import logs
+from emotion.base import logs
 logs.import_tensorflow()
 heavy = {"pandas", "sklearn", "matplotlib", "scipy.stats"} & set(sys.modules)
 import keras, matplotlib.figure, numpy, sklearn.metrics

@@ -32,7 +32,7 @@ MISTAKES = {
     "run=small folder=small/run.json/x": "small/run.json: File exists; the export cannot be written. Make room, or",
     "run=small folder=.": "folder: '.' is no name for a new folder",
     "run=small folder=a/..": "folder: 'a/..' is no name for a new folder",
-    "run=small folder=~nobody-of-that-name/x": "nobody here has that name",
+    "run=small folder=~nobody-of-that-name/x": "there is no such user here",
     "run=small/exports": "is inside a run; name the run's own folder",
     "run=bare": "run bare (done) has no best checkpoint",
     "run=torn": "cannot be read",

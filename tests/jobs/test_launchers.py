@@ -17,7 +17,7 @@ from rich.console import Console
 
 from emotion import runs
 from emotion.base import files, provenance
-from emotion.jobs import progress
+from emotion.jobs import sweep_table
 from tests.base.test_devices import TWO_GPUS, fake_nvidia_smi
 from tests.conftest import TINY, compose, emotion
 
@@ -175,7 +175,7 @@ def _made(folder: Path, number: int, **record: object) -> runs.Run:
 def test_progress_tells_this_attempt_from_the_one_before(tmp_path: Path) -> None:
     _made(tmp_path, 0, status="done", epoch=2, best=0.5)
     _made(tmp_path, 1, status="failed", started=provenance.now(), finished=provenance.now())
-    sweep = progress.Sweep(tmp_path, {n: ["x=1", f"seed={n}"] for n in range(4)})
+    sweep = sweep_table.Sweep(tmp_path, {n: ["x=1", f"seed={n}"] for n in range(4)})
     assert sweep.skipped == 1
     assert sweep.summary() == "1 of 4 done, 3 to come"
     assert sweep.name(2) == "job 2 (seed=2)", "only what differs"
@@ -192,11 +192,11 @@ def test_progress_tells_this_attempt_from_the_one_before(tmp_path: Path) -> None
 
 
 def test_the_table_shows_what_trains_before_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_ROWS", 2)
+    monkeypatch.setattr(sweep_table, "_ROWS", 2)
     for number in range(3):
         _made(tmp_path, number, status="done", epoch=2, best=0.5)
     _made(tmp_path, 3, epoch=1, best=0.125)
-    sweep = progress.Sweep(tmp_path, {n: [f"seed={n}"] for n in range(9)})
+    sweep = sweep_table.Sweep(tmp_path, {n: [f"seed={n}"] for n in range(9)})
     with (tmp_path / "screen").open("w") as screen:
         console = Console(width=100, file=screen)
         console.print(sweep.table("3 wait in Slurm's queue"))

@@ -14,7 +14,7 @@ from emotion.config import cli
 from emotion.runs import paths
 from emotion.tune.plan import Plan
 from emotion.tune.space import Choice
-from emotion.tune.trials import training_config
+from emotion.tune.trial import training_config
 from tests.conftest import REPOSITORY, compose
 
 

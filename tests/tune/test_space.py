@@ -77,7 +77,7 @@ def test_the_issues_examples() -> None:
         ("0.1", "one value, not several"),
         (0.1, "one value, not several"),
         ([1, 2], "one value, not several"),
-        ("choice(1, 1)", "says a value twice"),
+        ("choice(1, 1)", "has a value twice"),
         ("range(5, 1)", "holds nothing"),
         ("range(0, 1, step=0)", "step that is not 0"),
         ("range(0, 1, step=1e-6)", "interval(0, 1) instead"),

@@ -1,6 +1,6 @@
 """How a sweep goes whose jobs run side by side: a live table in a terminal, plain lines where output is not one.
 
-It reads the jobs' folders, as anybody can, so it is the same for jobs on this machine and on a cluster.
+It reads the jobs' folders, so it is the same for jobs on this machine and on a cluster.
 """
 
 from __future__ import annotations
@@ -10,27 +10,28 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from omegaconf import DictConfig
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
 from emotion import runs
 from emotion.base.errors import UserError
+from emotion.base.progress import Pace, duration
 from emotion.jobs.child import JobRefusedError
 
-#: Seconds between two looks at the folders, and between two lines about one job's epochs.
-_LOOK_EVERY, _LINE_EVERY = 1.0, 10.0
-
-#: At most this many jobs are shown in the table; those that train come first.
+_SECONDS_BETWEEN_LOOKS = 1.0
+#: Between two lines about one job's epochs.
+_SECONDS_BETWEEN_LINES = 10.0
+#: At most this many jobs are shown in the table; those in training come first.
 _ROWS = 20
-
-#: At most this many characters of what a job changes stand in a line about it.
+#: At most this many characters of a job's overrides stand in a line about it.
 _NAME = 60
 
 _ORDER = {"running": 0, "failed": 1, "interrupted": 2, "done": 3, "to come": 4}
@@ -38,7 +39,7 @@ _ORDER = {"running": 0, "failed": 1, "interrupted": 2, "done": 3, "to come": 4}
 
 @dataclass(frozen=True)
 class JobState:
-    """What is known of a job from its folder."""
+    """What a job's folder says about it."""
 
     status: str = "to come"
     epoch: int = 0
@@ -46,9 +47,13 @@ class JobState:
     monitor: str = ""
     best: float | None = None
 
+    @property
+    def score(self) -> str:
+        return "" if self.best is None else f"{self.monitor} {self.best:.3f}"
+
 
 class Sweep:
-    """The jobs of a sweep, by number, and what became of them since this object was made.
+    """The jobs of a sweep, by number, and their states since this object was made.
 
     Args:
         folder: The sweep's; jobs are in subfolders named by their number.
@@ -61,18 +66,22 @@ class Sweep:
         self.began = time.monotonic()
         self.before = {number: self._record(number) for number in self.swept}
         self.skipped = sum(record.get("status") == "done" for record in self.before.values())
-        self.configs: dict[int, tuple[int, str]] = {}
         self.states = dict.fromkeys(self.swept, JobState())
         self.look()
+
+    @classmethod
+    def launched(cls, config: DictConfig | None, job_overrides: Sequence[Sequence[str]], first: int) -> Sweep:
+        """The sweep that Hydra hands to a launcher; makes its folder."""
+        assert config is not None
+        folder = Path(str(config.hydra.sweep.dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder, dict(enumerate(map(filter_overrides, job_overrides), first)))
 
     def look(self) -> list[int]:
         """Read the folders again; the numbers of the jobs whose state changed."""
         changed = []
         for number, old in self.states.items():
-            if old.status == "done":
-                continue
-            new = self._state(number)
-            if new != old:
+            if old.status != "done" and (new := self._state(number)) != old:
                 self.states[number] = new
                 changed.append(number)
         return changed
@@ -87,28 +96,23 @@ class Sweep:
         return record
 
     def _state(self, number: int) -> JobState:
-        record = self._record(number)
+        record, old = self._record(number), self.states[number]
         status = record.get("status", "to come")
         if not record or (record == self.before[number] and status not in ("done", "running")):
             return JobState()  # what an earlier attempt left
-        epochs, monitor = self._config(number)
-        return JobState(status, int(record.get("epoch") or 0), epochs, monitor, record.get("best"))
-
-    def _config(self, number: int) -> tuple[int, str]:
-        if number not in self.configs:
-            try:
+        epochs, monitor = old.epochs, old.monitor
+        if not epochs:
+            with suppress(UserError):  # not written yet
                 trainer = runs.Run(self.folder / str(number), str(number)).config().trainer
-            except UserError:
-                return 0, ""
-            self.configs[number] = int(trainer.epochs), str(trainer.monitor)
-        return self.configs[number]
+                epochs, monitor = int(trainer.epochs), str(trainer.monitor)
+        return JobState(status, int(record.get("epoch") or 0), epochs, monitor, record.get("best"))
 
     def name(self, number: int) -> str:
         swept = self.swept[number]
         return f"job {number}" + (f" ({swept[:_NAME]}{'...' if len(swept) > _NAME else ''})" if swept else "")
 
     def summary(self) -> str:
-        """Counts, and the time left once a job has told how long one takes."""
+        """Counts and, once a job has ended, the time left."""
         counts = Counter(state.status for state in self.states.values())
         text = f"{counts['done']} of {len(self.states)} done"
         for status in ("failed", "interrupted", "running", "to come"):
@@ -118,26 +122,27 @@ class Sweep:
         part = sum(s.epoch / s.epochs for s in self.states.values() if s.status == "running" and s.epochs)
         left = counts["to come"] + counts["running"] - part
         if ended > 0 and left:
-            text += f", about {_duration((time.monotonic() - self.began) / (ended + part) * left)} left"
+            text += f", about {duration((time.monotonic() - self.began) / (ended + part) * left)} left"
         return text
 
     def table(self, note: str) -> Group:
-        """The jobs that a person wants to see now, and the counts."""
+        """The jobs that matter most now, and the counts."""
         table = Table(box=None, pad_edge=False)
-        for column in ("job", "swept", "status", "epoch", "best"):
-            table.add_column(column, justify="left" if column in ("job", "swept", "status") else "right")
+        for column in ("job", "swept", "status"):
+            table.add_column(column)
+        for column in ("epoch", "best"):
+            table.add_column(column, justify="right")
         shown = sorted(self.states, key=lambda n: (_ORDER[self.states[n].status], n))[:_ROWS]
         for number in sorted(shown):
             state = self.states[number]
             epoch = f"{state.epoch}/{state.epochs}" if state.epochs else ""
-            best = "" if state.best is None else f"{state.monitor} {state.best:.3f}"
-            table.add_row(str(number), self.swept[number], state.status, epoch, best)
+            table.add_row(str(number), self.swept[number], state.status, epoch, state.score)
         return Group(table, "  ".join(part for part in (self.summary(), note) if part))
 
     def line(self, number: int) -> str:
         """One job's news in words."""
         state = self.states[number]
-        best = "" if state.best is None else f"  best {state.monitor} {state.best:.3f}"
+        best = state.score and f"  best {state.score}"
         if state.status == "running":
             where = f"epoch {state.epoch}/{state.epochs}" if state.epoch else "training"
             return f"{self.name(number)}: {where}{best}"
@@ -150,36 +155,34 @@ def differing(overrides: Sequence[Sequence[str]]) -> list[str]:
     return [", ".join(o for o in given if o not in common) for given in overrides]
 
 
-def told(ended: Sequence[JobReturn]) -> Sequence[JobReturn]:
-    """Say of the jobs that were not begun why; of the others, their folders tell.
+def checked(results: Sequence[JobReturn]) -> Sequence[JobReturn]:
+    """The jobs' results, if none failed; prints why jobs were refused, as only this process knows.
 
     Raises:
-        JobFailedError: A job failed. Left to itself, Hydra would print the first one's overrides and its exception.
+        JobFailedError: A job failed. Without this, Hydra would print the first one's overrides and its exception.
         UserError: A run could not be made.
     """
-    failed = [job._return_value for job in ended if job.status is JobStatus.FAILED]
-    for error in failed:
+    errors = [job._return_value for job in results if job.status is JobStatus.FAILED]
+    for error in errors:
         if isinstance(error, JobRefusedError):
             print(error, file=sys.stderr)
-    if failed:
-        raise failed[0]
-    return ended
+    if errors:
+        raise errors[0]
+    return results
 
 
 @contextmanager
 def shown(sweep: Sweep, note: Callable[[], str] = lambda: "") -> Iterator[None]:
-    """Tell on stderr how a sweep goes while the body runs.
+    """Show on stderr how a sweep goes while the body runs.
 
     Args:
         sweep: The jobs.
-        note: What else to say beside the counts, such as the state of a queue.
+        note: Further text beside the counts, such as the state of a queue.
     """
-    stop = threading.Event()
-    console = Console(stderr=True)
-    watch = _table if console.is_terminal else _lines
     if sweep.skipped:
         print(f"{sweep.skipped} of {len(sweep.states)} jobs are done already", file=sys.stderr)
-    thread = threading.Thread(target=watch, args=(sweep, stop, console, note), daemon=True)
+    stop = threading.Event()
+    thread = threading.Thread(target=_watch, args=(sweep, stop, note), daemon=True)
     thread.start()
     try:
         yield
@@ -188,31 +191,22 @@ def shown(sweep: Sweep, note: Callable[[], str] = lambda: "") -> Iterator[None]:
         thread.join()
 
 
-def _table(sweep: Sweep, stop: threading.Event, console: Console, note: Callable[[], str]) -> None:
-    with Live(console=console, transient=True, get_renderable=lambda: sweep.table(note()), refresh_per_second=2):
-        while not stop.wait(_LOOK_EVERY):
-            sweep.look()
-
-
-def _lines(sweep: Sweep, stop: threading.Event, console: Console, note: Callable[[], str]) -> None:
-    spoke: dict[int, tuple[float, str]] = {}
-    noted = ""
-    last = False
-    while not last:
-        last = stop.wait(_LOOK_EVERY)
-        if (now_noted := note()) != noted:
-            noted = now_noted
-            if noted:
-                console.print(noted, markup=False, highlight=False, soft_wrap=True)
-        for number in sweep.look():
-            now, status = time.monotonic(), sweep.states[number].status
-            then, before = spoke.get(number, (-_LINE_EVERY, ""))
-            if status != before or now - then >= _LINE_EVERY:
-                spoke[number] = now, status
-                console.print(sweep.line(number), markup=False, highlight=False, soft_wrap=True)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def _watch(sweep: Sweep, stop: threading.Event, note: Callable[[], str]) -> None:
+    """Draw the table, or print a line for each change, until ``stop`` is set."""
+    console = Console(stderr=True)
+    live = Live(console=console, transient=True, get_renderable=lambda: sweep.table(note()), refresh_per_second=2)
+    paces = {number: Pace(_SECONDS_BETWEEN_LINES) for number in sweep.states}
+    statuses: dict[int, str] = {}
+    last_note, ended = "", False
+    with live if console.is_terminal else nullcontext():
+        while not ended:
+            ended = stop.wait(_SECONDS_BETWEEN_LOOKS)
+            previous, last_note = last_note, note()
+            lines = [last_note] if last_note and last_note != previous else []
+            for number in sweep.look():
+                status = sweep.states[number].status
+                if paces[number].due() or status != statuses.get(number):
+                    statuses[number] = status
+                    lines.append(sweep.line(number))
+            for line in lines if not console.is_terminal else ():
+                console.print(line, markup=False, highlight=False, soft_wrap=True)

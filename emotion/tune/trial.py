@@ -8,9 +8,8 @@ import math
 import os
 import shutil
 import statistics
-import time
+import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from emotion import runs
 from emotion.base import files, locks
 from emotion.base.errors import UserError
+from emotion.base.interrupts import Interrupted
 from emotion.jobs import child
 from emotion.runs import paths
 from emotion.tune.plan import Plan
@@ -26,48 +26,38 @@ from emotion.tune.space import Value
 
 log = logging.getLogger(__name__)
 
-#: Keys by which Hyperband says how long a trial trains and which one it goes on from; all others are the space's.
-EPOCHS, BEFORE, OWN = "tuner/epochs", "tuner/trial_id", "tuner/"
+#: Keys by which Hyperband says how long a trial trains and which one it continues; all others are the space's.
+EPOCHS, SOURCE, OWN = "tuner/epochs", "tuner/trial_id", "tuner/"
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class TrialFailedError(Exception):
-    """A trial gave no objective; the message says why, with the traceback where there is one."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a trial came to.
-
-    Attributes:
-        mean: Of the objective over its executions.
-        deviation: Standard deviation (n - 1) over them; None with one.
-        values: The objective of each execution.
-    """
-
-    mean: float
-    deviation: float | None
-    values: tuple[float, ...]
+    """A trial has no objective; the message says why, with the traceback where there is one."""
 
 
 def folder_of(search: Path, trial_id: str) -> Path:
     return search / "trials" / str(int(trial_id))
 
 
-def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, Any]) -> Outcome:
-    """Train a trial's runs, each in a process of its own, or what is left of them.
+def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, Any], stop: threading.Event) -> float:
+    """Train a trial's runs, each in a process of its own; those that are done already are not trained again.
 
     Args:
         plan: Composes the config.
         search: The search's folder.
         trial_id: Keras Tuner's number of the trial.
         hyperparameters: Keras Tuner's values: the space's keys, and Hyperband's own.
+        stop: Ends the run in training.
+
+    Returns:
+        The mean objective of the runs. The first one's record has each of them too, and their standard deviation
+        (n - 1) where there are several.
 
     Raises:
         TrialFailedError: The values do not make a valid config, or a run failed.
-        OSError: The disk is full, or may not be written to: no trial's fault, so it is not over.
-        KeyboardInterrupt, emotion.base.interrupts.Interrupted: The process was asked to stop.
+        OSError: The disk is full, or may not be written to: no trial's fault, so it has not ended.
+        KeyboardInterrupt, emotion.base.interrupts.Interrupted: The process or ``stop`` asked for the end.
     """
     values: dict[str, Value] = {k: v for k, v in hyperparameters.items() if not k.startswith(OWN)}
     try:
@@ -78,50 +68,46 @@ def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, A
     if epochs is not None:  # after validation: a first round is shorter than warm-ups and frozen phases
         cfg.trainer.epochs = int(epochs)
     cfg.trainer.monitor = cfg.tuner.objective
-    before = hyperparameters.get(BEFORE)
-    origin = folder_of(search, before) if before is not None else None
-    found = []
+    source = hyperparameters.get(SOURCE)
+    folder = folder_of(search, trial_id)
+    objectives = []
     for execution in range(cfg.tuner.executions):
         part = Path("executions", str(execution)) if execution else Path()
-        found.append(_objective(cfg, folder_of(search, trial_id), part, origin, values, execution))
-    outcome = Outcome(statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None, tuple(found))
-    first = runs.resolve(folder_of(search, trial_id), cfg.outputs)
-    runs.update(first, trial=first.record()["trial"] | {"objective": asdict(outcome)})
-    return outcome
+        origin = runs.resolve(folder_of(search, source) / part, cfg.outputs) if source is not None else None
+        place = {"number": int(trial_id), "execution": execution, "values": values, "from": origin and origin.id}
+        objectives.append(_objective(cfg, folder / part, place, origin, stop))
+    mean = statistics.fmean(objectives)
+    deviation = statistics.stdev(objectives) if len(objectives) > 1 else None
+    first = runs.resolve(folder, cfg.outputs)
+    objective = {"mean": mean, "deviation": deviation, "values": objectives}
+    runs.update(first, trial=first.record()["trial"] | {"objective": objective})
+    return mean
 
 
 def _objective(
-    cfg: DictConfig,
-    trial: Path,
-    part: Path,
-    origin: Path | None,
-    values: Mapping[str, Value],
-    execution: int,
+    cfg: DictConfig, folder: Path, place: dict[str, Any], origin: runs.Run | None, stop: threading.Event
 ) -> float:
     """The objective of one execution, which is trained if that is not done already."""
-    folder = trial / part
-    own = training_config(cfg, cfg.seed + execution)
+    own = training_config(cfg, cfg.seed + place["execution"])
     if (folder / "run.json").is_file():
         run = runs.resolve(folder, cfg.outputs)
-        _wait_for_another(run)
-        if run.record()["status"] != "done":  # what may change may have changed
+        _wait_for_another(run, stop)
+        if run.record()["status"] != "done":  # settings that may change may have changed
             files.write_text(folder / "config.yaml", OmegaConf.to_yaml(own, resolve=True))
     else:
         run = runs.create(folder, Path(cfg.outputs), own)
-    came_from = runs.resolve(origin / part, cfg.outputs).id if origin is not None else None
-    place = {"number": int(trial.name), "execution": execution, "values": dict(values), "from": came_from}
     runs.update(run, trial=place)
     if run.record()["status"] != "done":
         if origin is not None and not child.has_state(run):
-            _continue_from(origin / part, run)
+            _continue_from(origin, run)
         try:
-            child.in_child(run, output=folder / "output.log")
+            child.in_child(run, output=folder / "output.log", asked_to_stop=stop.is_set)
         except child.JobFailedError:
-            said = str(run.record().get("error") or f"see {folder / 'train.log'}")
+            message = str(run.record().get("error") or f"see {folder / 'train.log'}")
             for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-                if os.strerror(number) in said:
+                if os.strerror(number) in message:
                     raise OSError(number, os.strerror(number), str(folder)) from None
-            raise TrialFailedError(said) from None
+            raise TrialFailedError(message) from None
     value = (run.record().get("objective") or {}).get("value")
     if value is None or not math.isfinite(value):
         raise TrialFailedError(f"run {run.id} has no finite {cfg.tuner.objective}")
@@ -136,21 +122,22 @@ def training_config(cfg: DictConfig, seed: int) -> DictConfig:
     return paths.with_absolute_paths(OmegaConf.create(plain | {"seed": seed, "resume": None, "compare": False}))
 
 
-def _continue_from(origin: Path, run: runs.Run) -> None:
+def _continue_from(origin: runs.Run, run: runs.Run) -> None:
     """Let a promoted trial begin where the shorter one ended: its checkpoints, its state, its history."""
     target = run.path / "checkpoints"
     unfinished = run.path / ".checkpoints"
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(origin / "checkpoints", unfinished)
-    unfinished.rename(target)  # whole or not at all: without a state the run would start anew
-    record = files.read_json(origin / "run.json")
+    shutil.copytree(origin.path / "checkpoints", unfinished)
+    unfinished.rename(target)  # whole or not at all: without a state the run would begin at its first epoch
+    record = files.read_json(origin.path / "run.json")
     runs.update(run, **{k: record[k] for k in ("epoch", "best_epoch", "best") if k in record})
 
 
-def _wait_for_another(run: runs.Run) -> None:
-    """A search that was killed may have left a run that trains on: wait for it, it is ours."""
+def _wait_for_another(run: runs.Run, stop: threading.Event) -> None:
+    """Wait for a process that a killed search left training this run."""
     if locks.is_held(run.path):
         log.warning("run %s is still training, left by a search that was killed; waiting for it", run.id)
     while locks.is_held(run.path):
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        if stop.wait(_SECONDS_BETWEEN_LOOKS):
+            raise Interrupted
