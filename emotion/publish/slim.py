@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from emotion import runs
@@ -24,6 +23,7 @@ from emotion.publish import card, failures, rounding, scrub
 from emotion.publish.card import MODEL_FILES
 from emotion.publish.source import Source
 from emotion.runs import RunRecord
+from emotion.runs import predictions as predictions_file
 from emotion.runs.checkpoints import load as load_model
 
 log = logging.getLogger(__name__)
@@ -122,34 +122,25 @@ def _halve(run: runs.Run, slim: runs.Run, splits: Splits) -> None:
 
 def _score(run: runs.Run, slim: runs.Run, source: Source, splits: Splits | None) -> None:
     """Write figures, plots and report under the published run's name; those of a rounded network are made anew."""
-    scores: dict[str, Any] = {}
-    predictions: dict[str, Any] = {}
+    scored: dict[str, scoring.Scored] = {}
     checkpoint = run.checkpoint()
     if splits is not None:
         checkpoint = slim.checkpoint()
         model = load_model(checkpoint)
         for split in source.splits:
             log.info("scoring the %s split anew", split)
-            settings = OmegaConf.create({"bootstrap": source.metrics[split].get("bootstrap", 0)})
-            scores[split], predictions[split] = scoring.score_split(
-                model, slim, run.config().dataset, splits, split, settings, splits
-            )
+            scorer = scoring.Scoring(slim, splits, splits, source.metrics[split].get("bootstrap", 0))
+            raw = scoring.answers(model, scorer.open(split, run.config().dataset), slim)
+            scored[split] = scorer.score(split, raw)
     else:
-        for split in source.splits:
-            columns = _answers(run.results / "predictions.npz", split)
-            if columns is not None:  # a run that was published before has none, and its plots are as good
-                scores[split], predictions[split] = source.metrics[split], columns
-    scoring.write(slim, slim.path, scores, predictions, source.record.data, checkpoint)
-    (slim.path / "predictions.npz").unlink()
+        with suppress(UserError):  # a run that was published before has none, and its plots are as good
+            answers = predictions_file.read(run, *source.splits)
+            scored = {split: scoring.Scored(source.metrics[split], answers[split]) for split in answers}
+    scoring.write_own(slim, scored, source.record.data, checkpoint)
+    (slim.path / predictions_file.NAME).unlink()
     for each in _PLOTS:
         if (slim.path / each).is_file():
             _plain_picture(slim.path / each, slim.path / each)
-
-
-def _answers(path: Path, split: str) -> dict[str, np.ndarray[Any, Any]] | None:
-    with suppress(OSError, ValueError, KeyError), np.load(path, allow_pickle=False) as data:
-        return {key: data[f"{split}_{key}"] for key in ("probabilities", "labels")}
-    return None
 
 
 def _plain_picture(source: Path, path: Path) -> None:

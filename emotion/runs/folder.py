@@ -62,6 +62,10 @@ class Run:
         path, here = (self.export or self.path).resolve(), Path.cwd()
         return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
+    def evaluate_command(self, split: str = "test") -> str:
+        """What scores it again on a split."""
+        return f"python -m emotion.evaluate run={self.reference}" + ("" if split == "test" else f" split={split}")
+
     def contract(self) -> Contract:
         return Contract.load(self.path / "contract.json")
 
@@ -149,7 +153,7 @@ class Run:
             raise UserError(f"run {self.id}: model.tflite {fault}; restore it as it was published")
         raise UserError(
             f"run {self.id}: model.tflite {fault}. "
-            f"Make it from the best checkpoint: python -m emotion.evaluate run={self.reference} split=validation"
+            f"Make it from the best checkpoint: {self.evaluate_command('validation')}"
         )
 
     def tflite_fault(self) -> str | None:

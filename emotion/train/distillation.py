@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from emotion import runs
 from emotion.base import files
 from emotion.base.errors import UserError
+from emotion.data import cache
 from emotion.data.examples import Splits
 from emotion.inference import scoring
 from emotion.metrics import calibration
@@ -100,8 +101,10 @@ def _answers(cfg: DictConfig, splits: Splits, teacher: runs.Run) -> Targets:
         if kept.shape == shape and kept.dtype == np.float32:
             return kept
     log.info("asking run %s about %s training pictures", teacher.id, f"{len(splits.train):,}")
-    # Of each picture and its mirror image: pupils are shown both, and the mean is right more often.
-    answers = scoring.answers(checkpoints.load(checkpoint), teacher, cfg.dataset, splits.train, tta="flip")
+    contract, dataset = teacher.contract(), cfg.dataset
+    store = cache.open_store(splits.train, contract, cache=dataset.cache, cache_dir=dataset.cache_dir)
+    # Of each image and its mirror image: students are shown both, and the mean is right more often.
+    answers = scoring.answers(checkpoints.load(checkpoint), store, teacher, tta="flip")
     try:
         with files.replacing_in_cache(path) as temporary, temporary.open("wb") as file:
             np.save(file, answers)
