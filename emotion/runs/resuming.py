@@ -8,10 +8,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from emotion import runs
-from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.config.checks import validate
-from emotion.runs import paths
 
 #: What the user may change on resume; everything else would make it another run.
 MAY_CHANGE = ("trainer.epochs", "trainer.patience", "trainer.threads", "trainer.bootstrap", "dataset.root",
@@ -62,7 +60,6 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
                 f"{key}: changing it from '{before}' to '{wanted}' would make run {run.id} another run. "
                 f"When resuming you may change: {', '.join(MAY_CHANGE)}. To change more, start a new run"
             )
-    cfg = paths.with_absolute_paths(cfg)
     validate(cfg)
     done, is_done = record.epoch, record.status == "done"
     if is_done and cfg.trainer.epochs == done:
@@ -94,7 +91,7 @@ def take_over(run: runs.Run, cfg: DictConfig) -> None:
     entry = {"after_epoch": record.epoch, "settings": changes}
     if changes and record.changed[-1:] != [entry]:  # else it was killed right here the last time
         runs.update(run, changed=[*record.changed, entry])
-    files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))
+    runs.configure(run, cfg)
 
 
 def check_data(run: runs.Run, fingerprint: dict[str, Any]) -> None:

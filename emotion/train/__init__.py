@@ -38,9 +38,9 @@ def train(cfg: DictConfig, folder: Path | None = None) -> dict[str, Any]:
     Raises:
         UserError: Something in the config, the data or the machine that a person can put right.
     """
-    cfg = paths.with_absolute_paths(cfg)
     folder = folder or runs.new_folder(Path(cfg.outputs), cfg.model.get("name", "model"))
-    return work(cfg, runs.create(folder, Path(cfg.outputs), cfg))
+    run = runs.create(folder, Path(cfg.outputs), cfg)
+    return work(run.config(), run)
 
 
 def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 
 from emotion import jobs, runs
-from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
@@ -79,7 +78,7 @@ def job(cfg: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     folder, number = Path(hydra.runtime.output_dir), hydra.job.num
     resume = bool(cfg.resume)
-    cfg = paths.with_absolute_paths(OmegaConf.merge(cfg, {"resume": None, "compare": False}))  # type: ignore[arg-type]
+    cfg = OmegaConf.merge(cfg, {"resume": None, "compare": False})  # type: ignore[assignment]
     match hydra.runtime.choices["hydra/launcher"]:
         case "joblib":
             from emotion.jobs import joblib
@@ -121,7 +120,7 @@ def _to_train(cfg: DictConfig, folder: Path, number: int, resume: bool) -> runs.
         raise JobRefusedError(f"job {number}: process {record.pid} on {record.host} is training it")
     if record.status == "done" and (record.stopped_early or record.epoch >= cfg.trainer.epochs):
         return None
-    files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
+    runs.configure(run, cfg)  # what may change may have changed
     return run
 
 
@@ -169,7 +168,7 @@ def _overrides(run: runs.Run) -> list[str]:
 
 def _identity(cfg: DictConfig) -> Any:
     """A config without what may change when a run goes on."""
-    cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[assignment]
+    cfg = paths.with_absolute_paths(cfg)
     for key in resuming.MAY_CHANGE:
         OmegaConf.update(cfg, key, None, force_add=True)
     return OmegaConf.to_container(cfg)
