@@ -32,10 +32,10 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     published run stays as it is: for one, ``<run>`` is
     ``<outputs>/evaluations-of-published/<the run it was>-<8 digits of its weights>``, and for the one that ships with
     the package ``<outputs>/evaluations-of-pretrained/<name>``. For an export it is
-    ``<the export's folder>/evaluation``, until it is made anew.
+    ``<the export's folder>/evaluation``, until it is regenerated.
 
     Returns:
-        The scores; see :func:`emotion.inference.scoring.score_split`.
+        The scores; see :class:`emotion.inference.scoring.Scored`.
 
     Raises:
         UserError: No such run, a run without that checkpoint or with damaged files, data that does not load.
@@ -44,7 +44,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     if run.export is not None and cfg.checkpoint != "best":
         raise UserError(f"checkpoint: leave out '{cfg.checkpoint}'; exports are made from the best one")
     checkpoint = run.checkpoint(cfg.checkpoint)
-    made_with, pixels = run.config(), run.record().get("data", {}).get("pixels")
+    made_with, pixels = run.config(), run.record().pixels
     dataset = made_with.dataset if cfg.dataset is None else cfg.dataset
     if dataset is None:
         raise UserError(f"run {run.id} was adopted without data. Say what to score it on: dataset=... dataset.root=...")
@@ -78,21 +78,24 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         batch_size = LARGEST_BATCH
     own_data = cfg.dataset is None or same
     trained_on = splits if own_data else _training_data(made_with.dataset, pixels)
-    score, prediction = scoring.score_split(
-        model, run, dataset, splits, cfg.split, cfg, trained_on, batch_size, cfg.tta, cfg.checkpoint == "best"
-    )
+    scorer = scoring.Scoring(run, splits, trained_on, cfg.bootstrap, calibrated=cfg.checkpoint == "best")
+    raw = scoring.answers(model, scorer.open(cfg.split, dataset), run, batch_size, cfg.tta)
+    scored = {cfg.split: scorer.score(cfg.split, raw)}
     if own_data and cfg.checkpoint == "best" and cfg.tta == "none":
         folder = run.results
     else:
         how = "".join(f"-{value}" for value, usual in ((cfg.checkpoint, "best"), (cfg.tta, "none")) if value != usual)
         folder = run.results / "evaluations" / f"{dataset.name}-{splits.fingerprint['pixels'][:8]}-{cfg.split}{how}"
     folder.mkdir(parents=True, exist_ok=True)
-    scoring.write(run, folder, {cfg.split: score}, {cfg.split: prediction}, splits.fingerprint, checkpoint, cfg.tta)
-    print(scoring.summary(run, cfg.split, score))
+    if folder == run.path:
+        scoring.write_own(run, scored, splits.fingerprint, checkpoint)
+    else:
+        scoring.write(run, folder, scored, splits.fingerprint, checkpoint, cfg.tta)
+    print(scoring.summary(run, cfg.split, scored[cfg.split].scores))
     print(f"written to {folder}")
     if run.elsewhere is None and run.export is None:
         _refresh_export(run)
-    return score
+    return scored[cfg.split].scores
 
 
 def _refresh_export(run: runs.Run) -> None:

@@ -21,7 +21,7 @@ from emotion.base.errors import UserError, did_you_mean
 from emotion.config import cli
 from emotion.faces import labels
 from emotion.faces.contract import Contract
-from emotion.runs import paths, status
+from emotion.runs import status
 
 if TYPE_CHECKING:
     import keras
@@ -75,7 +75,7 @@ def adopt(cfg: DictConfig) -> runs.Run:
         }
     )
     root = Path(cfg.outputs)
-    run = runs.create(runs.new_folder(root, name), root, paths.with_absolute_paths(described))
+    run = runs.create(runs.new_folder(root, name), root, described)
     try:
         with status.recorded(run):
             _fill(run, model, contract, splits, taken | {"source": cfg.source, "licence": cfg.licence})
@@ -95,8 +95,8 @@ def _fill(run: runs.Run, model: keras.Model, contract: Contract, splits: Splits 
     from emotion.runs import checkpoints
 
     contract.save(run.path / "contract.json")
-    (run.path / "checkpoints").mkdir()
-    with files.replacing(run.path / "checkpoints" / "best.keras") as temporary:
+    run.checkpoints.mkdir()
+    with files.replacing(run.best) as temporary:
         model.save(temporary)
     model = checkpoints.load(run.checkpoint())  # what everybody else gets
     runs.update(run, adopted=taken, parameters=model.count_params())

@@ -170,7 +170,7 @@ def _scored(what: str, classify: Any, pictures: Pictures, size: int) -> Probabil
 def _float32_litert(run: runs.Run, model: keras.Model, checkpoint: str, staging: Path) -> Path | None:
     """The file that size and latency are held against: the run's own, or one made for this where there is none."""
     own = run.elsewhere is None and run.tflite_fault() is None  # a published run's file may be in float16
-    if own and (run.record().get("tflite") or {}).get("checkpoint") == checkpoint:
+    if own and run.record().tflite.get("checkpoint") == checkpoint:
         return run.path / "model.tflite"
     path = staging / "float32.tflite"
     try:

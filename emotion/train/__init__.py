@@ -18,7 +18,6 @@ from emotion import runs
 from emotion.base import exits, logs
 from emotion.base.errors import UserError
 from emotion.config import cli
-from emotion.data.examples import Splits
 from emotion.faces.contract import Contract
 from emotion.runs import paths, resuming, status
 from emotion.train import sweep
@@ -39,9 +38,9 @@ def train(cfg: DictConfig, folder: Path | None = None) -> dict[str, Any]:
     Raises:
         UserError: Something in the config, the data or the machine that a person can put right.
     """
-    cfg = paths.with_absolute_paths(cfg)
     folder = folder or runs.new_folder(Path(cfg.outputs), cfg.model.get("name", "model"))
-    return work(cfg, runs.create(folder, Path(cfg.outputs), cfg))
+    run = runs.create(folder, Path(cfg.outputs), cfg)
+    return work(run.config(), run)
 
 
 def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]:
@@ -55,7 +54,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         from emotion.train import board, distillation, environment, fit, state
 
         environment.set_up(cfg.trainer, cfg.seed)
-        saved = state.load(run.path / "checkpoints" / "state.npz") if resume else None
+        saved = state.load(run.state) if resume else None
         splits = sources.load(cfg.dataset)
         resuming.check_data(run, splits.fingerprint)
         contract = _contract(cfg, run, splits.labels, resume)
@@ -67,7 +66,10 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         counts = ", ".join(f"{len(splits[s]):,} {s}" for s in ("train", "validation", "test"))
         log.info("data %s: %s", splits.fingerprint["pixels"][:12], counts)
 
-        fitted = fit.fit(cfg, run, distillation.with_teacher(cfg, splits, run), contract, saved)
+        data = fit.Data.open(distillation.with_teacher(cfg, splits, run), contract, cfg.dataset)
+        validation = data.validation
+        fitted = fit.fit(cfg, run, data, saved)
+        del data  # the training images are not needed any more
         progress = fitted.progress
         runs.update(
             run,
@@ -78,20 +80,22 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         )
 
         model = checkpoints.load(run.checkpoint())
-        held = scoring.answers(model, run, cfg.dataset, splits.validation)
+        raw = scoring.answers(model, validation, run)
         if cfg.trainer.get("calibrate", True):
-            scoring.calibrate(run, held, splits.validation)
-        scores, predictions = {}, {}
-        for split in _scored(splits):  # the test split is read here for the first time
-            scores[split], predictions[split] = scoring.score_split(
-                model, run, cfg.dataset, splits, split, cfg.trainer, splits, raw=held if split == "validation" else None
-            )
-        scoring.write(run, run.path, scores, predictions, splits.fingerprint)
+            scoring.calibrate(run, raw, splits.validation)
+        scorer = scoring.Scoring(run, splits, trained_on=splits, bootstrap=cfg.trainer.bootstrap)
+        scored = {"validation": scorer.score("validation", raw)}
+        if len(splits.test):  # read here for the first time
+            raw = scoring.answers(model, scorer.open("test", cfg.dataset), run)
+            scored["test"] = scorer.score("test", raw)
+        else:
+            log.warning("the test split is empty: this run has validation scores alone, which are optimistic")
+        scoring.write_own(run, scored, splits.fingerprint)
+        scores = {split: each.scores for split, each in scored.items()}
         board.write_scores(run, scores, progress.best_epoch)
         memory = environment.peak_memory()
-        some = fit.open_store(cfg, splits, "validation", contract)
-        pictures = some.read(np.arange(min(litert.COMPARED, len(splits.validation))))
-        costs = litert.efficiency(run, model, pictures, "validation split")
+        compared = validation.read(np.arange(min(litert.COMPARED, len(validation))))
+        costs = litert.efficiency(run, model, compared, "validation split")
         runs.update(run, efficiency=costs | {"peak_memory_bytes": memory})
         shown = list(scores)[-1]
         log.info("%s", scoring.summary(run, shown, scores[shown]))
@@ -111,14 +115,6 @@ def _contract(cfg: DictConfig, run: runs.Run, labels: tuple[str, ...], resume: b
     contract = contract_of(cfg.model, margin, labels)
     contract.save(run.path / "contract.json")
     return contract
-
-
-def _scored(splits: Splits) -> list[str]:
-    """The splits that a finished run is scored on: both held out ones, where they have pictures."""
-    if not len(splits.test):
-        log.warning("the test split is empty: this run has validation scores alone, which flatter it")
-        return ["validation"]
-    return ["validation", "test"]
 
 
 def job(cfg: DictConfig) -> float | None:
@@ -157,7 +153,7 @@ def _check_place(asked: cli.Request) -> None:
     assert asked.cfg is not None
     paths.teachers(asked.cfg)
     given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.run.dir=")]
-    if given and (Path(given[-1]) / "run.json").exists():
+    if given and runs.is_run(Path(given[-1])):
         raise UserError(f"hydra.run.dir: there is a run in '{given[-1]}' already; choose another folder or resume it")
     try:
         Path(asked.cfg.outputs).mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from emotion import runs
 from emotion.base import files
 from emotion.base.errors import UserError
+from emotion.data import cache
 from emotion.data.examples import Splits
 from emotion.inference import scoring
 from emotion.metrics import calibration
@@ -68,7 +69,7 @@ def _check(teacher: runs.Run, splits: Splits) -> None:
             f"trainer.teacher: run {teacher.id} knows {', '.join(teacher.contract().labels)}; this data has "
             f"{', '.join(splits.labels)}"
         )
-    if "adopted" in teacher.record():
+    if teacher.record().adopted:
         raise UserError(
             f"trainer.teacher: run {teacher.id} was adopted, and nobody knows which pictures it was trained on: it may "
             f"teach those that this run is judged by. Take a run that was trained here"
@@ -78,7 +79,7 @@ def _check(teacher: runs.Run, splits: Splits) -> None:
             "trainer.teacher: with dataset.label_mode=multi_target there is no target to mix a teacher's answers into; "
             "set dataset.label_mode=probability"
         )
-    theirs = (teacher.record().get("data") or {}).get("pixels_by_split", {})
+    theirs = teacher.record().data.get("pixels_by_split", {})
     for split in ("validation", "test"):
         if theirs.get(split) != splits.fingerprint["pixels_by_split"][split]:
             raise UserError(
@@ -100,8 +101,10 @@ def _answers(cfg: DictConfig, splits: Splits, teacher: runs.Run) -> Targets:
         if kept.shape == shape and kept.dtype == np.float32:
             return kept
     log.info("asking run %s about %s training pictures", teacher.id, f"{len(splits.train):,}")
-    # Of each picture and its mirror image: pupils are shown both, and the mean is right more often.
-    answers = scoring.answers(checkpoints.load(checkpoint), teacher, cfg.dataset, splits.train, tta="flip")
+    contract, dataset = teacher.contract(), cfg.dataset
+    store = cache.open_store(splits.train, contract, cache=dataset.cache, cache_dir=dataset.cache_dir)
+    # Of each image and its mirror image: students are shown both, and the mean is right more often.
+    answers = scoring.answers(checkpoints.load(checkpoint), store, teacher, tta="flip")
     try:
         with files.replacing_in_cache(path) as temporary, temporary.open("wb") as file:
             np.save(file, answers)

@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 
 from emotion import jobs, runs
-from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
@@ -78,7 +77,7 @@ def job(cfg: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     folder, number = Path(hydra.runtime.output_dir), hydra.job.num
     resume = bool(cfg.resume)
-    cfg = paths.with_absolute_paths(OmegaConf.merge(cfg, {"resume": None, "compare": False}))  # type: ignore[arg-type]
+    cfg = OmegaConf.merge(cfg, {"resume": None, "compare": False})  # type: ignore[assignment]
     match hydra.runtime.choices["hydra/launcher"]:
         case "joblib":
             from emotion.jobs import joblib
@@ -101,7 +100,7 @@ def job(cfg: DictConfig) -> float | None:
             log.warning("job %s (%s)%s", number, overrides, "" if run else ": done already")
             if run is not None:
                 in_child(run)
-    return (runs.Run(folder, folder.name).record().get("objective") or {}).get("value")
+    return runs.Run(folder, folder.name).record().objective.get("value")
 
 
 def _to_train(cfg: DictConfig, folder: Path, number: int, resume: bool) -> runs.Run | None:
@@ -110,17 +109,17 @@ def _to_train(cfg: DictConfig, folder: Path, number: int, resume: bool) -> runs.
     Raises:
         JobRefusedError: The run in its folder must not be resumed.
     """
-    if not (resume and (folder / "run.json").is_file()):
+    if not (resume and runs.is_run(folder)):
         return runs.create(folder, Path(cfg.outputs), cfg)
     run = runs.resolve(folder, cfg.outputs)
     record = run.record()
     if _identity(run.config()) != _identity(cfg):
         raise JobRefusedError(f"job {number}: {folder} was made with another config; choose another hydra.sweep.dir")
-    if record["status"] == "running":
-        raise JobRefusedError(f"job {number}: process {record.get('pid')} on {record.get('host')} is training it")
-    if record["status"] == "done" and (record.get("stopped_early") or record["epoch"] >= cfg.trainer.epochs):
+    if record.status == "running":
+        raise JobRefusedError(f"job {number}: process {record.pid} on {record.host} is training it")
+    if record.status == "done" and (record.stopped_early or record.epoch >= cfg.trainer.epochs):
         return None
-    files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # settings that may change may have changed
+    runs.configure(run, cfg)  # settings that may change may have changed
     return run
 
 
@@ -136,23 +135,23 @@ def summarise(folder: Path) -> int:
         table.add_column(column, justify="right")
     records = [job.record() for job in jobs]
     for run, record, swept in zip(jobs, records, differing([_overrides(job) for job in jobs]), strict=True):
-        test = (record.get("scores") or {}).get("test", {})
+        test = record.scores.get("test", {})
         table.add_row(
             run.path.name,
             swept,
-            record["status"],
-            _cell((record.get("objective") or {}).get("value"), ".4f"),
+            record.status,
+            _cell(record.objective.get("value"), ".4f"),
             _cell(test.get("accuracy"), ".1%"),
             _cell(test.get("macro_f1"), ".1%"),
-            _cell(record.get("training_seconds"), ".1f", 1 / 60),
+            _cell(record.training_seconds, ".1f", 1 / 60),
         )
     console = Console()
     if not console.is_terminal:
         console.width = 160
     console.print(table)
-    failed = [(run, record) for run, record in zip(jobs, records, strict=True) if record["status"] != "done"]
+    failed = [(run, record) for run, record in zip(jobs, records, strict=True) if record.status != "done"]
     for run, record in failed:
-        last = (record.get("error") or record["status"]).strip().splitlines()[-1]
+        last = (record.error or record.status).strip().splitlines()[-1]
         console.print(f"job {run.path.name}: {last}  (see {run.path / 'train.log'})", markup=False)
     console.print(f"compare: tensorboard --logdir {folder}", markup=False)
     return len(failed)
@@ -169,7 +168,7 @@ def _overrides(run: runs.Run) -> list[str]:
 
 def _identity(cfg: DictConfig) -> Any:
     """A config without the settings that may change on resume."""
-    cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[assignment]
+    cfg = paths.with_absolute_paths(cfg)
     for key in resuming.MAY_CHANGE:
         OmegaConf.update(cfg, key, None, force_add=True)
     return OmegaConf.to_container(cfg)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
+from emotion import runs
 from emotion.base import files
 from emotion.base.errors import UserError
+from emotion.runs import RunRecord
 from emotion.tune import trial as training
 from emotion.tune.space import Value
 
@@ -82,7 +83,7 @@ def _read(path: Path, search: Path) -> Trial:
         raise UserError(f"{path}: damaged; restore it, or begin a new search") from None
     folder = training.folder_of(search, state["trial_id"])
     record = _record(folder)
-    outcome = (record.get("trial") or {}).get("objective") or {}
+    outcome = record.trial.get("objective") or {}
     executions = [folder, *(folder / "executions").glob("*")]
     source = values.get(training.SOURCE)
     return Trial(
@@ -93,14 +94,14 @@ def _read(path: Path, search: Path) -> Trial:
         deviation=outcome.get("deviation"),
         epochs=values.get(training.EPOCHS),
         source=None if source is None else int(source),
-        seconds=sum(float(_record(f).get("training_seconds") or 0.0) for f in executions),
-        message=message or str(record.get("error") or ""),  # workers' messages do not travel to the chief
+        seconds=sum(_record(f).training_seconds or 0.0 for f in executions),
+        message=message or record.error or "",  # workers' messages do not travel to the chief
         run=folder,
     )
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def _record(folder: Path) -> RunRecord:
     try:
-        return files.read_json(folder / "run.json")
+        return runs.record.read(folder)
     except UserError:  # not made yet
-        return {}
+        return RunRecord()

@@ -16,11 +16,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from emotion import runs
-from emotion.base import files, locks
+from emotion.base import locks
 from emotion.base.errors import UserError
 from emotion.base.interrupts import Interrupted
 from emotion.jobs import child
-from emotion.runs import paths
 from emotion.tune.plan import Plan
 from emotion.tune.space import Value
 
@@ -80,7 +79,7 @@ def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, A
     deviation = statistics.stdev(objectives) if len(objectives) > 1 else None
     first = runs.resolve(folder, cfg.outputs)
     objective = {"mean": mean, "deviation": deviation, "values": objectives}
-    runs.update(first, trial=first.record()["trial"] | {"objective": objective})
+    runs.update(first, trial=first.record().trial | {"objective": objective})
     return mean
 
 
@@ -89,26 +88,26 @@ def _objective(
 ) -> float:
     """The objective of one execution, which is trained if that is not done already."""
     own = training_config(cfg, cfg.seed + place["execution"])
-    if (folder / "run.json").is_file():
+    if runs.is_run(folder):
         run = runs.resolve(folder, cfg.outputs)
         _wait_for_another(run, stop)
-        if run.record()["status"] != "done":  # settings that may change may have changed
-            files.write_text(folder / "config.yaml", OmegaConf.to_yaml(own, resolve=True))
+        if run.record().status != "done":  # settings that may change may have changed
+            runs.configure(run, own)
     else:
         run = runs.create(folder, Path(cfg.outputs), own)
     runs.update(run, trial=place)
-    if run.record()["status"] != "done":
-        if origin is not None and not child.has_state(run):
+    if run.record().status != "done":
+        if origin is not None and not run.has_state:
             _continue_from(origin, run)
         try:
             child.in_child(run, output=folder / "output.log", asked_to_stop=stop.is_set)
         except child.JobFailedError:
-            message = str(run.record().get("error") or f"see {folder / 'train.log'}")
+            message = run.record().error or f"see {folder / 'train.log'}"
             for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 if os.strerror(number) in message:
                     raise OSError(number, os.strerror(number), str(folder)) from None
             raise TrialFailedError(message) from None
-    value = (run.record().get("objective") or {}).get("value")
+    value = run.record().objective.get("value")
     if value is None or not math.isfinite(value):
         raise TrialFailedError(f"run {run.id} has no finite {cfg.tuner.objective}")
     return float(value)
@@ -119,7 +118,7 @@ def training_config(cfg: DictConfig, seed: int) -> DictConfig:
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     del plain["tuner"]
-    return paths.with_absolute_paths(OmegaConf.create(plain | {"seed": seed, "resume": None, "compare": False}))
+    return OmegaConf.create(plain | {"seed": seed, "resume": None, "compare": False})
 
 
 def _continue_from(origin: runs.Run, run: runs.Run) -> None:
@@ -130,8 +129,8 @@ def _continue_from(origin: runs.Run, run: runs.Run) -> None:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(origin.path / "checkpoints", unfinished)
     unfinished.rename(target)  # whole or not at all: without a state the run would begin at its first epoch
-    record = files.read_json(origin.path / "run.json")
-    runs.update(run, **{k: record[k] for k in ("epoch", "best_epoch", "best") if k in record})
+    before = runs.record.read(origin.path)
+    runs.update(run, epoch=before.epoch, best_epoch=before.best_epoch, best=before.best)
 
 
 def _wait_for_another(run: runs.Run, stop: threading.Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from emotion import metrics, runs
 from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.config.checks import validate
-from emotion.data import sources
-from emotion.data.examples import Splits
+from emotion.data import preparing, sources
+from emotion.data.examples import Examples, Splits
 from emotion.evaluate import evaluate
 from emotion.faces import images as faces
+from emotion.faces.contract import Contract
+from emotion.faces.images import Image
 from emotion.faces.labels import EMOTIONS
 from emotion.live import engines
 from emotion.metrics import calibration
@@ -37,13 +40,27 @@ def test_a_run_folder_holds_what_the_contract_says(trained: runs.Run) -> None:
         "confusion_matrix.png", "reliability.png", "history.png", "report.md",
     } <= names  # fmt: skip
     record = trained.record()
-    assert record["status"] == "done"
-    assert record["error"] is None
-    assert record["objective"]["name"] == "val_macro_f1"
-    assert record["data"]["counts"]["train"]["happy"] == 16
-    assert record["parameters"] > 1000
-    assert record["command"].startswith("python -m emotion.train dataset.per_emotion=24")
+    assert record.status == "done"
+    assert record.error is None
+    assert record.objective["name"] == "val_macro_f1"
+    assert record.data["counts"]["train"]["happy"] == 16
+    assert record.parameters > 1000
+    assert record.command.startswith("python -m emotion.train dataset.per_emotion=24")
     assert not [n for n in names if "/.new-" in n or "/." in n.replace(".hydra", "")], "no half-written files"
+
+
+def test_each_image_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times: Counter[bytes] = Counter()
+    prepared = preparing.prepared
+
+    def counted(examples: Examples, row: int, contract: Contract) -> Image:
+        times[bytes(examples.hashes[row])] += 1
+        return prepared(examples, row, contract)
+
+    monkeypatch.setattr(preparing, "prepared", counted)
+    train(compose("train", *TINY, "trainer.epochs=1"), tmp_path / "run")
+    assert len(times) == 7 * 24
+    assert set(times.values()) == {1}, "for training, validation, scores, calibration and the export together"
 
 
 def test_the_metrics_are_those_of_the_predictions(trained: runs.Run) -> None:
@@ -56,7 +73,7 @@ def test_the_metrics_are_those_of_the_predictions(trained: runs.Run) -> None:
             accuracy = (probabilities.argmax(1) == labels).mean()
             assert metrics[split]["accuracy"]["value"] == pytest.approx(accuracy)
     # What was validated in training is what the saved checkpoint gives.
-    best = trained.record()["best_epoch"]
+    best = trained.record().best_epoch
     row = read_history(trained.path / "history.csv")[best - 1]
     assert metrics["validation"]["accuracy"]["value"] == pytest.approx(row["val_accuracy"], abs=1e-6)
     assert metrics["validation"]["macro_f1"]["value"] == pytest.approx(row["val_macro_f1"], abs=1e-5)

@@ -101,7 +101,7 @@ def test_two_trials_at_a_time_and_one_that_fails(tmp_path: Path) -> None:
     report = (search / "report.md").read_text()
     assert "Trial 0 failed" in report
     assert "the loss became" in report
-    assert {r.record()["status"] for r in runs.listing(search)} == {"done", "failed"}
+    assert {r.record().status for r in runs.listing(search)} == {"done", "failed"}
     with (search / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["trainer.class_weight"] for row in rows[1:]] == ["none", "sqrt"]
@@ -234,7 +234,7 @@ def test_an_interrupted_search_says_how_to_resume(tmp_path: Path) -> None:
     assert "python -m emotion.tune resume=" in out
     assert "Traceback" not in out
     search = search_in(tmp_path)
-    assert [r.record()["status"] for r in runs.listing(search)] == ["interrupted"]
+    assert [r.record().status for r in runs.listing(search)] == ["interrupted"]
 
 
 def test_searches_that_are_not_there(tmp_path: Path) -> None:
