@@ -100,10 +100,3 @@ def tracked(items: Iterable[Item], total: int, doing: str, *, hidden: bool = Fal
         for item in items:
             yield item
             advance(1)
-
-
-def duration(seconds: float) -> str:
-    """A time in words, such as ``3 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

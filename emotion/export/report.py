@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion.base import files
-from emotion.inference.report import table
+from emotion.reports.markdown import table
 
 _NAMES = {"litert": "LiteRT", "onnx": "ONNX", "saved_model": "SavedModel"}
 

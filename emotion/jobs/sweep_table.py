@@ -22,7 +22,8 @@ from rich.table import Table
 
 from emotion import runs
 from emotion.base.errors import UserError
-from emotion.base.progress import Pace, duration
+from emotion.base.progress import Pace
+from emotion.base.words import duration
 from emotion.jobs.child import JobRefusedError
 
 _SECONDS_BETWEEN_LOOKS = 1.0

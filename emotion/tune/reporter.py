@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from emotion.base.progress import duration
+from emotion.base.words import duration
 from emotion.tune import history
 from emotion.tune.history import Trial
 
