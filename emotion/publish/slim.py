@@ -117,7 +117,7 @@ def _halve(run: runs.Run, slim: runs.Run, splits: Splits) -> None:
     }
     runs.update(slim, tflite=made, published=record["published"] | {"half": asdict(found)})
     cost = record.get("efficiency") or {}
-    runs.update(slim, efficiency=cost | {"latency_ms": litert.latency(slim)})  # of this file, not of the run's own
+    runs.update(slim, efficiency=cost | {"latency_ms": litert.latency_ms(slim)})  # of this file, not of the run's own
 
 
 def _score(run: runs.Run, slim: runs.Run, source: Source, splits: Splits | None) -> None:
