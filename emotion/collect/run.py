@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from emotion.base import locks
 from emotion.base.errors import UserError
 from emotion.base.interrupts import Interrupted, Stop, interruption
-from emotion.collect import decisions, held_out, own_pictures, progress, review, searching, table
+from emotion.collect import counts, decisions, held_out, own_pictures, review, searching, table
 from emotion.collect.candidates import Candidate
 from emotion.collect.collector import Collector
 from emotion.collect.commands import typed
@@ -167,9 +167,9 @@ def _from_video(cfg: DictConfig, root: Path, collector: Collector, emotions: Seq
 
 def _take_all(found: Iterator[Candidate], total: dict[str, int | None], collector: Collector, stop: Stop) -> list[str]:
     new = 0
-    with progress.shown(total, collector.kept) as bars:
+    with counts.shown(total, collector.kept) as counted:
         for candidate in found:
-            bars.add(collector.take(candidate))
+            counted.add(collector.take(candidate))
             new += 1
             if stop():
                 break

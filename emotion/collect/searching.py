@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 
 from emotion.base.errors import UserError
 from emotion.base.interrupts import Stop
-from emotion.collect import progress
+from emotion.collect import counts
 from emotion.collect.collector import Collector
-from emotion.collect.progress import Bars
+from emotion.collect.counts import Counts
 
 if TYPE_CHECKING:
     from emotion.collect import bing
@@ -41,13 +41,13 @@ def search_all(cfg: DictConfig, root: Path, collector: Collector, emotions: Sequ
         if not asked[emotion]:
             raise UserError(f"queries.{emotion}: nothing to search for. Set queries.{emotion}=['{emotion} face']")
     wanted, staging = cfg.per_emotion, root / STAGING
-    bars_total: dict[str, int | None] = dict.fromkeys(emotions, wanted)
-    with progress.shown(bars_total, collector.kept) as bars:
+    total: dict[str, int | None] = dict.fromkeys(emotions, wanted)
+    with counts.shown(total, collector.kept) as counted:
         for candidate in bing.staged(staging):
             if candidate.key in collector:
                 bing.discard(candidate)
             elif candidate.emotion in emotions and collector.kept(candidate.emotion) < wanted and not stop():
-                bars.add(collector.take(candidate))
+                counted.add(collector.take(candidate))
                 bing.discard(candidate)
         short = [e for e in emotions if collector.kept(e) < wanted]
         if not short:
@@ -61,7 +61,7 @@ def search_all(cfg: DictConfig, root: Path, collector: Collector, emotions: Sequ
 
         with ThreadPoolExecutor(cfg.search.parallel) as pool:
             work = [
-                pool.submit(_search, e, asked[e], wanted, settings, staging, collector, bars, stopping, remarks)
+                pool.submit(_search, e, asked[e], wanted, settings, staging, collector, counted, stopping, remarks)
                 for e in short
             ]
             pending = set(work)
@@ -80,7 +80,7 @@ def _search(
     settings: bing.Settings,
     staging: Path,
     collector: Collector,
-    bars: Bars,
+    counted: Counts,
     stop: Callable[[], bool],
     remarks: list[str],
 ) -> None:
@@ -97,7 +97,7 @@ def _search(
             found = bing.search(emotion, query, settings, staging, collector, stop, again)
             with closing(found):  # type: ignore[type-var]
                 for candidate in found:
-                    bars.add(collector.take(candidate))
+                    counted.add(collector.take(candidate))
                     if candidate.path is not None:
                         bing.discard(candidate)
                     if stop() or collector.kept(emotion) >= wanted:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emotion import runs
-from emotion.base import files, logs, progress_hidden
+from emotion.base import files, logs, progress
 from emotion.base.devices import cores
 from emotion.base.errors import UserError
 from emotion.inference.classifier import LARGEST_BATCH, Classifier
@@ -87,7 +87,7 @@ def export(
 
     def outputs(name: str, runner: keras.Model | Classifier, size: int) -> Probabilities:
         batches = [images[i : i + size] for i in range(0, len(images), size)]
-        return predict(runner, progress_hidden.shown(f"scoring {name}", batches, len(batches)))
+        return predict(runner, progress.tracked(batches, len(batches), f"scoring {name}", hidden=True))
 
     try:
         if kind.format == "saved_model":
@@ -169,7 +169,7 @@ def _int8(converter: Any, images: Images) -> bytes:
     import tensorflow as tf
 
     converter.representative_dataset = lambda: (
-        [image[None]] for image in progress_hidden.shown("calibrating", images, len(images))
+        [image[None]] for image in progress.tracked(images, len(images), "calibrating", hidden=True)
     )
     # The converter alone quantises every operation it can; its debugger is what can leave one out.
     debugger = tf.lite.experimental.QuantizationDebugger(

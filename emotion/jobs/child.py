@@ -6,15 +6,14 @@ process that waits never imports TensorFlow.
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from emotion import runs
-from emotion.base import exits, files, provenance
+from emotion.base import exits, files, processes, provenance
 from emotion.base.interrupts import Interrupted, sigterm_raises
 
 #: Seconds between two looks at whether a child should be stopped.
@@ -56,7 +55,11 @@ def in_child(
         KeyboardInterrupt, emotion.base.interrupts.Interrupted: This process was asked to stop; so was the child, and it
             has ended.
     """
-    child = _start(run, {**os.environ, **(environment or {})}, descriptors, output)
+    line, variables = processes.module("emotion.train.job", run.path, run.id, environment=environment)
+    with output.open("ab") if output else nullcontext() as file:
+        child = subprocess.Popen(
+            line, env=variables, pass_fds=descriptors, stdout=file, stderr=subprocess.STDOUT if file else None
+        )
     try:
         with sigterm_raises():
             code = _wait(child, asked_to_stop)
@@ -75,16 +78,6 @@ def in_child(
     if code in (exits.INTERRUPTED, -signal.SIGINT):
         raise KeyboardInterrupt
     raise JobFailedError(f"run {run.id}: see {run.path / 'train.log'}")
-
-
-def _start(
-    run: runs.Run, environment: Mapping[str, str], descriptors: tuple[int, ...], output: Path | None
-) -> subprocess.Popen[bytes]:
-    line = [sys.executable, "-m", "emotion.train.job", str(run.path), run.id]
-    if output is None:
-        return subprocess.Popen(line, env=environment, pass_fds=descriptors)
-    with output.open("ab") as file:
-        return subprocess.Popen(line, env=environment, pass_fds=descriptors, stdout=file, stderr=subprocess.STDOUT)
 
 
 def _wait(child: subprocess.Popen[bytes], asked_to_stop: Callable[[], bool] | None) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import islice
 
 from emotion.base.interrupts import Stop
+from emotion.base.progress import progress
 from emotion.faces.face import Face
 from emotion.faces.images import Image
 from emotion.live.labelling import Labeller
@@ -49,7 +49,7 @@ def run(
     with ExitStack() as stack:
         for sink in sinks:
             stack.enter_context(sink)
-        progress = stack.enter_context(_progress(stream))
+        advance = stack.enter_context(progress(stream.total, "frames")) if stream.total else None
         started = time.perf_counter()
         labelled = stack.enter_context(labeller.labelled(stream, stop.end))
         for item in islice(labelled.take(lambda: not stop() and (idle is None or idle())), stream.limit):
@@ -61,23 +61,9 @@ def run(
             answers = [sink.write(item.frame, item.faces, picture) for sink in sinks]
             clock.append(time.perf_counter())
             tally.add(item, {"draw": clock[1] - clock[0], "write": clock[2] - clock[1]})
-            progress()
+            if advance is not None:
+                advance(1)
             if not all(answers):
                 break
         seconds = time.perf_counter() - started
     return tally.summary(labeller.read, labelled.dropped, seconds)
-
-
-@contextmanager
-def _progress(stream: Stream) -> Iterator[Callable[[], None]]:
-    """A progress line on the terminal, for a source whose end is known and far."""
-    if stream.total is None or stream.total < 100 or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("frames", total=stream.total)
-        yield lambda: progress.advance(task)

@@ -1,57 +1,43 @@
-"""Telling a person how training goes: bars in a terminal, plain lines where output is not one."""
+"""How training goes: a bar per epoch in a terminal, plain lines where output is not one."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import keras
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from emotion.base.progress import Pace, bars
 
 log = logging.getLogger(__name__)
 
-#: Seconds between lines within an epoch, where there is no terminal.
-_LINE_EVERY = 60.0
+_SECONDS_BETWEEN_LINES = 60.0
 
 
 class Reporter(keras.callbacks.Callback):
-    """One line an epoch; within an epoch a bar, or a line a minute."""
+    """A line per epoch; within an epoch a bar, or a line per minute."""
 
     def __init__(self, epochs: int, steps: int, batch_size: int) -> None:
         super().__init__()
         self.epochs, self.steps, self.batch_size = epochs, steps, batch_size
-        self.bar: Progress | None = None
+        self.shown = ExitStack()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.epoch, self.began = epoch, time.perf_counter()
-        self.spoke = self.began
-        if sys.stderr.isatty():
-            self.bar = Progress(
-                TextColumn(f"epoch {epoch + 1}/{self.epochs}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[info]}"),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self.bar.start()
-            self.task = self.bar.add_task("", total=self.steps, info="")
+        self.epoch, self.began, self.pace = epoch, time.perf_counter(), Pace(_SECONDS_BETWEEN_LINES)
+        self.display = self.shown.enter_context(bars())
+        if self.display is not None:
+            self.task = self.display.add_task(f"epoch {epoch + 1}/{self.epochs}", total=self.steps, info="")
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.bar is not None:
-            if batch % 10 == 9 or batch + 1 == self.steps:
-                info = f"loss {float(logs['loss']):.3f}  {self._rate(batch + 1):.0f} images/s"
-                self.bar.update(self.task, completed=batch + 1, info=info)
-        elif time.perf_counter() - self.spoke > _LINE_EVERY:
-            self.spoke = time.perf_counter()
-            log.info(
-                "epoch %d/%d  step %d/%d  loss %.3f  %.0f images/s",
-                self.epoch + 1, self.epochs, batch + 1, self.steps, float(logs["loss"]), self._rate(batch + 1),
-            )  # fmt: skip
+        done = batch + 1
+        if self.display is None:
+            if self.pace.due():
+                log.info("epoch %d/%d  step %d/%d  %s", self.epoch + 1, self.epochs, done, self.steps,
+                         self._speed(done, logs))  # fmt: skip
+        elif done % 10 == 0 or done == self.steps:
+            self.display.update(self.task, completed=done, info=self._speed(done, logs))
 
     def on_test_begin(self, logs: Any = None) -> None:
         self.trained = time.perf_counter() - self.began
@@ -68,9 +54,8 @@ class Reporter(keras.callbacks.Callback):
 
     def stop(self) -> None:
         """Take the bar off the terminal."""
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        self.shown.close()
 
-    def _rate(self, steps: int) -> float:
-        return steps * self.batch_size / max(time.perf_counter() - self.began, 1e-9)
+    def _speed(self, steps: int, logs: Any) -> str:
+        rate = steps * self.batch_size / max(time.perf_counter() - self.began, 1e-9)
+        return f"loss {float(logs['loss']):.3f}  {rate:.0f} images/s"

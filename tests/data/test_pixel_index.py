@@ -124,7 +124,6 @@ def test_progress_lines_where_there_is_no_terminal(root, monkeypatch, caplog):
 
 
 def test_a_bar_on_a_terminal(root, monkeypatch, capsys):
-    monkeypatch.setattr(progress, "_FEW", 2)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     hashes, _, _, _ = hash_files(root, NAMES, None)
