@@ -44,7 +44,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
     if run.export is not None and cfg.checkpoint != "best":
         raise UserError(f"checkpoint: leave out '{cfg.checkpoint}'; exports are made from the best one")
     checkpoint = run.checkpoint(cfg.checkpoint)
-    made_with, pixels = run.config(), run.record().get("data", {}).get("pixels")
+    made_with, pixels = run.config(), run.record().pixels
     dataset = made_with.dataset if cfg.dataset is None else cfg.dataset
     if dataset is None:
         raise UserError(f"run {run.id} was adopted without data. Say what to score it on: dataset=... dataset.root=...")

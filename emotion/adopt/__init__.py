@@ -95,8 +95,8 @@ def _fill(run: runs.Run, model: keras.Model, contract: Contract, splits: Splits 
     from emotion.runs import checkpoints
 
     contract.save(run.path / "contract.json")
-    (run.path / "checkpoints").mkdir()
-    with files.replacing(run.path / "checkpoints" / "best.keras") as temporary:
+    run.checkpoints.mkdir()
+    with files.replacing(run.best) as temporary:
         model.save(temporary)
     model = checkpoints.load(run.checkpoint())  # what everybody else gets
     runs.update(run, adopted=taken, parameters=model.count_params())

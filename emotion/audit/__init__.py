@@ -58,7 +58,7 @@ def audit(cfg: DictConfig) -> Report:
 
 def _folder(cfg: DictConfig) -> Path:
     folder = Path(cfg.folder).expanduser() if cfg.folder else runs.new_folder(Path(cfg.outputs), "audit")
-    if any((parent / "run.json").exists() for parent in (folder.absolute(), *folder.absolute().parents)):
+    if runs.around(folder) is not None:
         raise UserError(f"folder: '{folder}' is a run's folder or inside one; choose another")
     return folder
 

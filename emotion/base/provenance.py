@@ -8,7 +8,6 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -30,33 +29,6 @@ def command() -> str:
         hydra = HydraConfig.get()
         return shlex.join(["python", "-m", f"emotion.{hydra.job.config_name}", *hydra.overrides.task])
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-
-
-def teachers(record: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Who taught a run: ``{"run", "checkpoint"}`` each, the latter a SHA-256.
-
-    Args:
-        record: ``run.json``; there was one teacher at the most before ``teachers``.
-    """
-    before = [record["teacher"]] if "teacher" in record else []
-    told: list[dict[str, str]] = record.get("teachers", before)
-    return told
-
-
-def changed(record: Mapping[str, Any]) -> str:
-    """What a run's trainer changed where it went on, in words; empty where nothing was.
-
-    Args:
-        record: ``run.json``.
-    """
-    return "; ".join(
-        f"after epoch {entry['after_epoch']}: "
-        + ", ".join(
-            f"{key} {' became '.join('null' if value is None else str(value) for value in values)}"
-            for key, values in entry["settings"].items()
-        )
-        for entry in record.get("changed", [])
-    )
 
 
 def commit() -> str | None:

@@ -78,7 +78,7 @@ def compare_runs(
     Raises:
         UserError: A named run cannot be compared, or none can, or the folder cannot be written to.
     """
-    if any((parent / "run.json").exists() for parent in (folder.absolute(), *folder.absolute().parents)):
+    if runs.around(folder) is not None:
         raise UserError(f"folder: '{folder}' is a run's folder or inside one; choose another")
     from emotion.compare import boards, candidates, documents, speed, table, tensorboard
 

@@ -118,9 +118,9 @@ def _or_none(value: float) -> float | None:
 
 def _entry(group: Group, name: str, settings: dict[str, Any], figures: dict[str, Figure], split: str) -> Entry:
     records = [m.record for m in group.members]
-    costs = [record.get("efficiency") or {} for record in records]
+    costs = [record.efficiency for record in records]
     latencies = _numbers([cost.get("latency_ms") for cost in costs])
-    training = _numbers([record.get("training_seconds") for record in records])
+    training = _numbers([record.training_seconds for record in records])
     known = split == "test" and all(m.leaked is not None for m in group.members)
     clean = figures["leak_free_accuracy"]
     errors = [m.calibration_error for m in group.members]
@@ -134,7 +134,7 @@ def _entry(group: Group, name: str, settings: dict[str, Any], figures: dict[str,
         leak_free_accuracy=clean if known and np.isfinite(clean.value) else None,
         rarest_recall=figures["rarest_recall"],
         calibration_error=Figure(float(np.mean(errors)), deviation=spread),
-        parameters=_first([r.get("parameters") for r in records]),
+        parameters=_first([r.parameters for r in records]),
         multiply_adds=_first([c.get("multiply_adds") for c in costs]),
         file_bytes=_file_bytes(group.members[0].run),
         latency_ms=statistics.median(latencies) if latencies else None,
@@ -192,7 +192,7 @@ def _differences(
 
 
 def _described(candidates: Sequence[Candidate]) -> str:
-    data = [c.record.get("data") or {} for c in candidates]
+    data = [c.record.data for c in candidates]
     said = Counter(str(d.get("recognised") or d.get("dataset") or "unknown data") for d in data)
     return said.most_common(1)[0][0]
 
@@ -211,7 +211,7 @@ def _notes(collapsed: Sequence[Group], names: Sequence[str], split: str, runs: i
             found.append(f"{name}: the same config and seed again is not another sample; left out {ids}.")
     if len({groups.trained_on(m) for group in collapsed for m in group.members}) > 1:
         found.append("These runs were tested on the same pictures but not trained on the same.")
-    adopted = [n for group, n in zip(collapsed, names, strict=True) if "adopted" in group.members[0].record]
+    adopted = [n for group, n in zip(collapsed, names, strict=True) if group.members[0].record.adopted]
     if adopted:
         found.append(
             f"Trained elsewhere: {_some(adopted)}. Which pictures they were trained on and chosen by is not known; "

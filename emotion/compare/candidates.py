@@ -7,7 +7,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from emotion import metrics
 from emotion.base import files
 from emotion.base.errors import UserError
+from emotion.runs import RunRecord
 from emotion.runs.folder import Run
 
 #: Up to so many bytes of checkpoints are hashed to see whether figures are stale (a second on a slow core); of more
@@ -51,7 +52,7 @@ class Candidate:
     """
 
     run: Run
-    record: dict[str, Any]
+    record: RunRecord
     config: dict[str, Any]
     names: tuple[str, ...]
     pictures: str
@@ -72,7 +73,7 @@ class Unfit:
 
 def read(runs: Sequence[Run], split: str) -> tuple[list[Candidate], list[Unfit]]:
     """Read runs for a comparison on one split: those that can be compared, and those that cannot."""
-    hashing = sum(_size(run.path / "checkpoints" / "best.keras") for run in runs) <= _HASHED_BYTES
+    hashing = sum(_size(run.best) for run in runs) <= _HASHED_BYTES
     orders = _Orders()
 
     def one(run: Run) -> Candidate | Unfit:
@@ -90,14 +91,9 @@ def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
     again = f"python -m emotion.evaluate run={run.reference}"
     if split != "test":
         again += f" split={split}"
-    status = record["status"]
-    if status != "done":
-        advice = {
-            "running": "wait for it to end",
-            "interrupted": f"go on with it: python -m emotion.train resume={run.reference}",
-        }.get(status, f"see {run.path / 'train.log'}")
-        raise UserError(f"it is {status}, not done; {advice}")
-    if "adopted" in record and "data" not in record:
+    if record.status != "done":
+        raise UserError(f"it is {record.status}, not done; {run.advice(record.status, 'wait for it to end')}")
+    if record.adopted and not record.data:
         raise UserError("it was adopted without data; adopt it again, with dataset=... of what it is to be compared on")
     arrays = _arrays(run.results / "predictions.npz", split, again)
     names = run.contract().labels
@@ -131,12 +127,12 @@ def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
     )
 
 
-def _as_exported(folder: Path, record: dict[str, Any], config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _as_exported(folder: Path, record: RunRecord, config: dict[str, Any]) -> tuple[RunRecord, dict[str, Any]]:
     """A run's record with an export's latency, and its config with the export as one more setting."""
     latencies = files.read_json(folder / "report.json").get("latency_ms")
     latency = latencies.get("export") if isinstance(latencies, dict) else None
-    costs = {k: v for k, v in (record.get("efficiency") or {}).items() if k == "multiply_adds"}
-    return record | {"efficiency": costs | {"latency_ms": latency}}, config | {"export": folder.name}
+    costs = {k: v for k, v in record.efficiency.items() if k == "multiply_adds"}
+    return replace(record, efficiency=costs | {"latency_ms": latency}), config | {"export": folder.name}
 
 
 def _arrays(path: Path, split: str, again: str) -> dict[str, NDArray[Any]]:
@@ -188,7 +184,7 @@ def _section(text: str) -> Any:
 
 
 def _is_stale(run: Run, again: str, hashing: bool) -> bool:
-    figures, checkpoint = run.results / "metrics.json", run.path / "checkpoints" / "best.keras"
+    figures, checkpoint = run.results / "metrics.json", run.best
     try:
         scored = files.read_json(figures).get("checkpoint")
     except UserError as error:

@@ -59,7 +59,7 @@ def _by_seed(alike: list[Candidate]) -> list[Group]:
 
 def _newest_of_each_seed(alike: list[Candidate]) -> Group:
     newest: dict[int | None, Candidate] = {}
-    for candidate in sorted(alike, key=lambda c: (str(c.record.get("created", "")), c.run.id)):
+    for candidate in sorted(alike, key=lambda c: (c.record.created, c.run.id)):
         newest[seed_of(candidate)] = candidate
     kept = tuple(newest[seed] for seed in sorted(newest, key=lambda s: s or 0))
     return Group(kept, tuple(c for c in alike if not any(c is k for k in kept)))
@@ -67,24 +67,24 @@ def _newest_of_each_seed(alike: list[Candidate]) -> Group:
 
 def seed_of(candidate: Candidate) -> int | None:
     """The run's seed; None for a network that was trained elsewhere."""
-    if "adopted" in candidate.record:
+    if candidate.record.adopted:
         return None
     seed = candidate.config.get("seed", 0)
     return seed if isinstance(seed, int) else 0
 
 
 def trained_on(candidate: Candidate) -> str:
-    return str((candidate.record.get("data") or {}).get("pixels", ""))
+    return candidate.record.pixels or ""
 
 
 def began_from(candidate: Candidate) -> str:
     """The trial of a search that a run went on from, which makes it another training; empty for all others."""
-    source = (candidate.record.get("trial") or {}).get("from") or ""
+    source = candidate.record.trial.get("from") or ""
     return str(source).partition("/executions/")[0]
 
 
 def _commit(candidate: Candidate) -> str:
-    return str(candidate.record.get("commit") or (candidate.record.get("versions") or {}).get("emotion", ""))
+    return candidate.record.code
 
 
 # ------------------------------------------------------------------------------------------------------------- names

@@ -135,10 +135,9 @@ def _course(number: int, entry: Entry, faults: list[str]) -> Course:
 
 def _kept(run: Run) -> int | None:
     try:
-        epoch = files.read_json(run.path / "run.json").get("best_epoch")
+        return run.record().best_epoch
     except UserError:
         return None
-    return epoch if isinstance(epoch, int) else None
 
 
 def _swatch(number: int) -> str:

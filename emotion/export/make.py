@@ -82,7 +82,7 @@ def make(
 def _float32_litert(run: runs.Run, model: keras.Model, checkpoint: str, staging: Path) -> Path | None:
     """The reference for size and latency: the run's own file, or one made for this where there is none."""
     own = run.elsewhere is None and run.tflite_fault() is None  # a published run's file may be in float16
-    if own and (run.record().get("tflite") or {}).get("checkpoint") == checkpoint:
+    if own and run.record().tflite.get("checkpoint") == checkpoint:
         return run.path / "model.tflite"
     path = staging / "float32.tflite"
     try:

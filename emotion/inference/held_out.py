@@ -33,7 +33,7 @@ def load(run: runs.Run, dataset: DictConfig | None, *, needed: bool) -> Splits |
     """
     from emotion.data import sources
 
-    pixels = (run.record().get("data") or {}).get("pixels")
+    pixels = run.record().pixels
     try:
         chosen = run.config().dataset if dataset is None else dataset
         if chosen is None:

@@ -183,7 +183,7 @@ def main() -> NoReturn:
         if len(sys.argv) not in (2, 3):
             raise UserError("python -m emotion.inference.litert <run folder> [<file>]")
         folder = Path(sys.argv[1])
-        run = runs.Run(folder, str(files.read_json(folder / "run.json").get("id", folder.name)))
+        run = runs.Run(folder, runs.record.read(folder).id or folder.name)
         try:
             logs.import_tensorflow()
             refresh(run, Path(sys.argv[2]) if len(sys.argv) == 3 else None)

@@ -15,7 +15,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from emotion import metrics, reports, runs
-from emotion.base import files, provenance
+from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.base.progress import progress
 from emotion.data import cache, pipeline
@@ -226,7 +226,7 @@ def _draw_history(run: runs.Run) -> None:
     path = run.path / "history.csv"
     if not path.is_file():
         return
-    monitor, best_epoch = run.config().trainer.monitor, run.record().get("best_epoch")
+    monitor, best_epoch = run.config().trainer.monitor, run.record().best_epoch
     try:
         reports.history(read_history(path), run.path / "history.png", monitor=monitor, best_epoch=best_epoch)
     except (UserError, ValueError) as error:  # the scores do not depend on it
@@ -254,16 +254,14 @@ def facts(run: runs.Run, fingerprint: dict[str, Any]) -> dict[str, str]:
         "Pictures": ", ".join(f"{n:,} {split}" for split, n in counts.items()),
         "Fingerprint": fingerprint["pixels"][:16],
         "Model": str(cfg.model.get("name") or cfg.model["_target_"]),
-        "Adopted": "{file}, SHA-256 {sha256}".format(**record["adopted"]) if "adopted" in record else "",
-        "Parameters": f"{record['parameters']:,}" if "parameters" in record else "",
-        "Best epoch": f"{record['best_epoch']} of {record['epoch']}, by {cfg.trainer.monitor}"
-        if record.get("epoch")
-        else "",
-        "Changed on the way": provenance.changed(record),
-        "Training time": f"{record['training_seconds'] / 60:.1f} minutes" if "training_seconds" in record else "",
-        "Seed": "" if record["seed"] is None else str(record["seed"]),
-        "Code": record.get("commit") or f"emotion {record['versions'].get('emotion', '')}",
-        "Command": record["command"],
+        "Adopted": "{file}, SHA-256 {sha256}".format(**record.adopted) if record.adopted else "",
+        "Parameters": f"{record.parameters:,}" if record.parameters is not None else "",
+        "Best epoch": f"{record.best_epoch} of {record.epoch}, by {cfg.trainer.monitor}" if record.epoch else "",
+        "Changed on the way": record.changes,
+        "Training time": f"{record.training_seconds / 60:.1f} minutes" if record.training_seconds is not None else "",
+        "Seed": "" if record.seed is None else str(record.seed),
+        "Code": record.code,
+        "Command": record.command,
     }
     return {k: v for k, v in found.items() if v}
 

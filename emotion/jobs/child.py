@@ -13,8 +13,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from emotion import runs
-from emotion.base import exits, files, processes, provenance
+from emotion.base import exits, processes, provenance
 from emotion.base.interrupts import Interrupted, sigterm_raises
+from emotion.runs import record
 
 #: Seconds between two looks at whether a child should be stopped.
 _LOOK_EVERY = 0.3
@@ -26,11 +27,6 @@ class JobFailedError(Exception):
 
 class JobRefusedError(JobFailedError):
     """A job was not begun: its folder holds another run, or another process trains it."""
-
-
-def has_state(run: runs.Run) -> bool:
-    """Whether a run can go on where it stopped; else it starts anew in its folder."""
-    return (run.path / "checkpoints" / "state.npz").is_file()
 
 
 def in_child(
@@ -66,13 +62,12 @@ def in_child(
     except BaseException:
         child.send_signal(signal.SIGTERM)
         child.wait()
-        if files.read_json(run.path / "run.json")["status"] == "running":  # it had no time to say so
+        if record.read(run.path).status == "running":  # it had no time to say so
             runs.update(run, status="interrupted", finished=provenance.now())
         raise
     if code == 0:
         return
-    record = files.read_json(run.path / "run.json")
-    if record["status"] == "running":
+    if record.read(run.path).status == "running":
         how = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         runs.update(run, status="failed", finished=provenance.now(), error=f"the process was {how}")
     if code in (exits.INTERRUPTED, -signal.SIGINT):

@@ -11,9 +11,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from rich.console import Console, Group
@@ -60,7 +59,7 @@ class Sweep:
         self.swept = dict(zip(overrides, differing(list(overrides.values())), strict=True))
         self.began = time.monotonic()
         self.before = {number: self._record(number) for number in self.swept}
-        self.skipped = sum(record.get("status") == "done" for record in self.before.values())
+        self.skipped = sum(record is not None and record.status == "done" for record in self.before.values())
         self.configs: dict[int, tuple[int, str]] = {}
         self.states = dict.fromkeys(self.swept, JobState())
         self.look()
@@ -77,22 +76,21 @@ class Sweep:
                 changed.append(number)
         return changed
 
-    def _record(self, number: int) -> dict[str, Any]:
+    def _record(self, number: int) -> runs.RunRecord | None:
         try:
             record = runs.Run(self.folder / str(number), str(number)).record()
         except UserError:  # not begun
-            return {}
-        if record["status"] == "interrupted" and not {"started", "finished"} & set(record):
-            record["status"] = "running"  # its process is starting, and holds no lock yet
+            return None
+        if record.status == "interrupted" and record.started is record.finished is None:
+            return replace(record, status="running")  # its process is starting, and holds no lock yet
         return record
 
     def _state(self, number: int) -> JobState:
         record = self._record(number)
-        status = record.get("status", "to come")
-        if not record or (record == self.before[number] and status not in ("done", "running")):
+        if record is None or (record == self.before[number] and record.status not in ("done", "running")):
             return JobState()  # what an earlier attempt left
         epochs, monitor = self._config(number)
-        return JobState(status, int(record.get("epoch") or 0), epochs, monitor, record.get("best"))
+        return JobState(record.status, record.epoch, epochs, monitor, record.best)
 
     def _config(self, number: int) -> tuple[int, str]:
         if number not in self.configs:

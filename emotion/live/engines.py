@@ -99,11 +99,11 @@ def _load(run: runs.Run, engine: str, threads: int) -> Classifier:
 
 def _warn_if_unfinished(run: runs.Run) -> None:
     record = run.record()
-    if record["status"] == "done" or not (run.path / "checkpoints" / "best.keras").is_file():
+    if record.status == "done" or not run.has_best:
         return
-    state = {"running": "is still training", "interrupted": "was interrupted"}.get(record["status"], "has failed")
-    at = f" (epoch {record['epoch']})" if record.get("epoch") else ""
-    best = f", of epoch {record['best_epoch']}" if record.get("best_epoch") else ""
+    state = {"running": "is still training", "interrupted": "was interrupted"}.get(record.status, "has failed")
+    at = f" (epoch {record.epoch})" if record.epoch else ""
+    best = f", of epoch {record.best_epoch}" if record.best_epoch else ""
     log.warning("run %s %s%s; using its best checkpoint so far%s", run.id, state, at, best)
 
 
@@ -115,7 +115,7 @@ def _litert(run: runs.Run, threads: int) -> Classifier:
             return Classifier(path, contract, threads)
         except UnreadableModelError:
             fault = "is damaged"
-    if path.is_file() and not (run.path / "checkpoints" / "best.keras").is_file():
+    if path.is_file() and not run.has_best:
         raise UserError(f"{path}: {fault}, and the run has no checkpoint to make it from; restore one of the two")
     run.checkpoint()
     if importlib.util.find_spec("tensorflow") is None:

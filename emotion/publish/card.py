@@ -12,11 +12,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from emotion.base import files, provenance
+from emotion.base import files
 from emotion.faces.contract import Contract
 from emotion.inference import report
 from emotion.publish import words
 from emotion.publish.failures import Outcome
+from emotion.runs import RunRecord
 
 MODEL_FILES = ("checkpoints/best.keras", "model.tflite")
 
@@ -39,7 +40,7 @@ class Subject:
     """
 
     name: str
-    record: Mapping[str, Any]
+    record: RunRecord
     config: DictConfig
     contract: Contract
     scores: Mapping[str, Mapping[str, Any]]
@@ -88,10 +89,9 @@ def _opening(subject: Subject, split: str, score: Mapping[str, Any]) -> str:
 def _facts(subject: Subject) -> dict[str, str]:
     contract, record, model = subject.contract, subject.record, subject.config.model
     colour = "grey" if contract.channels == 1 else "red, green, blue"
-    half = (record.get("published") or {}).get("half")
-    efficiency = record.get("efficiency") or {}
+    half = record.published.get("half")
     size = ", ".join(f"`{name}` {bytes_ / 1e6:.2f} MB" for name, bytes_ in subject.sizes.items())
-    latency, adds = efficiency.get("latency_ms"), efficiency.get("multiply_adds")
+    latency, adds = record.efficiency.get("latency_ms"), record.efficiency.get("multiply_adds")
     found = {
         "Input": f"uint8 [N, {contract.height}, {contract.width}, {contract.channels}] ({colour}): a face, cut out as "
         f"the face detector frames it with {100 * contract.crop_margin:g} % of its box added on each side, resized "
@@ -99,7 +99,7 @@ def _facts(subject: Subject) -> dict[str, str]:
         "Output": f"float32 [N, {len(contract.labels)}]: probabilities of {', '.join(contract.labels)}",
         "Calibration": _calibration(contract),
         "Network": _settings(model, ("_target_", "input_size", "colour", "interpolation")),
-        "Parameters": f"{record['parameters']:,}" if "parameters" in record else "not recorded",
+        "Parameters": f"{record.parameters:,}" if record.parameters is not None else "not recorded",
         "Multiply-adds": f"{adds / 1e6:.1f} million a picture" if adds else "not recorded",
         "Latency": f"{latency:.2f} ms a picture on one thread (LiteRT, median), measured when "
         f"{'its weights were rounded' if half else 'the run was made'}"
@@ -214,32 +214,30 @@ def _drawn(outcomes: Sequence[Outcome]) -> str:
 
 def _training(subject: Subject) -> str:
     record, config = subject.record, subject.config
-    counts = (record.get("data") or {}).get("counts") or {}
-    trainer, seconds = config.get("trainer"), record.get("training_seconds")
-    best, epochs = record.get("best_epoch"), record.get("epoch")
+    counts = record.data.get("counts") or {}
+    trainer, seconds = config.get("trainer"), record.training_seconds
+    best, epochs = record.best_epoch, record.epoch
     rows = {
-        "Data": f"{_data_name(subject)}, fingerprint {str((record.get('data') or {}).get('pixels', ''))[:16]}",
+        "Data": f"{_data_name(subject)}, fingerprint {str(record.pixels or '')[:16]}",
         "Pictures": ", ".join(f"{sum(by.values()):,} {split}" for split, by in counts.items()),
         "Training": _settings(trainer, ("bootstrap", "threads", "deterministic", "strategy"))
         if trainer
         else "not by this project",
         "Augmentation": _augmentation(config.get("augmentation")),
-        "Seed": str(record.get("seed", "")),
+        "Seed": str(record.seed),
         "Epochs": f"{epochs}; the best was {best}, by {trainer.monitor}" if epochs and trainer else "",
-        "Changed on the way": provenance.changed(record),
+        "Changed on the way": record.changes,
         "Time": f"{seconds / 60:.0f} minutes of training" if seconds else "",
         "Hardware": subject.hardware or "not recorded",
-        "Taught by": ", ".join(teacher["run"] for teacher in provenance.teachers(record)),
-        "Adopted": ", ".join(f"{k} {v}" for k, v in (record.get("adopted") or {}).items() if isinstance(v, str)),
-        "Code": record.get("commit")
-        or f"emotion {(record.get('versions') or {}).get('emotion', 'of unknown version')}",
-        "Versions": ", ".join(f"{name} {version}" for name, version in (record.get("versions") or {}).items()),
-        "Finished": str(record.get("finished") or ""),
+        "Taught by": ", ".join(teacher["run"] for teacher in record.teachers),
+        "Adopted": ", ".join(f"{k} {v}" for k, v in record.adopted.items() if isinstance(v, str)),
+        "Code": record.code or "emotion of unknown version",
+        "Versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+        "Finished": record.finished or "",
     }
     made = _table({key: value for key, value in rows.items() if value})
-    return (
-        f"{made}\n\nThe exact command, its folders left out:\n\n```sh\n{record.get('command', 'not recorded')}\n```"
-        + ("\n\n![Training history](history.png)" if "history.png" in subject.hashes else "")
+    return f"{made}\n\nThe exact command, its folders left out:\n\n```sh\n{record.command or 'not recorded'}\n```" + (
+        "\n\n![Training history](history.png)" if "history.png" in subject.hashes else ""
     )
 
 
@@ -260,7 +258,7 @@ def _dataset(subject: Subject) -> str:
 
 
 def _data_name(subject: Subject) -> str:
-    data = subject.record.get("data") or {}
+    data = subject.record.data
     return str(data.get("recognised") or data.get("dataset") or _dataset(subject))
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from emotion.base import files
 from emotion.base.errors import UserError
+from emotion.runs import record
 
 
 def checker(origin: dict[str, Any], overwrite: bool) -> Callable[[Path], None]:
@@ -46,7 +46,6 @@ def checker(origin: dict[str, Any], overwrite: bool) -> Callable[[Path], None]:
 def _published(place: Path) -> dict[str, Any] | None:
     """What a published run's record says of where it is from; None of any other folder."""
     try:
-        said = files.read_json(place / "run.json").get("published")
+        return record.read(place).published or None
     except UserError:
         return None
-    return said if isinstance(said, dict) else None

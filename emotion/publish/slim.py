@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from emotion.inference.held_out import read as read_pictures
 from emotion.publish import card, failures, rounding, scrub
 from emotion.publish.card import MODEL_FILES
 from emotion.publish.source import Source
+from emotion.runs import RunRecord
 from emotion.runs.checkpoints import load as load_model
 
 log = logging.getLogger(__name__)
@@ -62,15 +63,14 @@ def write(
     """
     (folder / "checkpoints").mkdir(parents=True)
     outputs = str(source.config.get("outputs") or cfg.outputs)
-    record = scrub.record(source.record, outputs) | {"id": name}
+    record = replace(RunRecord.from_json(scrub.record(source.record.to_json(), outputs)), id=name)
     config = scrub.config(source.config)
     taught = OmegaConf.select(OmegaConf.create(config), "trainer.teacher")
     if taught is not None:
         names = taught if isinstance(taught, ListConfig) else [taught]
-        told = zip(provenance.teachers(record), names, strict=True)
-        record["teachers"] = [teacher | {"run": name} for teacher, name in told]
-        record.pop("teacher", None)
-    record["published"] = origin | {"when": provenance.now(), "weights": _precision(cfg)}
+        renamed = [teacher | {"run": run_name} for teacher, run_name in zip(record.teachers, names, strict=True)]
+        record = replace(record, teachers=renamed)
+    record = replace(record, published=origin | {"when": provenance.now(), "weights": _precision(cfg)})
     for each in _KEPT:
         if (run.path / each).is_file():
             shutil.copyfile(run.path / each, folder / each)
@@ -79,7 +79,7 @@ def write(
             _plain_picture(run.path / each, folder / each)
     files.write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
     files.write_json(folder / "metrics.json", source.metrics)
-    files.write_json(folder / "run.json", record)
+    runs.record.write(folder, record)
 
     slim = runs.Run(folder, name)
     if splits is not None:
@@ -87,13 +87,13 @@ def write(
     elif cfg.weights:
         for each in MODEL_FILES:
             shutil.copyfile(run.path / each, folder / each)
-        runs.update(slim, tflite=record["tflite"] | {"sha256": files.sha256(folder / MODEL_FILES[1])})
+        runs.update(slim, tflite=record.tflite | {"sha256": files.sha256(folder / MODEL_FILES[1])})
     _score(run, slim, source, splits)
     if not cfg.weights:
         (folder / "checkpoints").rmdir()
     _card(run, slim, cfg)
     return [
-        *(f"run.json: {change}" for change in scrub.changes(source.record, record)),
+        *(f"run.json: {change}" for change in scrub.changes(source.record.to_json(), record.to_json())),
         *(f"config.yaml: {change}" for change in scrub.changes(source.config, config)),
         *(["the weights are rounded to float16, and the run is scored anew"] if splits is not None else []),
     ]
@@ -108,16 +108,16 @@ def _halve(run: runs.Run, slim: runs.Run, splits: Splits) -> None:
     checkpoint, export = (slim.path / each for each in MODEL_FILES)
     log.info("rounding the weights, and comparing on %s validation pictures", f"{len(pictures):,}")
     found = rounding.halve(run, run.contract(), pictures, checkpoint, export)
-    record = files.read_json(slim.path / "run.json")
+    record = slim.record()
     made = {
         "checkpoint": files.sha256(checkpoint),
         "sha256": files.sha256(export),
         "max_difference": found.litert,
         "compared_on": "validation split, with the network before rounding",
     }
-    runs.update(slim, tflite=made, published=record["published"] | {"half": asdict(found)})
-    cost = record.get("efficiency") or {}
-    runs.update(slim, efficiency=cost | {"latency_ms": litert.latency_ms(slim)})  # of this file, not of the run's own
+    runs.update(slim, tflite=made, published=record.published | {"half": asdict(found)})
+    cost = record.efficiency | {"latency_ms": litert.latency_ms(slim)}  # of this file, not of the run's own
+    runs.update(slim, efficiency=cost)
 
 
 def _score(run: runs.Run, slim: runs.Run, source: Source, splits: Splits | None) -> None:
@@ -139,7 +139,7 @@ def _score(run: runs.Run, slim: runs.Run, source: Source, splits: Splits | None)
             columns = _answers(run.results / "predictions.npz", split)
             if columns is not None:  # a run that was published before has none, and its plots are as good
                 scores[split], predictions[split] = source.metrics[split], columns
-    scoring.write(slim, slim.path, scores, predictions, source.record["data"], checkpoint)
+    scoring.write(slim, slim.path, scores, predictions, source.record.data, checkpoint)
     (slim.path / "predictions.npz").unlink()
     for each in _PLOTS:
         if (slim.path / each).is_file():

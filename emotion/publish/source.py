@@ -26,7 +26,7 @@ class Source:
         metrics: ``metrics.json``.
     """
 
-    record: dict[str, Any]
+    record: runs.RunRecord
     config: dict[str, Any]
     metrics: dict[str, Any]
 
@@ -39,10 +39,9 @@ class Source:
 def origin(run: runs.Run, outputs: str | Path) -> dict[str, Any]:
     """What says which run a published one is: its name and when it was made."""
     record = run.record()
-    said = record.get("published")
-    if isinstance(said, dict):  # it was published before
-        return {"run": said.get("run"), "created": said.get("created")}
-    return {"run": scrub.run_name(str(run.path.absolute()), str(outputs)), "created": record.get("created")}
+    if record.published:  # it was published before
+        return {key: record.published.get(key) for key in ("run", "created")}
+    return {"run": scrub.run_name(str(run.path.absolute()), str(outputs)), "created": record.created}
 
 
 def read(run: runs.Run, weights: bool) -> Source:
@@ -59,15 +58,15 @@ def read(run: runs.Run, weights: bool) -> Source:
     if run.elsewhere is not None:
         again = "restore it as it was published"
     record = run.record()
-    if record["status"] != "done":
-        raise UserError(f"run {run.id} is {record['status']}, not done; only a finished run can be published")
+    if record.status != "done":
+        raise UserError(f"run {run.id} is {record.status}, not done; only a finished run can be published")
     checkpoint = run.checkpoint()
     if not (run.path / "metrics.json").is_file():
         raise UserError(f"run {run.id} was not scored; do so first: {again}")
     metrics = files.read_json(run.path / "metrics.json")
     if not any(split in metrics for split in SPLITS):
         raise UserError(f"{run.path / 'metrics.json'}: holds no scores; score the run again: {again}")
-    if not isinstance(record.get("data"), dict):
+    if not record.data:
         raise UserError(f"{run.path / 'run.json'}: does not say which data it was made with; restore it")
     if metrics.get("checkpoint") != files.sha256(checkpoint):
         raise UserError(f"run {run.id}: its figures are of another checkpoint than it has now; score it again: {again}")

@@ -89,7 +89,7 @@ class Exported:
     def home(self) -> Path | None:
         """The folder of the run that this was made from, where that is at hand; ``report.json`` says where it is."""
         folder = (self.path / str(self.report["checkpoint"]["path"])).resolve().parent.parent
-        return folder if (folder / "run.json").is_file() else None
+        return folder if runs.is_run(folder) else None
 
 
 def find(name: Any, outputs: str | Path) -> Exported | None:
@@ -109,7 +109,7 @@ def find(name: Any, outputs: str | Path) -> Exported | None:
     except RuntimeError:  # ~somebody: explained where runs are looked for
         return None
     for folder in (path, Path(outputs) / text):
-        if (folder / "run.json").is_file():
+        if runs.is_run(folder):
             return None
         if (folder / "report.json").is_file():
             return _read(folder)

@@ -20,12 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 from emotion.base import files, locks, provenance
 from emotion.base.errors import UserError
 from emotion.faces.contract import Contract
-from emotion.runs import published, shipped
+from emotion.runs import published, record, shipped
+from emotion.runs.record import RunRecord
 
 #: Below an export's folder: its own figures and predictions.
 EVALUATION = "evaluation"
-
-STATUSES = ("running", "done", "failed", "interrupted")
 
 
 @dataclass(frozen=True)
@@ -79,14 +78,35 @@ class Run:
             raise UserError(f"{path}: damaged, not a run's config; restore it")
         return cfg
 
-    def record(self) -> dict[str, Any]:
-        """The content of ``run.json``, with ``running`` corrected where its process is gone."""
-        record = files.read_json(self.path / "run.json")
-        if record.get("status") not in STATUSES:
-            raise UserError(f"{self.path / 'run.json'}: damaged, it gives no status; restore it or remove the run")
-        if record["status"] == "running" and not locks.is_held(self.path):
-            record["status"] = "interrupted"
-        return record
+    def record(self) -> RunRecord:
+        """Its ``run.json``, with ``running`` corrected where its process is gone."""
+        found = record.read(self.path)
+        orphaned = found.status == "running" and not locks.is_held(self.path)
+        return replace(found, status="interrupted") if orphaned else found
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of its checkpoints and of the state to resume from."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """Its best checkpoint, whether there is one or not; see :meth:`checkpoint`."""
+        return self.checkpoints / "best.keras"
+
+    @property
+    def state(self) -> Path:
+        """What resuming reads; see :mod:`emotion.train.state`."""
+        return self.checkpoints / "state.npz"
+
+    @property
+    def has_best(self) -> bool:
+        return self.best.is_file()
+
+    @property
+    def has_state(self) -> bool:
+        """Whether it can be resumed; else it starts again in its folder."""
+        return self.state.is_file()
 
     def checkpoint(self, which: str = "best") -> Path:
         """Path of ``checkpoints/<which>.keras``.
@@ -94,18 +114,24 @@ class Run:
         Raises:
             UserError: There is none; says what state the run is in and what to do.
         """
-        path = self.path / "checkpoints" / f"{which}.keras"
+        path = self.checkpoints / f"{which}.keras"
         if path.is_file():
             return path
-        record = self.record()
-        status = record["status"]
-        if "published" in record:
+        known = self.record()
+        if known.published:
             raise UserError(f"run {self.id} was published without its model, as a summary (weights=false)")
-        advice = {
-            "running": "wait for its first epoch to end",
-            "interrupted": f"go on with it: python -m emotion.train resume={self.reference}",
-        }.get(status, f"see {self.path / 'train.log'}")
-        raise UserError(f"run {self.id} ({status}) has no {which} checkpoint; {advice}")
+        advice = self.advice(known.status, "wait for its first epoch to end")
+        raise UserError(f"run {self.id} ({known.status}) has no {which} checkpoint; {advice}")
+
+    def advice(self, status: str, running: str) -> str:
+        """What the user can do about a run that is not done.
+
+        Args:
+            status: Of its record.
+            running: The advice where it still runs.
+        """
+        resume = f"resume it: python -m emotion.train resume={self.reference}"
+        return {"running": running, "interrupted": resume}.get(status, f"see {self.path / 'train.log'}")
 
     def tflite(self) -> Path:
         """Path of ``model.tflite``.
@@ -128,12 +154,11 @@ class Run:
 
     def tflite_fault(self) -> str | None:
         """Why ``model.tflite`` is not the best checkpoint's export; None where it is, by the hashes of both."""
-        path, checkpoint = self.path / "model.tflite", self.path / "checkpoints" / "best.keras"
+        path = self.path / "model.tflite"
         if not path.is_file():
             return "is not there yet"
-        recorded = self.record().get("tflite")
-        recorded = recorded if isinstance(recorded, dict) else {}
-        if checkpoint.is_file() and recorded.get("checkpoint") != files.sha256(checkpoint):
+        recorded = self.record().tflite
+        if self.has_best and recorded.get("checkpoint") != files.sha256(self.best):
             return "is of an older checkpoint"
         if "sha256" in recorded and recorded["sha256"] != files.sha256(path):
             return "is damaged, not the file that was exported"
@@ -152,12 +177,12 @@ def create(folder: Path, root: Path, cfg: DictConfig) -> Run:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         run = Run(folder, _id_of(folder, root))
-        mine = folder / f".run.json.{os.getpid()}"
-        files.write_json(mine, _new_record(run, cfg.seed))
+        unlinked = folder / f".run.json.{os.getpid()}"
+        files.write_json(unlinked, _new_record(run, cfg.seed).to_json())
         try:
-            os.link(mine, folder / "run.json")  # whole or not at all, and two processes never share a run
+            os.link(unlinked, folder / record.NAME)  # whole or not at all, and two processes never share a run
         finally:
-            mine.unlink()
+            unlinked.unlink()
         files.write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     except FileExistsError:
         raise UserError(f"{folder}: there is a run already; choose another folder or resume it") from None
@@ -166,17 +191,17 @@ def create(folder: Path, root: Path, cfg: DictConfig) -> Run:
     return run
 
 
-def _new_record(run: Run, seed: int) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "status": "running",
-        "created": provenance.now(),
-        "seed": seed,
-        "command": provenance.command(),
-        "commit": provenance.commit(),
-        "versions": provenance.versions(),
+def _new_record(run: Run, seed: int | None) -> RunRecord:
+    return RunRecord(
+        id=run.id,
+        status="running",
+        created=provenance.now(),
+        seed=seed,
+        command=provenance.command(),
+        commit=provenance.commit(),
+        versions=provenance.versions(),
         **provenance.process(),
-    }
+    )
 
 
 def new_folder(root: Path, name: str) -> Path:
@@ -185,9 +210,8 @@ def new_folder(root: Path, name: str) -> Path:
 
 
 def update(run: Run, **fields: Any) -> None:
-    """Change some of ``run.json``'s fields, atomically: two processes that change different fields both succeed."""
-    with locks.alone(run.path):
-        files.write_json(run.path / "run.json", files.read_json(run.path / "run.json") | fields)
+    """Change fields of a run's record; see :func:`emotion.runs.record.update`."""
+    record.update(run.path, **fields)
 
 
 # ---------------------------------------------------------------------------------------------------------- finding
@@ -195,8 +219,8 @@ def update(run: Run, **fields: Any) -> None:
 
 def listing(root: Path) -> list[Run]:
     """All runs below a folder, oldest first by id."""
-    found = sorted(p.parent for p in root.glob("**/run.json")) if root.is_dir() else []
-    return [_settled(Run(path, _id_of(path, root)), root) for path in found]
+    folders = sorted(p.parent for p in root.glob(f"**/{record.NAME}")) if root.is_dir() else []
+    return [_settled(Run(path, _id_of(path, root)), root) for path in folders]
 
 
 def resolve(run: Any, outputs: str | Path) -> Run:
@@ -214,30 +238,30 @@ def resolve(run: Any, outputs: str | Path) -> Run:
     return _settled(_resolve(str(run), root), root)
 
 
-def _settled(found: Run, root: Path) -> Run:
+def _settled(run: Run, root: Path) -> Run:
     """A run with the place for what is made of it, where its own folder is to stay as it is."""
-    name = shipped.name_of(found.path)
+    name = shipped.name_of(run.path)
     if name is not None:
-        return Run(found.path, f"{shipped.NAME}/{name}", root / shipped.RESULTS / name)
-    edition = published.edition(found.path)
-    return found if edition is None else replace(found, elsewhere=root / published.RESULTS / edition)
+        return Run(run.path, f"{shipped.NAME}/{name}", root / shipped.RESULTS / name)
+    edition = published.edition(run.path)
+    return run if edition is None else replace(run, elsewhere=root / published.RESULTS / edition)
 
 
 def _resolve(name: str, root: Path) -> Run:
     try:
         path = Path(name).expanduser()
     except RuntimeError:
-        raise UserError(f"run: '{name}' begins with ~, but nobody here has that name; write the whole path") from None
-    if (path / "run.json").is_file():
+        raise UserError(f"run: '{name}' begins with ~, but no user has that name; write the whole path") from None
+    if record.is_run(path):
         return Run(path, _id_of(path, root))
-    if (root / name / "run.json").is_file():
+    if record.is_run(root / name):
         return Run(root / name, name)
-    around = next((p for p in path.absolute().parents if (p / "run.json").is_file()), None)
-    if around is not None and path.exists():
-        raise UserError(f"run: '{name}' is inside a run; name the run's own folder: run={around}")
-    ours = shipped.find(name)
-    if ours is not None:
-        return Run(ours, ours.name)
+    outer = record.around(path)
+    if outer is not None and path.exists():
+        raise UserError(f"run: '{name}' is inside a run; name the run's own folder: run={outer}")
+    installed = shipped.find(name)
+    if installed is not None:
+        return Run(installed, installed.name)
     everything = listing(root)
     if not everything:
         other = f", or take the one that ships with emotion: run={shipped.NAME}" if shipped.ids() else ""
@@ -267,7 +291,7 @@ def _resolve(name: str, root: Path) -> Run:
 
 def _created(run: Run) -> str:
     try:
-        return str(run.record().get("created", ""))
+        return run.record().created
     except UserError:  # a damaged run is not the latest
         return ""
 
@@ -276,17 +300,17 @@ def _best(runs: list[Run], root: Path) -> Run:
     finished = []
     for run in runs:
         try:
-            record = run.record()
+            known = run.record()
         except UserError:
             continue
-        score = (record.get("scores") or {}).get("validation", {}).get("macro_f1")
-        # An adopted network may have been trained on the very pictures that others are validated on.
-        if record.get("status") == "done" and score is not None and "adopted" not in record:
-            finished.append((record, score, run))
+        score = known.scores.get("validation", {}).get("macro_f1")
+        # An adopted network may have been trained on the very images that others are validated on.
+        if known.status == "done" and score is not None and not known.adopted:
+            finished.append((known, score, run))
     if not finished:
         raise UserError(f"run: no run under '{root}' is finished, so none is best. Try run=latest")
-    latest = max(finished, key=lambda f: (f[0].get("created", ""), f[2].id))
-    same_data = [f for f in finished if f[0].get("data", {}).get("pixels") == latest[0].get("data", {}).get("pixels")]
+    latest = max(finished, key=lambda f: (f[0].created, f[2].id))
+    same_data = [f for f in finished if f[0].pixels == latest[0].pixels]
     return max(same_data, key=lambda f: f[1])[2]
 
 

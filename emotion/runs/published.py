@@ -5,25 +5,24 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from emotion.base import files
 from emotion.base.errors import UserError
+from emotion.runs import record
 
 #: Below the outputs folder: figures, predictions and exports of published runs, a folder for each edition of a run.
 RESULTS = "evaluations-of-published"
 
 
 def edition(folder: Path) -> str | None:
-    """A folder's name for a published run: the run it was, and which weights; None of any other run, or a damaged one.
+    """A folder's name for a published run: the run it was, and which weights; None for another or a damaged run.
 
     A run may be published several times, such as with its weights rounded and as they are.
     """
     try:
-        record = files.read_json(folder / "run.json")
+        known = record.read(folder)
     except UserError:
         return None
-    origin, tflite = record.get("published"), record.get("tflite")
-    if not isinstance(origin, dict):
+    if not known.published:
         return None
-    weights = str(tflite.get("checkpoint") or "")[:8] if isinstance(tflite, dict) else ""
-    name = re.sub(r"[^\w.-]+", "_", f"{origin.get('run') or folder.name}-{weights}", flags=re.ASCII)
+    weights = str(known.tflite.get("checkpoint") or "")[:8]
+    name = re.sub(r"[^\w.-]+", "_", f"{known.published.get('run') or folder.name}-{weights}", flags=re.ASCII)
     return name.strip("._-")[-100:] or folder.name

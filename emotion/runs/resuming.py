@@ -1,4 +1,4 @@
-"""Going on with a run: what may change, and what would make it another run."""
+"""Resuming a run: what may change, and what would make it another run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emotion.base.errors import UserError
 from emotion.config.checks import validate
 from emotion.runs import paths
 
-#: What a person may change when a run goes on; everything else would make it another run.
+#: What the user may change on resume; everything else would make it another run.
 MAY_CHANGE = ("trainer.epochs", "trainer.patience", "trainer.threads", "trainer.bootstrap", "dataset.root",
               "dataset.cache", "dataset.cache_dir")  # fmt: skip
 
@@ -22,27 +22,27 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
     """The run's own config with the changes that were asked for.
 
     Args:
-        run: The run to go on with.
+        run: The run to resume.
         asked: What the command line composed to; its values are taken for keys that the command line names.
         overrides: The command line's ``key=value`` arguments.
 
     Raises:
-        UserError: The run is running or has nothing to resume, a change is not allowed, or there is nothing left to do.
+        UserError: The run is running or has nothing to resume, a change is not allowed, or nothing is left to do.
     """
     record = run.record()
-    if record["status"] == "running":
-        raise UserError(f"run {run.id} is running (process {record.get('pid')} on {record.get('host')}); stop it first")
-    if "published" in record:
+    if record.status == "running":
+        raise UserError(f"run {run.id} is running (process {record.pid} on {record.host}); stop it first")
+    if record.published:
         raise UserError(
-            f"run {run.id} was published, without its training's state, so it cannot go on. Train a new one; "
-            f"trainer.teacher={run.reference} learns from it"
+            f"run {run.id} was published without its optimizer state and cannot be resumed. Start a new run, or distil "
+            f"from it with trainer.teacher={run.reference}"
         )
-    if "adopted" in record:
+    if record.adopted:
         raise UserError(f"run {run.id} was adopted, not trained here, so there is nothing to resume")
-    if not (run.path / "checkpoints" / "state.npz").is_file():
+    if not run.has_state:
         raise UserError(
-            f"run {run.id} ({record['status']}) stopped before its first epoch ended; there is nothing to resume. "
-            f"Start it again: {record.get('command', 'python -m emotion.train')}"
+            f"run {run.id} ({record.status}) stopped before its first epoch ended; there is nothing to resume. "
+            f"Start it again: {record.command or 'python -m emotion.train'}"
         )
     cfg = run.config()
     for override in OverridesParser.create().parse_overrides(overrides):
@@ -53,7 +53,10 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
         if key in MAY_CHANGE:
             OmegaConf.update(cfg, key, wanted)
         elif key == "experiment" or OmegaConf.is_dict(wanted):
-            raise UserError(f"{key}: leave it out; run {run.id} keeps its own. You may change: {', '.join(MAY_CHANGE)}")
+            raise UserError(
+                f"{key}: cannot be changed on resume; remove it from the command line. What can be changed: "
+                f"{', '.join(MAY_CHANGE)}"
+            )
         elif wanted != before:
             raise UserError(
                 f"{key}: changing it from '{before}' to '{wanted}' would make run {run.id} another run. "
@@ -61,11 +64,11 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
             )
     cfg = paths.with_absolute_paths(cfg)
     validate(cfg)
-    done = int(record.get("epoch") or 0)
-    if record["status"] == "done" and cfg.trainer.epochs == done:
+    done, is_done = record.epoch, record.status == "done"
+    if is_done and cfg.trainer.epochs == done:
         raise UserError(f"run {run.id} is done after {done} epochs. To train longer set trainer.epochs={2 * done}")
     patience = cfg.trainer.patience
-    if record["status"] == "done" and record.get("stopped_early") and patience == run.config().trainer.patience:
+    if is_done and record.stopped_early and patience == run.config().trainer.patience:
         raise UserError(
             f"run {run.id} stopped early, after {patience} epochs that were no better. To train longer raise "
             f"trainer.patience, or set it to null"
@@ -76,7 +79,7 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
 
 
 def take_over(run: runs.Run, cfg: DictConfig) -> None:
-    """Give a run that goes on its new config, and note what its trainer changed and after how many epochs.
+    """Give a resumed run its new config, and note what its trainer changed and after how many epochs.
 
     Args:
         run: The run, with the config that it had until now.
@@ -88,17 +91,16 @@ def take_over(run: runs.Run, cfg: DictConfig) -> None:
         for key in MAY_CHANGE
         if key.startswith("trainer.") and OmegaConf.select(before, key) != OmegaConf.select(cfg, key)
     }
-    entry = {"after_epoch": int(record.get("epoch") or 0), "settings": changes}
-    noted = record.get("changed", [])
-    if changes and noted[-1:] != [entry]:  # else it was killed right here the last time
-        runs.update(run, changed=[*noted, entry])
+    entry = {"after_epoch": record.epoch, "settings": changes}
+    if changes and record.changed[-1:] != [entry]:  # else it was killed right here the last time
+        runs.update(run, changed=[*record.changed, entry])
     files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))
 
 
 def check_data(run: runs.Run, fingerprint: dict[str, Any]) -> None:
-    """Refuse to go on with other data than the run began with."""
-    before = run.record().get("data", {}).get("pixels")
-    if before not in (None, fingerprint["pixels"]):
+    """Refuse to resume with other data than the run began with."""
+    before = run.record().pixels
+    if before is not None and before != fingerprint["pixels"]:
         raise UserError(
             f"dataset.root: the data changed since run {run.id} began (fingerprint {before[:12]}, now "
             f"{fingerprint['pixels'][:12]}). Restore it, or start a new run"

@@ -65,8 +65,7 @@ def _parts(word: str, root: Path) -> list[str]:
 
 
 def _is_run(word: str, root: Path) -> bool:
-    records = ("run.json", "report.json")
-    return any((folder / record).is_file() for folder in (_path(word), root / word) for record in records)
+    return any(runs.is_run(folder) or (folder / "report.json").is_file() for folder in (_path(word), root / word))
 
 
 def _path(word: str) -> Path:

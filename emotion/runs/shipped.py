@@ -1,4 +1,4 @@
-"""The runs that ship with the package: small trained models for whoever has no data and has trained nothing.
+"""The runs that ship with the package: small trained models for users without data or a training of their own.
 
 Each is a run folder in ``emotion/pretrained/<name>/`` of the installed package, made by ``python -m emotion.publish``.
 Nothing is written there: what is made of such a run goes below the outputs folder.
@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotion.base.errors import UserError, did_you_mean
+from emotion.runs import record
 
-#: What a person types after ``run=``.
+#: What the user types after ``run=``.
 NAME = "pretrained"
 #: Where the runs are.
 FOLDER = Path(__file__).resolve().parents[1] / NAME
@@ -20,7 +21,7 @@ RESULTS = "evaluations-of-pretrained"
 
 def ids() -> list[str]:
     """``pretrained/<name>`` of each run that is installed."""
-    return [f"{NAME}/{record.parent.name}" for record in sorted(FOLDER.glob("*/run.json"))]
+    return [f"{NAME}/{path.parent.name}" for path in sorted(FOLDER.glob(f"*/{record.NAME}"))]
 
 
 def find(name: str) -> Path | None:
@@ -41,7 +42,7 @@ def find(name: str) -> Path | None:
             f"Train a run, python -m emotion.train, and name it: run=latest"
         )
     name = name.rstrip("/")
-    matches = [name] if name in installed else [each for each in installed if each.startswith(name)]
+    matches = [name] if name in installed else [run for run in installed if run.startswith(name)]
     if not matches:
         near = did_you_mean(name, installed)
         raise UserError(f"run: no run '{name}' ships with emotion.{near} There is: {', '.join(installed)}")

@@ -49,6 +49,6 @@ def _try_to_update(run: runs.Run, **fields: Any) -> None:
 
 
 def _advice(run: runs.Run) -> str:
-    if (run.path / "checkpoints" / "state.npz").is_file():
-        return f"go on with it: python -m emotion.train resume={run.reference}"
-    return "nothing was saved that it could go on from"
+    if run.has_state:
+        return f"resume it: python -m emotion.train resume={run.reference}"
+    return "no epoch was completed, so there is nothing to resume"

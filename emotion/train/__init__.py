@@ -55,7 +55,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         from emotion.train import board, distillation, environment, fit, state
 
         environment.set_up(cfg.trainer, cfg.seed)
-        saved = state.load(run.path / "checkpoints" / "state.npz") if resume else None
+        saved = state.load(run.state) if resume else None
         splits = sources.load(cfg.dataset)
         resuming.check_data(run, splits.fingerprint)
         contract = _contract(cfg, run, splits.labels, resume)
@@ -157,7 +157,7 @@ def _check_place(asked: cli.Request) -> None:
     assert asked.cfg is not None
     paths.teachers(asked.cfg)
     given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.run.dir=")]
-    if given and (Path(given[-1]) / "run.json").exists():
+    if given and runs.is_run(Path(given[-1])):
         raise UserError(f"hydra.run.dir: there is a run in '{given[-1]}' already; choose another folder or resume it")
     try:
         Path(asked.cfg.outputs).mkdir(parents=True, exist_ok=True)

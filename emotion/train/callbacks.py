@@ -43,7 +43,7 @@ class Keeper(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.run, self.trainer, self.progress, self.twin, self.averaged = run, trainer, progress, twin, averaged
-        self.checkpoints = run.path / "checkpoints"
+        self.checkpoints = run.checkpoints
         self.checkpoints.mkdir(exist_ok=True)
         self._tidy()
 
@@ -71,9 +71,9 @@ class Keeper(keras.callbacks.Callback):
             else:
                 progress.wait += 1
             self._save_twin(better)
-            state.save(self.checkpoints / "state.npz", progress, self.model)
+            state.save(self.run.state, progress, self.model)
             if better:
-                self._pending.replace(self.checkpoints / "best.keras")
+                self._pending.replace(self.run.best)
             write_history(self.run.path / "history.csv", progress.history)
             runs.update(self.run, epoch=progress.epoch, best_epoch=progress.best_epoch, best=progress.best)
         except OSError as error:
@@ -102,11 +102,11 @@ class Keeper(keras.callbacks.Callback):
     def _tidy(self) -> None:
         """Finish what a killed process left: a checkpoint that its state knows of, files that were half written."""
         if self._pending.is_file():
-            self._pending.replace(self.checkpoints / "best.keras")
+            self._pending.replace(self.run.best)
         for leftover in self.checkpoints.glob(".best-*"):
             leftover.unlink()
-        for name in ("state.npz", "last.keras"):
-            files.remove_unfinished(self.checkpoints / name)
+        for path in (self.run.state, self.checkpoints / "last.keras"):
+            files.remove_unfinished(path)
         if self.progress.history:
             write_history(self.run.path / "history.csv", self.progress.history)
 

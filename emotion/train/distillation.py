@@ -68,7 +68,7 @@ def _check(teacher: runs.Run, splits: Splits) -> None:
             f"trainer.teacher: run {teacher.id} knows {', '.join(teacher.contract().labels)}; this data has "
             f"{', '.join(splits.labels)}"
         )
-    if "adopted" in teacher.record():
+    if teacher.record().adopted:
         raise UserError(
             f"trainer.teacher: run {teacher.id} was adopted, and nobody knows which pictures it was trained on: it may "
             f"teach those that this run is judged by. Take a run that was trained here"
@@ -78,7 +78,7 @@ def _check(teacher: runs.Run, splits: Splits) -> None:
             "trainer.teacher: with dataset.label_mode=multi_target there is no target to mix a teacher's answers into; "
             "set dataset.label_mode=probability"
         )
-    theirs = (teacher.record().get("data") or {}).get("pixels_by_split", {})
+    theirs = teacher.record().data.get("pixels_by_split", {})
     for split in ("validation", "test"):
         if theirs.get(split) != splits.fingerprint["pixels_by_split"][split]:
             raise UserError(

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from emotion import runs
 from emotion.base import exits, logs
-from emotion.jobs import child
 from emotion.train import work
 
 
@@ -24,7 +23,7 @@ def main() -> None:
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     logs.set_up(run.path / "train.log")
     with exits.exit_codes():
-        work(run.config(), run, resume=child.has_state(run))
+        work(run.config(), run, resume=run.has_state)
 
 
 def _end_with_the_parent() -> None:

@@ -102,7 +102,7 @@ def job(cfg: DictConfig) -> float | None:
             log.warning("job %s (%s)%s", number, overrides, "" if run else ": done already")
             if run is not None:
                 in_child(run)
-    return (runs.Run(folder, folder.name).record().get("objective") or {}).get("value")
+    return runs.Run(folder, folder.name).record().objective.get("value")
 
 
 def _to_train(cfg: DictConfig, folder: Path, number: int, resume: bool) -> runs.Run | None:
@@ -111,15 +111,15 @@ def _to_train(cfg: DictConfig, folder: Path, number: int, resume: bool) -> runs.
     Raises:
         JobRefusedError: There is a run in its folder that it must not go on with.
     """
-    if not (resume and (folder / "run.json").is_file()):
+    if not (resume and runs.is_run(folder)):
         return runs.create(folder, Path(cfg.outputs), cfg)
     run = runs.resolve(folder, cfg.outputs)
     record = run.record()
     if _identity(run.config()) != _identity(cfg):
         raise JobRefusedError(f"job {number}: {folder} was made with another config; choose another hydra.sweep.dir")
-    if record["status"] == "running":
-        raise JobRefusedError(f"job {number}: process {record.get('pid')} on {record.get('host')} is training it")
-    if record["status"] == "done" and (record.get("stopped_early") or record["epoch"] >= cfg.trainer.epochs):
+    if record.status == "running":
+        raise JobRefusedError(f"job {number}: process {record.pid} on {record.host} is training it")
+    if record.status == "done" and (record.stopped_early or record.epoch >= cfg.trainer.epochs):
         return None
     files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
     return run
@@ -136,7 +136,7 @@ def summarise(folder: Path) -> int:
     failed = []
     for each, swept in zip(jobs, differing([_overrides(job) for job in jobs]), strict=True):
         record = each.record()
-        if record["status"] != "done":
+        if record.status != "done":
             failed.append((each, record))
         table.add_row(each.path.name, swept, *_cells(record))
     console = Console()
@@ -144,18 +144,17 @@ def summarise(folder: Path) -> int:
         console.width = 160
     console.print(table)
     for each, record in failed:
-        last = (record.get("error") or record["status"]).strip().splitlines()[-1]
+        last = (record.error or record.status).strip().splitlines()[-1]
         console.print(f"job {each.path.name}: {last}  (see {each.path / 'train.log'})", markup=False)
     console.print(f"compare: tensorboard --logdir {folder}", markup=False)
     return len(failed)
 
 
-def _cells(record: dict[str, Any]) -> list[str]:
-    objective = (record.get("objective") or {}).get("value")
-    test = (record.get("scores") or {}).get("test", {})
-    seconds = record.get("training_seconds")
+def _cells(record: runs.RunRecord) -> list[str]:
+    objective, test = record.objective.get("value"), record.scores.get("test", {})
+    seconds = record.training_seconds
     return [
-        record["status"],
+        record.status,
         "" if objective is None else f"{objective:.4f}",
         "" if test.get("accuracy") is None else f"{100 * test['accuracy']:.1f} %",
         "" if test.get("macro_f1") is None else f"{100 * test['macro_f1']:.1f} %",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from emotion import runs
 from emotion.base import files
 from emotion.base.errors import UserError
+from emotion.runs import RunRecord
 from emotion.tune import trials
 from emotion.tune.space import Value
 
@@ -86,7 +87,7 @@ def _read(path: Path, search: Path) -> Tried:
         raise UserError(f"{path}: damaged; restore it, or search anew") from None
     folder = trials.folder_of(search, state["trial_id"])
     record = _record(folder)
-    outcome = (record.get("trial") or {}).get("objective") or {}
+    outcome = record.trial.get("objective") or {}
     executions = [folder, *(folder / "executions").glob("*")]
     source = values.get(trials.BEFORE)
     return Tried(
@@ -97,14 +98,14 @@ def _read(path: Path, search: Path) -> Tried:
         deviation=outcome.get("deviation"),
         epochs=values.get(trials.EPOCHS),
         source=None if source is None else int(source),
-        seconds=sum(float(_record(f).get("training_seconds") or 0.0) for f in executions),
-        message=message or str(record.get("error") or ""),  # workers' messages do not travel to the chief
+        seconds=sum(_record(f).training_seconds or 0.0 for f in executions),
+        message=message or record.error or "",  # workers' messages do not travel to the chief
         run=folder,
     )
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def _record(folder: Path) -> RunRecord:
     try:
-        return files.read_json(folder / "run.json")
+        return runs.record.read(folder)
     except UserError:  # not made yet
-        return {}
+        return RunRecord()

@@ -86,7 +86,7 @@ def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, A
         found.append(_objective(cfg, folder_of(search, trial_id), part, origin, values, execution))
     outcome = Outcome(statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None, tuple(found))
     first = runs.resolve(folder_of(search, trial_id), cfg.outputs)
-    runs.update(first, trial=first.record()["trial"] | {"objective": asdict(outcome)})
+    runs.update(first, trial=first.record().trial | {"objective": asdict(outcome)})
     return outcome
 
 
@@ -101,28 +101,28 @@ def _objective(
     """The objective of one execution, which is trained if that is not done already."""
     folder = trial / part
     own = training_config(cfg, cfg.seed + execution)
-    if (folder / "run.json").is_file():
+    if runs.is_run(folder):
         run = runs.resolve(folder, cfg.outputs)
         _wait_for_another(run)
-        if run.record()["status"] != "done":  # what may change may have changed
+        if run.record().status != "done":  # what may change may have changed
             files.write_text(folder / "config.yaml", OmegaConf.to_yaml(own, resolve=True))
     else:
         run = runs.create(folder, Path(cfg.outputs), own)
     came_from = runs.resolve(origin / part, cfg.outputs).id if origin is not None else None
     place = {"number": int(trial.name), "execution": execution, "values": dict(values), "from": came_from}
     runs.update(run, trial=place)
-    if run.record()["status"] != "done":
-        if origin is not None and not child.has_state(run):
+    if run.record().status != "done":
+        if origin is not None and not run.has_state:
             _continue_from(origin / part, run)
         try:
             child.in_child(run, output=folder / "output.log")
         except child.JobFailedError:
-            said = str(run.record().get("error") or f"see {folder / 'train.log'}")
+            said = run.record().error or f"see {folder / 'train.log'}"
             for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 if os.strerror(number) in said:
                     raise OSError(number, os.strerror(number), str(folder)) from None
             raise TrialFailedError(said) from None
-    value = (run.record().get("objective") or {}).get("value")
+    value = run.record().objective.get("value")
     if value is None or not math.isfinite(value):
         raise TrialFailedError(f"run {run.id} has no finite {cfg.tuner.objective}")
     return float(value)
@@ -144,8 +144,8 @@ def _continue_from(origin: Path, run: runs.Run) -> None:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(origin / "checkpoints", unfinished)
     unfinished.rename(target)  # whole or not at all: without a state the run would start anew
-    record = files.read_json(origin / "run.json")
-    runs.update(run, **{k: record[k] for k in ("epoch", "best_epoch", "best") if k in record})
+    before = runs.record.read(origin)
+    runs.update(run, epoch=before.epoch, best_epoch=before.best_epoch, best=before.best)
 
 
 def _wait_for_another(run: runs.Run) -> None:

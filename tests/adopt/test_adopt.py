@@ -68,8 +68,8 @@ def test_an_adopted_network_is_a_run_like_any_other(trained: runs.Run, tmp_path:
     run = _adopt(file, *DATA, "source=https://example.org/net?a=b", "licence=MIT")
     assert run.id.endswith("_their_net")
     record = run.record()
-    assert (record["status"], record["data"]["pixels"]) == ("done", trained.record()["data"]["pixels"])
-    assert record["adopted"] == {
+    assert (record.status, record.data["pixels"]) == ("done", trained.record().data["pixels"])
+    assert record.adopted == {
         "file": file.name,
         "sha256": files.sha256(file),
         "pixels": "minus_one_to_one",
@@ -123,7 +123,7 @@ def test_without_data_it_is_scored_where_it_is_told(tmp_path: Path, capsys: pyte
     assert "its training data is not known" in capsys.readouterr().out
     with pytest.raises(UserError, match="adopt it again, with dataset="):
         compare.compare_runs([run], tmp_path / "report", named=[run])
-    assert run.record()["tflite"]["compared_on"] == "drawn faces"
+    assert run.record().tflite["compared_on"] == "drawn faces"
     with pytest.raises(UserError, match="it was adopted without data"):
         export.export(compose("export", f"run={run.path}", "quantize=int8"))
     with pytest.raises(UserError, match="was adopted, not trained here"):

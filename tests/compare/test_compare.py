@@ -153,11 +153,11 @@ def test_latency_is_measured_on_the_exports_of_a_real_run(
     monkeypatch.chdir(tmp_path)
     (board,) = compare.compare_runs([trained], tmp_path / "report", named=[trained], resamples=100, pictures=2)
     (entry,) = board.entries
-    recorded = trained.record()["efficiency"]
+    recorded = trained.record().efficiency
     assert entry.latency_ms is not None
     assert 0 < entry.latency_ms != recorded["latency_ms"]
     assert entry.multiply_adds == recorded["multiply_adds"]
-    assert entry.accuracy.value == trained.record()["scores"]["test"]["accuracy"]
+    assert entry.accuracy.value == trained.record().scores["test"]["accuracy"]
     assert any("measured here in turns" in note for note in board.notes)
 
 

@@ -14,6 +14,7 @@ from emotion.compare import groups
 from emotion.compare.candidates import Candidate
 from emotion.compare.settings import IRRELEVANT
 from emotion.faces.labels import EMOTIONS
+from emotion.runs import RunRecord
 from emotion.runs.folder import Run
 
 BASE: dict[str, Any] = {
@@ -39,7 +40,7 @@ def candidate(number: int = 0, commit: str = "abc", pixels: str = "p", **changed
     n = np.zeros(1, np.int64)
     return Candidate(
         run=Run(Path(f"out/sweep/{number}"), f"sweep/{number}"),
-        record={"created": f"2026-01-01T00:00:{number:02d}", "commit": commit, "data": {"pixels": pixels}},
+        record=RunRecord(created=f"2026-01-01T00:00:{number:02d}", commit=commit, data={"pixels": pixels}),
         config=config,
         names=EMOTIONS,
         pictures="same",

@@ -28,7 +28,7 @@ def run(trained: runs.Run, tmp_path: Path) -> runs.Run:
 
 
 def test_training_records_what_the_export_is_of(trained: runs.Run) -> None:
-    made = trained.record()["tflite"]
+    made = trained.record().tflite
     assert made["checkpoint"] == files.sha256(trained.checkpoint())
     assert made["sha256"] == files.sha256(trained.tflite())
     assert not litert.is_stale(trained)
@@ -53,7 +53,7 @@ def test_what_makes_an_export_stale(run: runs.Run) -> None:
 
 
 def test_an_older_runs_damaged_export_is_stale_without_its_hash(run: runs.Run) -> None:
-    recorded = run.record()["tflite"]
+    recorded = run.record().tflite
     runs.update(run, tflite={k: recorded[k] for k in ("checkpoint", "max_difference")})
     assert not litert.is_stale(run)
     path = run.path / "model.tflite"

@@ -57,7 +57,7 @@ def _record(run: Path) -> dict[str, Any]:
 
 
 def _statuses(folder: Path) -> dict[str, str]:
-    return {r.path.name: r.record()["status"] for r in runs.listing(folder)}
+    return {r.path.name: r.record().status for r in runs.listing(folder)}
 
 
 @pytest.fixture

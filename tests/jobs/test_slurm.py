@@ -77,7 +77,7 @@ def test_a_sweep_of_four_with_a_failing_a_cancelled_and_a_requeued_job(slurm: di
     done = subprocess.run([*line, "resume=true"], cwd=tmp_path, env=slurm, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "2 of 4 jobs are done already" in done.stderr
-    assert {r.path.name: r.record()["status"] for r in runs.listing(mine)} == {
+    assert {r.path.name: r.record().status for r in runs.listing(mine)} == {
         "0": "failed", "1": "done", "2": "done", "3": "done",
     }  # fmt: skip
     assert {n: (mine / n / "metrics.json").stat().st_mtime_ns for n in ("2", "3")} == before

@@ -104,7 +104,7 @@ def test_a_missing_export_is_made_once(run: runs.Run, pictures, caplog: pytest.L
     assert [r.message for r in caplog.records if r.name.startswith("emotion")] == [
         "run gray: model.tflite is not there yet; exporting the best checkpoint (about 10 s, once)"
     ]
-    made = run.record()["tflite"]
+    made = run.record().tflite
     assert made["checkpoint"] == files.sha256(run.checkpoint())
     assert made["sha256"] == files.sha256(run.tflite())
     assert made["max_difference"] <= TOLERANCE
@@ -126,7 +126,7 @@ def test_a_trained_runs_export_is_compared_on_its_own_data(trained: runs.Run, tm
     run = runs.Run(tmp_path / "copy", "copy")
     (run.path / "model.tflite").unlink()
     classifier = engines.load(run)
-    assert run.record()["tflite"]["compared_on"] == "validation split"
+    assert run.record().tflite["compared_on"] == "validation split"
     np.testing.assert_allclose(_says(classifier, pictures), _keras_says(run, pictures), rtol=0, atol=TOLERANCE)
 
 
@@ -148,7 +148,7 @@ def test_a_truncated_export_is_made_anew(models, outputs: Path, run: runs.Run, r
     whole = (outputs / "gray" / "model.tflite").read_bytes()
     path.write_bytes(whole)
     if recorded:
-        runs.update(run, tflite=run.record()["tflite"] | {"sha256": files.sha256(path)})
+        runs.update(run, tflite=run.record().tflite | {"sha256": files.sha256(path)})
     assert run.tflite_fault() is None
     path.write_bytes(whole[: len(whole) // 2])
     assert engines.load(run).engine == "litert"
@@ -169,10 +169,10 @@ def test_a_run_that_still_trains_gives_its_best_so_far(run: runs.Run, caplog: py
     with status.recorded(run):
         runs.update(run, epoch=3, best_epoch=2)
         assert engines.load(run).engine == "litert"
-        assert run.record()["status"] == "running"
-        assert run.record()["tflite"]["checkpoint"] == files.sha256(run.checkpoint())
+        assert run.record().status == "running"
+        assert run.record().tflite["checkpoint"] == files.sha256(run.checkpoint())
     assert "run gray is still training (epoch 3); using its best checkpoint so far, of epoch 2" in caplog.text
-    assert run.record()["status"] == "done"
+    assert run.record().status == "done"
 
 
 @pytest.mark.parametrize("engine", engines.ENGINES)
@@ -203,7 +203,7 @@ def test_a_checkpoint_replaced_while_it_is_exported_does_no_harm(run: runs.Run, 
     assert process.returncode == 0, err
     assert turn > 100
     assert (out, err) == ("", "")
-    found = run.record()["tflite"]["checkpoint"]
+    found = run.record().tflite["checkpoint"]
     said = _says(Classifier(run.path / "model.tflite", run.contract()), pictures)
     np.testing.assert_allclose(said, expected[found], rtol=0, atol=TOLERANCE)
 

@@ -12,6 +12,7 @@ from emotion import metrics
 from emotion.faces.contract import Contract
 from emotion.faces.labels import EMOTIONS
 from emotion.publish import card
+from emotion.runs import RunRecord
 from tests.conftest import compose
 
 _RNG = np.random.default_rng(0)
@@ -25,7 +26,7 @@ def subject() -> card.Subject:
     cfg = compose("train", "dataset=fer2013", "dataset.root=fer", "model=mobilenet_v2")
     return card.Subject(
         name="mine",
-        record={"status": "done", "command": "python -m emotion.train", "versions": {"keras": "3.15.1"}},
+        record=RunRecord(status="done", command="python -m emotion.train", versions={"keras": "3.15.1"}),
         config=OmegaConf.create({"dataset": cfg.dataset, "model": cfg.model}),
         contract=Contract(96, 96, temperature=1.25),
         scores={"validation": _SCORE},

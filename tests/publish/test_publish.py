@@ -60,7 +60,7 @@ def test_it_tells_nothing_of_the_machine(library: Path, annas: runs.Run) -> None
 
 def test_it_is_an_ordinary_run(library: Path, annas: runs.Run) -> None:
     run = runs.resolve(library / "drawn", "outputs")
-    assert run.record()["status"] == "done"
+    assert run.record().status == "done"
     assert run.tflite_fault() is None
     assert not litert.is_stale(run)
     assert files.sha256(run.checkpoint()) == files.sha256(annas.checkpoint())
@@ -74,10 +74,10 @@ def test_it_is_an_ordinary_run(library: Path, annas: runs.Run) -> None:
     assert (cfg.outputs, cfg.dataset.cache_dir) == ("outputs", "~/.cache/emotion")
     record = run.record()
     taught = ["20261101_cnn", "20261102_cnn"]
-    assert cfg.trainer.teacher == [teacher["run"] for teacher in record["teachers"]] == taught
+    assert cfg.trainer.teacher == [teacher["run"] for teacher in record.teachers] == taught
     assert "20261101_cnn, 20261102_cnn" in (run.path / "README.md").read_text()
-    assert record["command"] == "python -m emotion.train dataset.root=faces outputs=outputs"
-    assert record["published"] == record["published"] | {"run": annas.path.name, "created": annas.record()["created"]}
+    assert record.command == "python -m emotion.train dataset.root=faces outputs=outputs"
+    assert record.published == record.published | {"run": annas.path.name, "created": annas.record().created}
 
 
 def test_every_figure_of_the_card_is_the_runs(library: Path) -> None:
@@ -88,11 +88,11 @@ def test_every_figure_of_the_card_is_the_runs(library: Path) -> None:
         assert f"{100 * figure['value']:.1f} % ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})" in card
     for name, entry in metrics["per_class"].items():
         assert re.search(rf"\| {name} \| {entry['support']} \| .*{100 * entry['recall']['value']:.1f} %", card)
-    assert f"{record['parameters']:,}" in card
-    assert f"{record['efficiency']['latency_ms']:.2f} ms" in card
-    assert f"{record['efficiency']['multiply_adds'] / 1e6:.1f} million" in card
-    assert record["command"] in card
-    assert record["versions"]["keras"] in card
+    assert f"{record.parameters:,}" in card
+    assert f"{record.efficiency['latency_ms']:.2f} ms" in card
+    assert f"{record.efficiency['multiply_adds'] / 1e6:.1f} million" in card
+    assert record.command in card
+    assert record.versions["keras"] in card
     for name, digest in tree(run.path).items():
         assert (f"| `{name}` | `{digest}` |" in card) == (name != "README.md")
     assert "Nobody is in them" in card, "the terms are those of its dataset"
@@ -124,14 +124,14 @@ def test_rounded_weights_are_smaller_and_are_what_the_figures_are_of(
     place = tmp_path / "half"
     shutil.copytree(annas.path, tmp_path / "run")
     slow = runs.Run(tmp_path / "run", "run")
-    runs.update(slow, efficiency=slow.record()["efficiency"] | {"latency_ms": 9876.5})
+    runs.update(slow, efficiency=slow.record().efficiency | {"latency_ms": 9876.5})
     publishing(slow, place, "half=true")
     run = runs.resolve(place, "outputs")
-    assert 0 < run.record()["efficiency"]["latency_ms"] < 9876, "of the smaller file, not of the run's own"
+    assert 0 < run.record().efficiency["latency_ms"] < 9876, "of the smaller file, not of the run's own"
     assert run.tflite_fault() is None
     for name in _MODEL:
         assert (place / name).stat().st_size < 0.8 * (annas.path / name).stat().st_size
-    said = run.record()["published"]["half"]
+    said = run.record().published["half"]
     assert 0 < said["keras"] < rounding.TOLERANCE
     metrics = files.read_json(place / "metrics.json")
     before = files.read_json(annas.path / "metrics.json")

@@ -59,7 +59,7 @@ def test_eight_classes_and_soft_targets_from_training_to_the_report(tmp_path: Pa
     scores = train(cfg, tmp_path / "run")["scores"]
     run = runs.resolve(str(tmp_path / "run"), tmp_path)
     assert run.contract().labels == (*EMOTIONS, CONTEMPT)
-    assert run.record()["data"]["counts"]["train"][CONTEMPT] > 10
+    assert run.record().data["counts"]["train"][CONTEMPT] > 10
     agreement = scores["test"]["agreement"]
     with np.load(tmp_path / "run" / "predictions.npz") as saved:
         p, v = saved["test_probabilities"], saved["test_votes"]
@@ -109,7 +109,7 @@ def test_collected_pictures_train_before_anybody_has_reviewed_them(tmp_path: Pat
     cfg = compose("train", "dataset=folder", f"dataset.root={root}", *SMALL, f"outputs={tmp_path}")
     assert list(train(cfg, tmp_path / "run")["scores"]) == ["validation"]
     run = runs.resolve(str(tmp_path / "run"), tmp_path)
-    assert run.record()["status"] == "done"
+    assert run.record().status == "done"
     assert run.contract().crop_margin == 0.1
     assert "This is no test split" in (run.path / "report.md").read_text()
     with pytest.raises(UserError, match="the test split of this data has no pictures"):

@@ -29,10 +29,10 @@ def make(root: Path, name: str, **fields: object) -> runs.Run:
 def test_a_new_run_has_its_record_and_config(tmp_path: Path) -> None:
     run = make(tmp_path, "a")
     record = run.record()
-    assert record["status"] == "interrupted", "nobody works on it yet"
-    assert record["id"] == "a"
-    assert record["pid"] == os.getpid()
-    assert {"python", "keras", "numpy"} <= set(record["versions"])
+    assert record.status == "interrupted", "nobody works on it yet"
+    assert record.id == "a"
+    assert record.pid == os.getpid()
+    assert {"python", "keras", "numpy"} <= set(record.versions)
     assert run.config().model.name == "cnn"
     with pytest.raises(UserError, match="there is a run already"):
         make(tmp_path, "a")
@@ -99,15 +99,15 @@ def test_a_killed_process_leaves_no_run_that_claims_to_run(tmp_path: Path) -> No
     child = subprocess.Popen([sys.executable, "-c", script, str(run.path)], stdout=subprocess.PIPE)
     assert child.stdout
     child.stdout.readline()
-    assert run.record()["status"] == "running"
+    assert run.record().status == "running"
     with pytest.raises(UserError, match="another process is training this run"), status.recorded(run):
         pass
-    assert run.record()["status"] == "running"
+    assert run.record().status == "running"
     child.kill()
     child.wait()
     child.stdout.close()
     assert files.read_json(run.path / "run.json")["status"] == "running", "it had no time to say otherwise"
-    assert run.record()["status"] == "interrupted"
+    assert run.record().status == "interrupted"
 
 
 @pytest.mark.parametrize(
@@ -120,18 +120,18 @@ def test_the_record_says_how_it_ended(tmp_path: Path, raised: BaseException, exp
     with pytest.raises(type(raised)), status.recorded(run):
         raise raised
     record = run.record()
-    assert record["status"] == expected
-    assert record["finished"]
+    assert record.status == expected
+    assert record.finished
     if expected == "failed":
-        assert str(raised) in record["error"]
-        assert ("Traceback" in record["error"]) == isinstance(raised, ValueError)
+        assert str(raised) in record.error
+        assert ("Traceback" in record.error) == isinstance(raised, ValueError)
 
 
 def test_a_good_end_is_done(tmp_path: Path) -> None:
     run = make(tmp_path, "a")
     with status.recorded(run):
-        assert run.record()["status"] == "running"
-    assert run.record()["status"] == "done"
+        assert run.record().status == "running"
+    assert run.record().status == "done"
 
 
 @pytest.mark.parametrize("content", ["{}", '{"status": "asleep"}', "", "[]", '{"status": "do'])
@@ -168,7 +168,7 @@ def test_a_full_disk_is_told_without_a_traceback(tmp_path: Path) -> None:
     run = make(tmp_path, "a")
     with pytest.raises(UserError, match=r"metrics\.json: cannot write \(No space left"), status.recorded(run):
         raise OSError(28, "No space left on device", "metrics.json")
-    assert run.record()["status"] == "failed"
+    assert run.record().status == "failed"
 
 
 def test_an_unwritable_folder_is_said(tmp_path: Path) -> None:
@@ -189,4 +189,4 @@ def test_processes_that_change_one_record_at_once_lose_nothing(tmp_path: Path) -
     processes = [subprocess.Popen([sys.executable, "-c", code, str(run.path), name]) for name in ("a", "b")]
     assert [process.wait(timeout=100) for process in processes] == [0, 0]
     record = run.record()
-    assert all(record[f"{name}{i}"] == i for name in ("a", "b") for i in range(100))
+    assert all(record.unknown[f"{name}{i}"] == i for name in ("a", "b") for i in range(100))

@@ -73,7 +73,7 @@ def test_of_several_teachers_the_mean_answer_counts(trained: runs.Run, tmp_path:
     assert len(kept) == 2
     assert np.abs(kept[0] - kept[1]).max() > 0.05
     np.testing.assert_allclose(taught.train.targets, np.mean(kept, axis=0), atol=1e-6)
-    assert [each["checkpoint"] for each in student.record()["teachers"]] == [
+    assert [each["checkpoint"] for each in student.record().teachers] == [
         files.sha256(each.checkpoint()) for each in (trained, other)
     ]
 

@@ -51,10 +51,10 @@ def test_two_devices_draw_the_curve_of_one_and_resume_on_it(folder: Path) -> Non
 
 def test_a_mirrored_run_is_a_run_like_any_other(folder: Path) -> None:
     run = runs.resolve(folder / "two", folder)
-    assert run.record()["status"] == "done"
+    assert run.record().status == "done"
     assert run.tflite_fault() is None
     scores = evaluate.evaluate(compose("evaluate", f"run={run.path}", "split=validation", "bootstrap=0"))
-    assert scores["accuracy"]["value"] == run.record()["scores"]["validation"]["accuracy"]
+    assert scores["accuracy"]["value"] == run.record().scores["validation"]["accuracy"]
     assert 'synchronized": true' not in _saved_config(run), "what is saved knows nothing of devices"
 
 

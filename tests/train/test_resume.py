@@ -68,7 +68,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
 ) -> None:
     run, returned, words = stopped(tmp_path, how)
     assert returned == code, words
-    assert runs.resolve(run, "outputs").record()["status"] == "interrupted"
+    assert runs.resolve(run, "outputs").record().status == "interrupted"
     saved = state.load(run / "checkpoints" / "state.npz").progress
     assert saved.epoch >= 2
     assert "Traceback" not in words

@@ -37,7 +37,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
 def test_a_failing_job_stops_no_other_and_is_told(sweep: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, done = sweep
     assert done.returncode == 1
-    statuses = {r.path.name: r.record()["status"] for r in runs.listing(folder / "mine")}
+    statuses = {r.path.name: r.record().status for r in runs.listing(folder / "mine")}
     assert statuses == {"0": "failed", "1": "failed", "2": "done", "3": "done"}
     log = (folder / "mine" / "0" / "train.log").read_text()
     assert "Traceback" in log
@@ -120,7 +120,7 @@ def test_the_launcher_stays_small_and_a_killed_job_is_resumed(tmp_path: Path) ->
     assert "killed by signal 9" in output
     assert largest < 200e6, "the launcher holds no TensorFlow"
     emotion("train", *line[3:], "resume=true", cwd=tmp_path)
-    assert {r.record()["status"] for r in runs.listing(tmp_path / "mine")} == {"done"}
+    assert {r.record().status for r in runs.listing(tmp_path / "mine")} == {"done"}
     assert (tmp_path / "mine" / "0" / "history.csv").read_text().count("\n") == 5
 
 

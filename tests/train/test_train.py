@@ -37,12 +37,12 @@ def test_a_run_folder_holds_what_the_contract_says(trained: runs.Run) -> None:
         "confusion_matrix.png", "reliability.png", "history.png", "report.md",
     } <= names  # fmt: skip
     record = trained.record()
-    assert record["status"] == "done"
-    assert record["error"] is None
-    assert record["objective"]["name"] == "val_macro_f1"
-    assert record["data"]["counts"]["train"]["happy"] == 16
-    assert record["parameters"] > 1000
-    assert record["command"].startswith("python -m emotion.train dataset.per_emotion=24")
+    assert record.status == "done"
+    assert record.error is None
+    assert record.objective["name"] == "val_macro_f1"
+    assert record.data["counts"]["train"]["happy"] == 16
+    assert record.parameters > 1000
+    assert record.command.startswith("python -m emotion.train dataset.per_emotion=24")
     assert not [n for n in names if "/.new-" in n or "/." in n.replace(".hydra", "")], "no half-written files"
 
 
@@ -56,7 +56,7 @@ def test_the_metrics_are_those_of_the_predictions(trained: runs.Run) -> None:
             accuracy = (probabilities.argmax(1) == labels).mean()
             assert metrics[split]["accuracy"]["value"] == pytest.approx(accuracy)
     # What was validated in training is what the saved checkpoint gives.
-    best = trained.record()["best_epoch"]
+    best = trained.record().best_epoch
     row = read_history(trained.path / "history.csv")[best - 1]
     assert metrics["validation"]["accuracy"]["value"] == pytest.approx(row["val_accuracy"], abs=1e-6)
     assert metrics["validation"]["macro_f1"]["value"] == pytest.approx(row["val_macro_f1"], abs=1e-5)

@@ -98,7 +98,7 @@ def test_a_chief_and_two_workers_one_of_them_killed_and_a_trial_that_fails(tmp_p
     report = (search / "report.md").read_text()
     assert "Trial 0 failed" in report
     assert "the loss became" in report
-    assert {r.record()["status"] for r in runs.listing(search)} == {"done", "failed"}
+    assert {r.record().status for r in runs.listing(search)} == {"done", "failed"}
     with (search / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["trainer.class_weight"] for row in rows[1:]] == ["none", "sqrt"]
@@ -205,7 +205,7 @@ def test_an_interrupted_search_says_how_to_go_on(tmp_path: Path) -> None:
     assert "python -m emotion.tune resume=" in out
     assert "Traceback" not in out
     search = search_in(tmp_path)
-    assert [r.record()["status"] for r in runs.listing(search)] == ["interrupted"]
+    assert [r.record().status for r in runs.listing(search)] == ["interrupted"]
 
 
 def test_searches_that_are_not_there(tmp_path: Path) -> None:
