@@ -44,8 +44,3 @@ class Finding:
     advice: str
     details: dict[str, Any] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
-
-
-def counted(n: int, one: str, more: str | None = None) -> str:
-    """``1,234 pictures``."""
-    return f"{n:,} {one if n == 1 else more or one + 's'}"

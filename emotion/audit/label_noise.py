@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from emotion.audit.finding import Finding, Group, counted
+from emotion.audit.finding import Finding, Group
 from emotion.audit.pictures import Pictures
 from emotion.base.errors import UserError
+from emotion.base.words import counted
 from emotion.runs.folder import Run
 
 _HELD_OUT = ("validation", "test")

@@ -1,24 +1,59 @@
-"""The audit as one HTML file that opens offline, with the pictures that it speaks of.
+"""The audit as one HTML file that opens offline, with the images that its findings name.
 
-Nothing in it comes from elsewhere: charts are inline SVG, pictures are inlined, and the browser is told to load no
-more. It looks like the comparison's page and shares its style sheet.
+It looks like the comparison's page and shares its style sheet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from html import escape
-from importlib import metadata, resources
+from dataclasses import dataclass
 from pathlib import Path
 
-from emotion.audit import page_charts, page_pictures
+from emotion.audit.distributions import Distribution
 from emotion.audit.documents import number
 from emotion.audit.finding import Finding, Group
+from emotion.audit.pictures import Pictures
 from emotion.audit.report import Report
-from emotion.base import files
+from emotion.data.examples import SPLITS
+from emotion.faces.images import UnreadableImageError
+from emotion.reports import html
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_LARGEST = 128  # pixels, longer side
+_SMALL = 64  # up to here pixels are shown as they are, in PNG
+_JPEG_QUALITY = 85
+_PER_GROUP = 6
+_LONGEST_NAME = 36
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 360, 150, 34, 6, 22, 8  # of a histogram and its margins
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """An image with its caption; ``src`` is empty where it cannot be read, for the reason in ``fault``."""
+
+    label: str
+    split: str
+    name: str
+    short_name: str
+    src: str = ""
+    smooth: bool = False
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class _Card:
+    """A group of images side by side, and the text below them."""
+
+    images: list[_Shown]
+    text: str
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A finding as the page shows it: titled chapters of cards, and how many groups it does not show."""
+
+    finding: Finding
+    chapters: list[tuple[str, list[_Card]]]
+    left: int
 
 
 def write(path: Path, report: Report, pictures: int) -> None:
@@ -27,169 +62,109 @@ def write(path: Path, report: Report, pictures: int) -> None:
     Args:
         path: The file to write; its folder exists.
         report: What was found.
-        pictures: How many pictures, or groups of pictures that belong together, each finding shows; 0 shows none.
+        pictures: How many images, or groups of images that belong together, each finding shows; 0 shows none.
 
     Raises:
         OSError: The folder cannot be written to.
     """
-    sections, shown = [], 0
-    for found in report.findings:
-        text, count = _section(report, found, pictures)
-        sections.append(text)
-        shown += count
-    # A name of a file may hold bytes that are no text, which UTF-8 has nothing for.
-    files.write_bytes(path, _page(report, sections, shown).encode("utf-8", "replace"))
+    sections = [_section(report, finding, pictures) for finding in report.findings if finding.count]
+    html.write(
+        path,
+        Path(__file__).with_name("page.html"),
+        title=f"Audit of {report.dataset}",
+        report=report,
+        labels=report.pictures.splits.labels,
+        notes=report.pictures.splits.notes,
+        total=len(report.pictures),
+        images=sum(len(card.images) for section in sections for _, cards in section.chapters for card in cards),
+        sections=sections,
+        colours={
+            split: f"var(--series-{i})"
+            for i, split in enumerate(SPLITS)
+            if any(split in d.shares for d in report.distributions)
+        },
+        charts=[_chart(distribution) for distribution in report.distributions],
+        number=number,
+    )
 
 
-def _page(report: Report, sections: Sequence[str], shown: int) -> str:
-    style = resources.files("emotion.reports").joinpath("page.css").read_text(encoding="utf-8")
-    style += resources.files(__package__ or "").joinpath("page.css").read_text(encoding="utf-8")
-    title = escape(f"Audit of {report.dataset}")
-    made = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
-    where = f" in <code>{escape(report.root)}</code>" if report.root else ""
-    care = ""
-    if shown:
-        care = f"<p class='care'>This page holds {shown:,} pictures from the data. Where they show people, share it "
-        care += "with care.</p>"
-    body = [
-        _verdict(report),
-        "<h2>Pictures</h2>",
-        _counts(report),
-        "<h2>Findings</h2>",
-        _table(report),
-        *sections,
-        "<h2>Framing</h2>",
-        f"<p>{escape(report.framing.sentence())} {escape(report.contract)}</p>",
-        _offset(report),
-        "<h2>Distributions</h2>",
-        page_charts.charts(report.distributions),
-        *_votes(report),
-        "<h2>Notes</h2>",
-        f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in (*report.pictures.splits.notes, *_LIMITS))}</ul>",
+def _section(report: Report, finding: Finding, most: int) -> _Section:
+    chapters = [
+        (title, [_card(report.pictures, group) for group in groups])
+        for title, groups in _chapters(report, finding, most)
     ]
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="robots" content="noindex">\n<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n'
-        f'<header>\n<h1>{title}</h1>\n<p class="faint">{len(report.pictures):,} pictures{where}, looked at {made} by '
-        f"emotion {escape(metadata.version('emotion'))}</p>\n{care}</header>\n<main>\n"
-        + "\n".join(body)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    left = len(finding.groups) - most if finding.name != "label_noise" else 0
+    return _Section(finding, [(title, cards) for title, cards in chapters if cards], left)
 
 
-_LIMITS = (
-    "Near-duplicates are pictures whose pHash and dHash both differ in at most 6 of 64 bits; what was cropped or "
-    "mirrored is not found.",
-    "The Haar cascades miss faces that are turned, covered or drawn, and see some where there are none.",
-)
+def _chapters(report: Report, finding: Finding, most: int) -> list[tuple[str, Sequence[Group]]]:
+    """The groups that a finding shows: the most doubtful labels of each class; of all else the first."""
+    half = (most + 1) // 2
+    if finding.name == "label_noise":
+        chapters: list[tuple[str, Sequence[Group]]] = []
+        for label, name in enumerate(report.pictures.splits.labels):
+            groups = [g for g in finding.groups if report.pictures.labels[g.pictures[0]] == label]
+            chapters.append((f"Labelled {name}: {len(groups):,} doubtful", groups[:half]))
+        return chapters
+    plain = [g for g in finding.groups if not g.caption]
+    captioned = [g for g in finding.groups if g.caption]
+    if plain and captioned:
+        return [("", plain[:half]), (f"These {captioned[0].caption}", captioned[: most // 2])]
+    return [("", finding.groups[:most])]
 
 
-def _verdict(report: Report) -> str:
-    met = [f for f in report.findings if f.met]
-    first = f"{len(met)} of {len(report.findings)} checks found something." if met else "Nothing was found."
-    lines = [first, *(f.meaning for f in met[:3])]
-    if report.failed:
-        lines.append(f"Failed: {', '.join(report.failed)} (fail_on).")
-    kind = "verdict failed" if report.failed else "verdict"
-    return f'<div class="{kind}">{"".join(f"<p>{escape(line)}</p>" for line in lines)}</div>'
+def _card(pictures: Pictures, group: Group) -> _Card:
+    more = len(group.pictures) - _PER_GROUP
+    texts = [group.caption] if group.caption else []
+    if more > 0:
+        texts.append(f"and {more} more")
+    return _Card([_shown(pictures, i) for i in group.pictures[:_PER_GROUP]], "; ".join(texts))
 
 
-def _counts(report: Report) -> str:
-    heads = "".join(f'<th scope="col">{escape(n)}</th>' for n in (*report.pictures.splits.labels, "all"))
-    rows = ""
-    for split, counts in report.counts.items():
-        cells = "".join(f"<td>{n:,}</td>" for n in (*counts.values(), sum(counts.values())))
-        rows += f'<tr><th scope="row">{split}</th>{cells}</tr>'
-    return _scrolled(
-        "Pictures of each class and split",
-        f'<table class="pinned"><thead><tr><th scope="col" class="text">Split</th>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table>",
-    )
+def _shown(pictures: Pictures, i: int) -> _Shown:
+    name = pictures.name_of(i)
+    short = name if len(name) <= _LONGEST_NAME else f"…{name[-_LONGEST_NAME:]}"
+    caption = (pictures.label_of(i), pictures.split_of(i), name, short)
+    try:
+        image = pictures.image(i)
+    except UnreadableImageError as error:
+        return _Shown(*caption, fault=str(error))
+    large = max(image.shape[:2]) > _SMALL
+    return _Shown(*caption, src=html.data_uri(image, _LARGEST, _JPEG_QUALITY if large else None), smooth=large)
 
 
-def _table(report: Report) -> str:
-    rows = ""
-    for f in report.findings:
-        share = f"{100 * f.count / f.of:.2f} %" if f.of and f.count else "–"
-        met = '<td class="text met">yes</td>' if f.met else '<td class="text">no</td>'
-        name = f'<a href="#{f.name}">{escape(f.title)}</a>' if f.count else escape(f.title)
-        rows += (
-            f'<tr><th scope="row">{name}</th><td class="text"><code>{f.name}</code></td><td>{number(f)}</td>'
-            f"<td>{share}</td>{met}</tr>"
-        )
-    heads = "".join(
-        f'<th scope="col"{kind}>{t}</th>'
-        for t, kind in (
-            ("Finding", ' class="text"'),
-            ("For fail_on", ' class="text"'),
-            ("Pictures", ""),
-            ("Share", ""),
-            ("Met", ' class="text"'),
-        )
-    )
-    return _scrolled("Findings", f'<table class="pinned"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>')
+@dataclass(frozen=True)
+class _Chart:
+    """A histogram's line per split and its ticks, in the pixels of its SVG; one without lines has a single value."""
+
+    title: str
+    medians: list[tuple[str, str]]
+    value: str = ""
+    lines: tuple[tuple[str, str], ...] = ()
+    ticks: tuple[tuple[str, str, str], ...] = ()
+    top: str = ""
 
 
-def _section(report: Report, found: Finding, most: int) -> tuple[str, int]:
-    if not found.count:
-        return "", 0
-    parts = [
-        f'<section id="{found.name}"><h3>{escape(found.title)}</h3>',
-        f"<p>{escape(found.meaning)}</p><p class='advice'>{escape(found.advice)}</p>",
+def _chart(d: Distribution) -> _Chart:
+    medians = [(split, _short(values[1])) for split, values in d.percentiles.items()]
+    bins = len(d.edges) - 1
+    if bins == 1:
+        return _Chart(d.title, medians, value=_short(sum(d.edges) / 2))
+    top = max(max(shares) for shares in d.shares.values())
+    xs = [f"{_LEFT + (_WIDTH - _LEFT - _RIGHT) * edge / bins:.1f}" for edge in range(bins + 1)]
+
+    def line(shares: Sequence[float]) -> str:
+        ys = [f"{_TOP + (_HEIGHT - _BOTTOM - _TOP) * (1 - share / top):.1f}" for share in (*shares, 0.0)]
+        steps = [f"{x},{y}" for i, y in enumerate(ys[:-1]) for x in xs[i : i + 2]]
+        return " ".join([f"{xs[0]},{ys[-1]}", *steps, f"{xs[-1]},{ys[-1]}"])
+
+    ticks = [
+        (xs[i], "start" if i == 0 else "end" if i == bins else "middle", _short(d.edges[i]))
+        for i in range(0, bins + 1, bins // 4)
     ]
-    files_ = found.details.get("files", ())
-    if files_:
-        lines = "".join(f"<li><code>{escape(f['name'])}</code>: {escape(f['reason'])}</li>" for f in files_[:20])
-        more = f"<li>and {len(files_) - 20:,} more</li>" if len(files_) > 20 else ""
-        parts.append(f"<ul>{lines}{more}</ul>")
-    shown = 0
-    for title, some in _chapters(report, found, most):
-        text, count = page_pictures.groups(report.pictures, some)
-        if count and title:
-            parts.append(f"<h4>{escape(title)}</h4>")
-        parts.append(text)
-        shown += count
-    left = len(found.groups) - most
-    if left > 0 and found.name != "label_noise":
-        parts.append(f'<p class="faint">{left:,} more are in audit.json.</p>')
-    return "\n".join([*parts, "</section>"]), shown
+    lines = tuple((split, line(shares)) for split, shares in d.shares.items())
+    return _Chart(d.title, medians, lines=lines, ticks=tuple(ticks), top=f"{100 * top:.0f} %")
 
 
-def _chapters(report: Report, found: Finding, most: int) -> list[tuple[str, Sequence[Group]]]:
-    """What a finding shows: doubtful labels by class, of all else the first."""
-    if found.name == "label_noise":
-        labels = report.pictures.splits.labels
-        by_class = [
-            (n, [g for g in found.groups if report.pictures.labels[g.pictures[0]] == i]) for i, n in enumerate(labels)
-        ]
-        each = (most + 1) // 2
-        return [(f"Labelled {name}: {len(some):,} doubted", some[:each]) for name, some in by_class]
-    plain_ = [g for g in found.groups if not g.caption]
-    marked = [g for g in found.groups if g.caption]
-    if plain_ and marked:
-        return [("", plain_[: (most + 1) // 2]), (f"These {marked[0].caption}", marked[: most // 2])]
-    return [("", found.groups[:most])]
-
-
-def _offset(report: Report) -> str:
-    framing = report.framing
-    if framing.right is None or framing.down is None:
-        return ""
-    across = f"{100 * abs(framing.right):.1f} % to the {'right' if framing.right >= 0 else 'left'}"
-    along = f"{100 * abs(framing.down):.1f} % {'down' if framing.down >= 0 else 'up'}"
-    return f"<p class=\"faint\">In the median, the box's centre is {across} and {along} of the picture's.</p>"
-
-
-def _votes(report: Report) -> list[str]:
-    if report.not_faces is None:
-        return []
-    said = [report.not_faces.sentence()]
-    if report.contradicted is not None:
-        said.append(report.contradicted.sentence())
-    return ["<h2>What FER+'s ten people say</h2>", *(f"<p>{escape(sentence)}</p>" for sentence in said)]
-
-
-def _scrolled(name: str, table: str) -> str:
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{table}</div>'
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}"

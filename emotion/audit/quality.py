@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from emotion.audit.finding import Finding, Group, counted
+from emotion.audit.finding import Finding, Group
 from emotion.audit.measuring import Measured
 from emotion.audit.pictures import Pictures
+from emotion.base.words import counted
 from emotion.data.examples import SPLITS
 
 #: Standard deviation of the grey levels below which a picture is blank. In FER2013 14 pictures are below 5, all of them

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from emotion.audit.finding import Finding, Group, counted
+from emotion.audit.finding import Finding, Group
 from emotion.audit.pictures import Pictures
+from emotion.base.words import counted
 from emotion.data.duplicates import Duplicates, Flags, Ids, several
 from emotion.data.examples import SPLITS
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from emotion.audit import quality, repeats
 from emotion.audit.distributions import Distribution
@@ -59,16 +58,3 @@ def findings(
     """All findings, what spoils scores first."""
     every = {f.name: f for f in (*repeats.judge(pictures, found), *quality.judge(pictures, measured, limits), *noise)}
     return tuple(every[name] for name in FINDINGS if name in every)
-
-
-def plain(value: Any) -> Any:
-    """What JSON can hold: NumPy's numbers as Python's, NaN and infinities as null."""
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float) and not (abs(value) < float("inf")):
-        return None
-    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import math
 import os
 import tempfile
 import time
@@ -87,6 +88,19 @@ def write_json(path: Path, content: Any) -> None:
         ValueError: NaN or an infinity, which are not JSON.
     """
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def as_json(value: Any) -> Any:
+    """A value as what JSON can hold: NumPy's numbers as Python's, NaN and infinities as None, all else as text."""
+    if isinstance(value, dict):
+        return {str(key): as_json(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(inner) for inner in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | bool | None) else str(value)
 
 
 def read_json(path: Path) -> dict[str, Any]:

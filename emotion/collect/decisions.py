@@ -14,12 +14,11 @@ from omegaconf import ListConfig
 
 from emotion.base import files
 from emotion.base.errors import UserError, did_you_mean
+from emotion.base.words import listed
 from emotion.collect import review
 from emotion.collect.placing import move, reconcile
 from emotion.data.manifest import ACCEPTED, KEPT, REJECTED, Manifest, Record, now
 from emotion.faces.labels import EMOTIONS
-
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -119,8 +118,8 @@ def _check(root: Path, given: Decisions, state: dict[str, Record], manifest: Man
     unknown = [f for f in given.by_file if f not in state or state[f]["emotion"] != given.emotion]
     if unknown:
         raise UserError(
-            f"apply: {given.path} is of another dataset than '{root}': {_some(unknown)} was never collected there as "
-            f"{given.emotion}. Set root=<the dataset whose {review.name(given.emotion)} saved it>"
+            f"apply: {given.path} is of another dataset than '{root}': {listed(unknown, 3)} was never collected there "
+            f"as {given.emotion}. Set root=<the dataset whose {review.name(given.emotion)} saved it>"
         )
     changed = [
         f"{file} was {shown} and is now {state[file]['decision']}"
@@ -130,11 +129,7 @@ def _check(root: Path, given: Decisions, state: dict[str, Record], manifest: Man
     if changed:
         review.write(root, manifest.records())
         raise UserError(
-            f"apply: {given.path} is older than what has happened since: {_some(changed)}. Open "
+            f"apply: {given.path} is older than what has happened since: {listed(changed, 3)}. Open "
             f"{root / review.name(given.emotion)} again, which is made anew, load this file there to keep your clicks, "
             f"look at the pictures that have changed, and save"
         )
-
-
-def _some(items: Sequence[str]) -> str:
-    return ", ".join(items[:_SHOWN]) + (f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else "")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from emotion.base.words import listed
 from emotion.compare import groups, resampling, significance, verdict
 from emotion.compare.board import Board, Difference, Entry, Figure
 from emotion.compare.candidates import Candidate
@@ -202,19 +203,19 @@ def _notes(collapsed: Sequence[Group], names: Sequence[str], split: str, runs: i
     stale = [f"{m.run.id}" for group in collapsed for m in group.members if m.stale]
     if stale:
         found.append(
-            f"Stale figures, of an older checkpoint than the run's best one now: {_some(stale)}. Score such a run "
+            f"Stale figures, of an older checkpoint than the run's best one now: {listed(stale)}. Score such a run "
             f"again: python -m emotion.evaluate run=<id>"
         )
     for group, name in zip(collapsed, names, strict=True):
         if group.repeats:
-            ids = _some([c.run.id for c in group.repeats])
+            ids = listed([c.run.id for c in group.repeats])
             found.append(f"{name}: the same config and seed again is not another sample; left out {ids}.")
     if len({groups.trained_on(m) for group in collapsed for m in group.members}) > 1:
         found.append("These runs were tested on the same pictures but not trained on the same.")
     adopted = [n for group, n in zip(collapsed, names, strict=True) if group.members[0].record.adopted]
     if adopted:
         found.append(
-            f"Trained elsewhere: {_some(adopted)}. Which pictures they were trained on and chosen by is not known; "
+            f"Trained elsewhere: {listed(adopted)}. Which pictures they were trained on and chosen by is not known; "
             f"their leak-free figures leave out what is in the training and validation splits of this data, no more."
         )
     if split == "validation":
@@ -236,10 +237,6 @@ def _notes(collapsed: Sequence[Group], names: Sequence[str], split: str, runs: i
     if any(1 < len(group.members) < 5 for group in collapsed) and len(collapsed) > 1:
         found.append("Few seeds show their own spread badly; intervals are widened for it by Student's t.")
     return found
-
-
-def _some(ids: Sequence[str], most: int = 5) -> str:
-    return ", ".join(ids[:most]) + (f" and {len(ids) - most} more" if len(ids) > most else "")
 
 
 def with_notes(board: Board, notes: Sequence[str]) -> Board:

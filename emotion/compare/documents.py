@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from emotion.base import files
-from emotion.compare import cells
-from emotion.compare.board import Board, Difference, Entry, Figure
-from emotion.compare.verdict import p_value, points
+from emotion.compare import columns
+from emotion.compare.board import Board, Entry, Figure
+from emotion.compare.columns import Column
+from emotion.reports import markdown
 
 #: Rows of the table of differences that a person reads; the JSON file holds all.
 _MOST_DIFFERENCES = 30
@@ -28,83 +28,56 @@ def write(folder: Path, boards: Sequence[Board], tensorboard: str) -> None:
         boards: The comparison.
         tensorboard: The command that shows these runs.
     """
-    files.write_text(folder / "comparison.md", "\n".join(_markdown(boards, tensorboard)) + "\n")
+    files.write_text(folder / "comparison.md", _markdown(boards, tensorboard))
     files.write_text(folder / "comparison.csv", _csv(boards))
-    content = {"tensorboard": tensorboard, "boards": [_plain(asdict(board)) for board in boards]}
+    content = {"tensorboard": tensorboard, "boards": [files.as_json(asdict(board)) for board in boards]}
     files.write_json(folder / "comparison.json", content)
 
 
 # ---------------------------------------------------------------------------------------------------------- Markdown
 
 
-def _markdown(boards: Sequence[Board], tensorboard: str) -> Iterator[str]:
-    yield "# Comparison"
-    for board in boards:
-        yield from _board(board)
-    yield ""
-    yield f"Training curves: `{tensorboard}`"
+def _markdown(boards: Sequence[Board], tensorboard: str) -> str:
+    parts = ["# Comparison", *(part for board in boards for part in _board(board))]
+    return "\n\n".join([*parts, f"Training curves: `{tensorboard}`"]) + "\n"
 
 
 def _board(board: Board) -> Iterator[str]:
-    yield ""
-    yield f"## {_escaped(board.data)}: {board.n:,} {board.split} pictures"
-    yield ""
+    yield f"## {_line(board.data)}: {board.n:,} {board.split} images"
     for sentence in board.verdict:
-        yield f"**{_escaped(sentence)}**"
-        yield ""
-    columns = [*cells.quality(board), *cells.cost()]
-    yield from _row(["", *(column.title for column in columns)])
-    yield from _row(["---", *("---:" for _ in columns)])
-    for entry in board.entries:
-        texts = (column.cell(entry) for column in columns)
-        yield from _row([entry.name, *(f"{value} ({interval})" if interval else value for value, interval in texts)])
-    yield ""
+        yield f"**{_line(sentence)}**"
+    shown = [*columns.quality(board), columns.SEEDS, *columns.cost()]
+    yield _table(("", *(column.title for column in shown)), [_entry(entry, shown) for entry in board.entries])
     yield (
         f"Scores in percent with 95 % intervals, over seeds mean ± standard deviation. Data fingerprint "
         f"`{board.pixels[:16]}`."
     )
-    yield from _differences(board.differences)
-    yield ""
-    for note in board.notes:
-        yield f"- {_escaped(note)}"
-    yield from _settings(board.entries)
+    if board.differences:
+        rows = [columns.difference(d) for d in board.differences[:_MOST_DIFFERENCES]]
+        yield _table(columns.DIFFERENCE, rows)
+        if len(board.differences) > _MOST_DIFFERENCES:
+            yield f"{len(board.differences) - _MOST_DIFFERENCES} more differences are in comparison.json."
+    if board.notes:
+        yield "\n".join(f"- {_line(note)}" for note in board.notes)
+    yield _table(
+        ("entry", "runs", "settings that differ"),
+        [(entry.name, ", ".join(run.id for run in entry.runs), columns.settings(entry)) for entry in board.entries],
+    )
 
 
-def _differences(differences: Sequence[Difference]) -> Iterator[str]:
-    if not differences:
-        return
-    yield ""
-    yield from _row(["better", "than", "in", "by points (95 % interval)", "p", "p after Holm", "difference"])
-    yield from _row(["---", "---", "---", "---:", "---:", "---:", "---"])
-    for d in differences[:_MOST_DIFFERENCES]:
-        interval = f"{points(d.gain.low or 0.0)} to {points(d.gain.high or 0.0)}"
-        p, p_holm = (p_value(p).removeprefix("p = ").removeprefix("p ") for p in (d.p, d.p_holm))
-        found = "shown" if d.significant else "not shown"
-        metric = {"macro_f1": "macro-F1"}.get(d.metric, d.metric)
-        yield from _row([d.better, d.worse, metric, f"{points(d.gain.value)} ({interval})", p, p_holm, found])
-    if len(differences) > _MOST_DIFFERENCES:
-        yield ""
-        yield f"{len(differences) - _MOST_DIFFERENCES} more differences are in comparison.json."
+def _entry(entry: Entry, shown: Sequence[Column]) -> list[str]:
+    cells = [column.cell(entry) for column in shown]
+    return [entry.name, *(f"{cell.text} ({cell.interval})" if cell.interval else cell.text for cell in cells)]
 
 
-def _settings(entries: Sequence[Entry]) -> Iterator[str]:
-    """What each entry is, by its runs and the settings that tell it from the others."""
-    yield ""
-    yield from _row(["entry", "runs", "settings that differ"])
-    yield from _row(["---", "---", "---"])
-    for entry in entries:
-        settings = ", ".join(f"{key}={value}" for key, value in entry.settings.items())
-        yield from _row([entry.name, ", ".join(run.id for run in entry.runs), settings])
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    escaped = [dict(zip(headings, map(markdown.plain, row), strict=True)) for row in rows]
+    return markdown.table(escaped, {heading: markdown.plain(heading) for heading in headings})
 
 
-def _row(texts: Sequence[str]) -> Iterator[str]:
-    yield "| " + " | ".join(_escaped(text) for text in texts) + " |"
-
-
-def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is: a run's name may hold any character."""
-    found = " ".join(text.split())
-    return re.sub(r"([\\|*`\[\]]|<(?=\S)|(?<!\w)_|_(?!\w))", r"\\\1", found)
+def _line(text: str) -> str:
+    """Text on one line: a run's name may hold any character."""
+    return markdown.plain(" ".join(text.split()))
 
 
 # --------------------------------------------------------------------------------------------------------------- CSV
@@ -141,17 +114,3 @@ def _parts(figure: Figure | None) -> list[Any]:
 
 def _cell(value: Any) -> Any:
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
-
-
-# -------------------------------------------------------------------------------------------------------------- JSON
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold: paths as texts, NaN as null."""
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, str | int | bool | None) else str(value)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from html import escape
 from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
 
 from emotion.base import files
 from emotion.base.errors import UserError
@@ -19,8 +20,8 @@ from emotion.runs.history import read_history
 #: Lines of more entries than this cannot be told apart.
 MOST_COURSES = 12
 _COSTS = {
-    "latency_ms": "latency in ms (one picture, one thread)",
-    "multiply_adds": "multiply-adds for one picture",
+    "latency_ms": "latency in ms (one image, one thread)",
+    "multiply_adds": "multiply-adds per image",
     "parameters": "parameters",
 }
 _SCORES = {"val_accuracy": "validation accuracy", "val_macro_f1": "validation macro-F1"}
@@ -59,61 +60,43 @@ def on_front(board: Board) -> list[bool]:
     return [False] * len(board.entries)
 
 
-def paretos(board: Board, key: str) -> str:
-    """The plots of accuracy against cost, and who is missing from them, as HTML."""
-    figures = []
+def paretos(board: Board, key: str) -> list[dict[str, Any]]:
+    """The plots of accuracy against cost as SVG, and the names of the entries that are missing from each."""
+    plots = []
     for cost in costs(board):
         points, known = _points(board, cost)
-        drawing = pareto_svg(points, cost=_COSTS[cost], key=f"{key}{cost.replace('_', '')}")
-        absent = [entry.name for entry, fits in zip(board.entries, known, strict=True) if not fits]
-        missing = f" Not here, because theirs is not known: {escape(_some(absent))}." if absent else ""
-        caption = f"<figcaption>{_caption(board)}{missing}</figcaption>"
-        figures.append(f'<figure class="plot named">{drawing}{caption}</figure>')
-    if not figures:
-        return "<p>Neither latency nor multiply-adds nor parameters of these runs are known.</p>"
-    return f'<div class="side">{"".join(figures)}</div>'
-
-
-def _caption(board: Board) -> str:
-    return (
-        "Up and to the left is better. Vertical lines are 95 % intervals: entries whose lines overlap could change "
-        f"places on other pictures. {board.n:,} pictures of the {escape(board.split)} split."
-    )
+        svg = pareto_svg(points, cost=_COSTS[cost], key=f"{key}{cost.replace('_', '')}")
+        unknown = [entry.name for entry, fits in zip(board.entries, known, strict=True) if not fits]
+        plots.append({"svg": Markup(svg), "unknown": unknown})
+    return plots
 
 
 def save_pareto(board: Board, path: Path) -> None:
     """Write the first plot of accuracy against cost as a PNG; nothing where no cost is known."""
     for cost in costs(board)[:1]:
         points, _ = _points(board, cost)
-        note = f"{board.data}: {board.n:,} {board.split} pictures. Vertical lines: 95 % intervals."
+        note = f"{board.data}: {board.n:,} {board.split} images. Vertical lines: 95 % intervals."
         with files.replacing(path) as temporary:
             pareto(points, temporary, cost=_COSTS[cost], title="Accuracy against cost", note=note)
 
 
-def histories(board: Board, key: str) -> str:
-    """How training went, for the best entries, with a legend, as HTML."""
-    learnt = [entry for entry in board.entries if entry.runs[0].export is None]  # exports have their runs' histories
-    entries = learnt[:MOST_COURSES]
+def histories(board: Board, key: str) -> dict[str, Any]:
+    """The training curves of the best entries as SVG, with what their legend needs."""
+    trained = [entry for entry in board.entries if entry.runs[0].export is None]  # exports have their runs' histories
+    entries = trained[:MOST_COURSES]
     faults: list[str] = []
     courses = [_course(number, entry, faults) for number, entry in enumerate(entries)]
-    figures = []
-    for column, label in _SCORES.items():
-        drawing = histories_svg(courses, column, key=f"{key}{column.replace('_', '')}", label=label)
-        if drawing is not None:
-            figures.append(f'<figure class="plot">{drawing}</figure>')
-    said = f'<p class="faint">{escape(" ".join(faults))}</p>' if faults else ""
-    if not figures:
-        return f"<p>No history of these runs can be read.</p>{said}"
-    legend = "".join(f"<li>{_swatch(number)}{escape(entry.name)}</li>" for number, entry in enumerate(entries))
-    several = any(len(entry.runs) > 1 for entry in entries)
-    note = "Dots: the epoch whose checkpoint was kept." + (
-        " Thin lines: a seed each; thick lines: their mean, as far as all of them went." if several else ""
-    )
-    best = f" The best {len(entries)} of {len(learnt)} entries." if len(learnt) > len(entries) else ""
-    return (
-        f'<p class="faint">{note}{best}</p><ul class="legend">{legend}</ul>'
-        f'<div class="side">{"".join(figures)}</div>{said}'
-    )
+    drawn = [
+        histories_svg(courses, column, key=f"{key}{column.replace('_', '')}", label=label)
+        for column, label in _SCORES.items()
+    ]
+    return {
+        "plots": [Markup(svg) for svg in drawn if svg is not None],
+        "legend": [_legend(number, entry) for number, entry in enumerate(entries)],
+        "several": any(len(entry.runs) > 1 for entry in entries),
+        "of": len(trained),
+        "faults": faults,
+    }
 
 
 def _course(number: int, entry: Entry, faults: list[str]) -> Course:
@@ -140,14 +123,7 @@ def _kept(run: Run) -> int | None:
         return None
 
 
-def _swatch(number: int) -> str:
+def _legend(number: int, entry: Entry) -> tuple[str, str, str]:
+    """An entry's name, its colour as a CSS variable, and its dashes."""
     colour, (_, dashes) = look(number)
-    pattern = f' stroke-dasharray="{" ".join(f"{2 * d:g}" for d in dashes)}"' if dashes else ""
-    return (
-        f'<svg width="30" height="10" aria-hidden="true"><line x1="1" x2="29" y1="5" y2="5" stroke-width="3" '
-        f'style="stroke:var({VARIABLES[colour]})"{pattern}/></svg>'
-    )
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return entry.name, VARIABLES[colour], " ".join(f"{2 * dash:g}" for dash in dashes)

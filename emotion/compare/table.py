@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from emotion.compare import cells
+from emotion.compare import columns
 from emotion.compare.board import Board
+from emotion.compare.columns import Column
 
 #: Rows of a table that a person reads in a terminal; the files hold all.
 _MOST_ROWS = 30
@@ -26,8 +27,8 @@ def show(boards: Sequence[Board]) -> None:
     for board in boards:
         pictures = f"{board.n:,} {board.split} pictures, fingerprint {board.pixels[:12]}"
         console.print(Text(f"\n{board.data}: {pictures}", style="bold"))
-        console.print(_table(board, "% (95 % interval)", cells.quality(board)))
-        console.print(_table(board, "cost", cells.cost()))
+        console.print(_table(board, "% (95 % interval)", [*columns.quality(board), columns.SEEDS]))
+        console.print(_table(board, "cost", columns.cost()))
         if len(board.entries) > _MOST_ROWS:
             console.print(Text(f"{len(board.entries) - _MOST_ROWS} more entries are in the files"))
         for sentence in board.verdict:
@@ -38,12 +39,13 @@ def show(boards: Sequence[Board]) -> None:
             said.add(note)
 
 
-def _table(board: Board, title: str, columns: Sequence[cells.Column]) -> Table:
+def _table(board: Board, title: str, shown: Sequence[Column]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column(title, overflow="fold", min_width=18)
-    for column in columns:
+    for column in shown:
         table.add_column(column.title, justify="right", max_width=13)
     for entry in board.entries[:_MOST_ROWS]:
-        texts = ("\n".join(part for part in column.cell(entry) if part) for column in columns)
+        cells = (column.cell(entry) for column in shown)
+        texts = (f"{cell.text}\n{cell.interval}".strip() for cell in cells)
         table.add_row(Text(entry.name), *(Text(text, justify="right") for text in texts))
     return table

@@ -8,7 +8,7 @@ from typing import Any
 
 from emotion.base import files
 from emotion.faces.contract import Contract
-from emotion.inference.report import table
+from emotion.reports.markdown import table
 
 _NAMES = {"litert": "LiteRT", "onnx": "ONNX", "saved_model": "SavedModel"}
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from emotion.base import files
 from emotion.metrics import agreement
+from emotion.reports.markdown import plain, table
 
 #: The headline comes from this split where it was scored.
 HEADLINE_SPLIT = "test"
@@ -66,20 +67,6 @@ def write(
         "## How it was made\n\n" + _facts(facts),
     ]
     files.write_text(path, "\n\n".join(sections) + "\n")
-
-
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | Mapping[str, str]) -> str:
-    """A Markdown table. Columns that hold only numbers are set flush right.
-
-    Args:
-        rows: One mapping a row. Cells are Markdown; None and missing keys become a dash.
-        columns: The keys to show, in order, or a mapping of these keys to their headings.
-    """
-    headings = dict(columns) if isinstance(columns, Mapping) else {key: key for key in columns}
-    cells = {key: [_cell(row.get(key)) for row in rows] for key in headings}
-    rules = ["---:" if _numeric(column) else "---" for column in cells.values()]
-    lines = [[_cell(heading) for heading in headings.values()], rules, *zip(*cells.values(), strict=True)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def percent(metric: Mapping[str, float | None]) -> str:
@@ -223,21 +210,3 @@ def _number(metric: Mapping[str, float | None], scale: float, decimals: int, uni
 
 def _nats(metric: Mapping[str, float | None]) -> str:
     return _number(metric, 1.0, 3, "")
-
-
-# What Markdown would take for markup in plain text; underscores within words are none.
-_MARKUP = re.compile(r"[\\`*<]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])\(|~(?=~)|&(?=#?\w+;)")
-
-
-def plain(text: str) -> str:
-    """Plain text as Markdown that shows it unchanged: ``root=<here>`` is no tag, ``2*3*4`` has no emphasis."""
-    return _MARKUP.sub(r"\\\g<0>", text)
-
-
-def _cell(value: Any) -> str:
-    return "–" if value is None else " ".join(str(value).split()).replace("|", r"\|")
-
-
-def _numeric(cells: Iterable[str]) -> bool:
-    shown = [cell for cell in cells if cell not in ("–", "")]
-    return bool(shown) and all(re.match(r"[-+−]?\d", cell) for cell in shown)

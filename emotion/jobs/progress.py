@@ -21,6 +21,7 @@ from rich.table import Table
 
 from emotion import runs
 from emotion.base.errors import UserError
+from emotion.base.words import duration
 from emotion.jobs.child import JobRefusedError
 
 #: Seconds between two looks at the folders, and between two lines about one job's epochs.
@@ -116,7 +117,7 @@ class Sweep:
         part = sum(s.epoch / s.epochs for s in self.states.values() if s.status == "running" and s.epochs)
         left = counts["to come"] + counts["running"] - part
         if ended > 0 and left:
-            text += f", about {_duration((time.monotonic() - self.began) / (ended + part) * left)} left"
+            text += f", about {duration((time.monotonic() - self.began) / (ended + part) * left)} left"
         return text
 
     def table(self, note: str) -> Group:
@@ -208,9 +209,3 @@ def _lines(sweep: Sweep, stop: threading.Event, console: Console, note: Callable
             if status != before or now - then >= _LINE_EVERY:
                 spoke[number] = now, status
                 console.print(sweep.line(number), markup=False, highlight=False, soft_wrap=True)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -17,6 +17,7 @@ from emotion.faces.contract import Contract
 from emotion.inference import report
 from emotion.publish import words
 from emotion.publish.failures import Outcome
+from emotion.reports import markdown
 from emotion.runs import RunRecord
 
 MODEL_FILES = ("checkpoints/best.keras", "model.tflite")
@@ -62,7 +63,7 @@ def text(subject: Subject) -> str:
     score = subject.scores[split]
     terms = words.terms(_dataset(subject))
     sections = [
-        f"# {report.plain(subject.name)}",
+        f"# {markdown.plain(subject.name)}",
         _opening(subject, split, score),
         "## What it is\n\n" + _table(_facts(subject)),
         "## Intended use, and misuse\n\n" + words.USE,
@@ -80,8 +81,8 @@ def _opening(subject: Subject, split: str, score: Mapping[str, Any]) -> str:
     labels = ", ".join(subject.contract.labels[:-1]) + " or " + subject.contract.labels[-1]
     accuracy, macro = report.percent(score["accuracy"]), report.percent(score["macro_f1"])
     return (
-        f"Labels a picture of one face as {report.plain(labels)}. On the {report.plain(split)} split of "
-        f"{report.plain(_data_name(subject))}, {score['n']:,} pictures: **accuracy {accuracy}, macro-F1 {macro}**. "
+        f"Labels a picture of one face as {markdown.plain(labels)}. On the {markdown.plain(split)} split of "
+        f"{markdown.plain(_data_name(subject))}, {score['n']:,} pictures: **accuracy {accuracy}, macro-F1 {macro}**. "
         f"It labels expressions as people labelled pictures; it does not know what anybody feels."
     )
 
@@ -137,7 +138,7 @@ def _scores(subject: Subject, split: str, score: Mapping[str, Any]) -> str:
     parts = [report.score_table(subject.scores), _reading(split, score)]
     if "agreement" in score:
         parts.append(report.agreement_table(subject.scores))
-    parts += [f"Each emotion, {report.plain(split)} split:", report.class_table(score["per_class"])]
+    parts += [f"Each emotion, {markdown.plain(split)} split:", report.class_table(score["per_class"])]
     for caption, name in (("Confusion matrix", "confusion_matrix.png"), ("Reliability", "reliability.png")):
         if name in subject.hashes:
             parts.append(f"![{caption}]({name})")
@@ -170,12 +171,12 @@ def _failures(subject: Subject, split: str, score: Mapping[str, Any]) -> str:
     weakest = sorted(classes, key=lambda item: item[1]["recall"]["value"])[:2]
     rarest = min(classes, key=lambda item: item[1]["support"])
     missed = ", then ".join(
-        f"{report.plain(name)} (recall {report.percent(entry['recall'])}, {entry['support']:,} pictures)"
+        f"{markdown.plain(name)} (recall {report.percent(entry['recall'])}, {entry['support']:,} pictures)"
         for name, entry in weakest
     )
     lines = [
         f"- It misses most {missed}.",
-        f"- The rarest emotion of the {report.plain(split)} split is {report.plain(rarest[0])}, "
+        f"- The rarest emotion of the {markdown.plain(split)} split is {markdown.plain(rarest[0])}, "
         f"{rarest[1]['support']:,} pictures of {score['n']:,}: its figures are the least certain.",
     ]
     lines.append(
@@ -205,7 +206,7 @@ def _drawn(outcomes: Sequence[Outcome]) -> str:
         }
         for outcome in outcomes
     ]
-    return report.table(rows, list(rows[0])) + (
+    return markdown.table(rows, list(rows[0])) + (
         "\n\nThe faces are drawn by this project, and nobody's. They show which conditions change this model's answer, "
         "not how often it errs on real faces: a drawing's expression is not one that the model was trained on, unless "
         "it was trained on drawings."
@@ -250,7 +251,7 @@ def _files(subject: Subject) -> str:
         if subject.sizes
         else "The model's own files are not here.\n\n"
     )
-    return use + report.table(rows, ["File", "SHA-256"])
+    return use + markdown.table(rows, ["File", "SHA-256"])
 
 
 def _dataset(subject: Subject) -> str:
@@ -290,4 +291,4 @@ def _augmentation(group: Any) -> str:
 
 def _table(rows: Mapping[str, str]) -> str:
     cells = [{"name": f"**{name}**", "value": value} for name, value in rows.items()]
-    return report.table(cells, {"name": "", "value": ""})
+    return markdown.table(cells, {"name": "", "value": ""})

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from emotion.base.words import duration
 from emotion.tune import history
 from emotion.tune.history import Tried
 
@@ -70,18 +71,10 @@ class Reporter:
         done = len(self._told) - self._before
         if done and self._total is not None and self._total > len(self._told):
             seconds = (time.monotonic() - self._started) / done * (self._total - len(self._told))
-            words.append(f"{_duration(seconds)} left")
+            words.append(f"{duration(seconds)} left")
         return ", ".join(words)
 
 
 def short(value: object) -> str:
     """A value in few characters."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

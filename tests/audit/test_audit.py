@@ -116,7 +116,7 @@ def test_the_page_holds_its_pictures_and_loads_nothing(outcome: tuple[Report, Pa
     assert all(link[1:] in page.ids for link in page.links if link.startswith("#"))
     assert "url(" not in text
     assert "http" not in re.sub(r"data:image/[^\"]*", "", text).replace("http-equiv", "")
-    assert f"holds {page.pictures} pictures" in text
+    assert f"holds {page.pictures} images" in text
 
 
 def test_no_pictures_where_none_are_wanted(faulty: Path, tmp_path: Path) -> None:

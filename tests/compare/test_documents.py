@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotion.compare import boards, cells, documents, table, tensorboard
+from emotion.base import words
+from emotion.compare import boards, documents, table, tensorboard
 from emotion.compare.board import Board
 from tests.compare import folders
 from tests.compare.test_boards import untimed
@@ -81,12 +82,12 @@ def test_the_terminal_table_is_100_columns_wide_in_a_pipe(
     [(None, "–"), (0, "0"), (999, "999"), (1_090_583, "1.09 M"), (60_000_000, "60.0 M"), (999_999, "1.00 M")],
 )
 def test_large_numbers_have_three_digits(number: int | None, text: str) -> None:
-    assert cells.large(number) == text
+    assert words.three_digits(number) == text
 
 
 def test_sizes_and_times_have_units_of_their_own() -> None:
-    assert [cells.size(n) for n in (None, 12, 4_359_680)] == ["–", "12 B", "4.36 MB"]
-    assert [cells.duration(s) for s in (None, 45, 857.8, 9000)] == ["–", "45 s", "14.3 min", "2.5 h"]
+    assert [words.size(n) for n in (None, 12, 4_359_680)] == ["–", "12 B", "4.36 MB"]
+    assert [words.duration(s) for s in (None, 45, 857.8, 9000)] == ["–", "45 s", "14.3 min", "2.5 h"]
 
 
 def test_tensorboard_gets_the_folder_that_holds_just_these_runs(

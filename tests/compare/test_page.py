@@ -170,11 +170,11 @@ def _images(parsed: Page) -> list[np.ndarray]:
 def test_page_has_all_parts_in_order(pair: Board, tmp_path: Path) -> None:
     parsed = _written(tmp_path / "c.html", pair)
     assert parsed.texts["h1"] == ["Comparison of one and two"]
-    assert parsed.texts["h2"] == ["drawn noise: 28 pictures of the test split"]
+    assert parsed.texts["h2"] == ["drawn noise: 28 images of the test split"]
     assert parsed.texts["h3"] == [
-        "All entries", "Accuracy against cost", "Which differences are real?", "How training went",
-        "Who is taken for whom", "Recall of each emotion", "Pictures on which the best two disagree most",
-        "What this page cannot tell",
+        "All entries", "Accuracy against cost", "Which differences are significant?", "Training",
+        "Confusion matrices", "Recall of each emotion", "Images on which the best two disagree most",
+        "Limits of this comparison",
     ]  # fmt: skip
     assert parsed.text.index(pair.verdict[0]) < parsed.text.index("All entries")
     assert "Latency: as recorded." in parsed.texts["li"]
@@ -189,7 +189,7 @@ def test_table_is_best_first_with_values_to_sort_by(pair: Board, tmp_path: Path)
     assert "sortable" in table
     rows = table.split("<tr>")[2:]
     assert [re.findall(r'scope="row" data-value="(\w+)"', row) for row in rows] == [["one"], ["two"]]
-    assert 'data-value="0.93">93.0<small>88.0 to 98.0</small>' in rows[0]
+    assert 'data-value="0.93">93.0<small>88.0–98.0</small>' in rows[0]
     assert "89.0 ± 1.0" in rows[1]
     assert "4.36 MB" in rows[0]
     assert "14.3 min" in rows[0]
@@ -249,11 +249,10 @@ def test_the_right_pictures_are_shown(pair: Board, data: Path, tmp_path: Path) -
     assert cards[0] == "labelangryoneangry 90 % ✓twodisgusted 90 % ✗angry 2 %"
     assert cards[4] == "labelangryonedisgusted 85 % ✗angry 3 %twoangry 90 % ✓"
     assert (
-        "Of 28 pictures, by the mean of their seeds' probabilities, both have 23 right and neither has 0."
-        in parsed.text
+        "Of 28 images, by the mean of their seeds' probabilities, both have 23 right and neither has 0." in parsed.text
     )
     assert "Only one has 3 right, only two 2." in parsed.text
-    assert "This page holds 5 pictures" in parsed.text
+    assert "This page holds 5 images" in parsed.text
 
 
 def test_as_many_pictures_as_asked_for_half_in_each_direction(pair: Board, tmp_path: Path) -> None:
@@ -271,14 +270,14 @@ def test_changed_data_shows_no_wrong_picture(pair: Board, data: Path, tmp_path: 
     parsed = _written(tmp_path / "c.html", pair)
     assert len(_images(parsed)) == 3
     assert all(image.any() for image in _images(parsed))
-    assert "2 of 5 pictures are not shown" in parsed.text
+    assert "2 of 5 images are not shown" in parsed.text
 
 
 def test_data_that_is_gone_is_said(pair: Board, data: Path, tmp_path: Path) -> None:
     data.rename(data.with_name("elsewhere"))
     parsed = _written(tmp_path / "c.html", pair)
     assert parsed.all("img") == []
-    assert "The pictures are not shown" in parsed.text
+    assert "The images are not shown" in parsed.text
     assert f"no such folder '{data}'" in parsed.text
     assert "Only one has 3 right" in parsed.text
 
@@ -299,7 +298,7 @@ def test_latency_that_is_not_known_brings_multiply_adds(pair: Board, tmp_path: P
     labels = [str(a["aria-label"]) for a in parsed.all("svg") if a.get("role") == "img"]
     assert "latency" in labels[0]
     assert "multiply-adds" in labels[1]
-    assert "Not here, because theirs is not known: one." in parsed.text
+    assert "Not shown, as their cost is unknown: one." in parsed.text
     bare = [dataclasses.replace(e, latency_ms=None, multiply_adds=None, parameters=None) for e in pair.entries]
     (tmp_path / "pareto.png").unlink()
     parsed = _written(tmp_path / "c.html", dataclasses.replace(pair, entries=tuple(bare)))
@@ -310,7 +309,7 @@ def test_latency_that_is_not_known_brings_multiply_adds(pair: Board, tmp_path: P
 def test_boards_on_different_data_are_apart(pair: Board, tmp_path: Path) -> None:
     other = dataclasses.replace(pair, data="other data", entries=pair.entries[:1], differences=(), verdict=())
     parsed = _written(tmp_path / "c.html", pair, other)
-    assert "2 different sets of pictures or labels" in parsed.text
+    assert "2 different sets of images or labels" in parsed.text
     assert [a["href"] for a in parsed.all("a")] == ["#b1", "#b2"]
     assert [a["id"] for a in parsed.all("section")] == ["b1", "b2"]
     assert (tmp_path / "pareto-2.png").is_file()

@@ -11,6 +11,7 @@ import pytest
 from emotion import metrics, reports
 from emotion.faces.labels import EMOTIONS
 from emotion.inference import report
+from emotion.reports import markdown
 
 
 def _predictions(seed: int = 0, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -199,10 +200,10 @@ def test_table_aligns_numbers_right_and_keeps_its_shape() -> None:
         {"name": "a|b\nc", "n": 1, "score": None},
         {"name": "d", "n": "−2.5 %", "score": "3.1 (3 to 4)"},
     ]
-    assert report.table(rows, {"name": "Name", "n": "N", "score": "Score", "none": "None"}) == (
+    assert markdown.table(rows, {"name": "Name", "n": "N", "score": "Score", "none": "None"}) == (
         "| Name | N | Score | None |\n"
         "| --- | ---: | ---: | --- |\n"
         "| a\\|b c | 1 | – | – |\n"
         "| d | −2.5 % | 3.1 (3 to 4) | – |"
     )
-    assert report.table([], ["a", "b"]) == "| a | b |\n| --- | --- |"
+    assert markdown.table([], ["a", "b"]) == "| a | b |\n| --- | --- |"

@@ -1,0 +1,37 @@
+"""Markdown: tables, and plain text that is shown unchanged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+# What Markdown would take for markup in plain text; underscores within words are none.
+_MARKUP = re.compile(r"[\\`*\[\]]|<(?=\S)|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])\(|~(?=~)|&(?=#?\w+;)")
+
+
+def plain(text: str) -> str:
+    """Plain text as Markdown that shows it unchanged: ``root=<here>`` is no tag, ``2*3*4`` has no emphasis."""
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | Mapping[str, str]) -> str:
+    """A Markdown table. Columns that hold only numbers are set flush right.
+
+    Args:
+        rows: One mapping per row. Cells are Markdown; None and missing keys become a dash.
+        columns: The keys to show, in order, or a mapping of these keys to their headings.
+    """
+    headings = dict(columns) if isinstance(columns, Mapping) else {key: key for key in columns}
+    lines = [[_cell(row.get(key)) for key in headings] for row in rows]
+    rules = ["---:" if _numeric(column) else "---" for column in zip(*lines, strict=True)] or ["---"] * len(headings)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [list(map(_cell, headings.values())), rules, *lines])
+
+
+def _cell(value: Any) -> str:
+    return "–" if value is None else " ".join(str(value).split()).replace("|", r"\|")
+
+
+def _numeric(cells: Iterable[str]) -> bool:
+    shown = [cell for cell in cells if cell not in ("–", "")]
+    return bool(shown) and all(re.match(r"[-+−]?\d", cell) for cell in shown)
