@@ -99,11 +99,11 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _refresh_export(run: runs.Run) -> None:
-    from emotion.inference import litert
+    from emotion.inference import convert, litert
 
     try:
         difference = litert.refresh(run)
-    except litert.NoExportError as error:  # the scores stand without it
+    except convert.NoExportError as error:  # the scores stand without it
         log.warning("%s", error)
         return
     if difference is not None:

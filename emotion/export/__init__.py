@@ -1,7 +1,7 @@
 """Export a run: ``python -m emotion.export run=latest format=litert|onnx|saved_model [quantize=float16|dynamic|int8]``.
 
-The export is compared with the checkpoint on the validation split before anybody can take it. Nothing here imports
-TensorFlow until a command's arguments and data are known to be right.
+The export is compared with the checkpoint on the validation split before it is moved into place. Nothing here imports
+TensorFlow until the command's arguments and data have been checked.
 """
 
 from __future__ import annotations
@@ -30,35 +30,34 @@ from emotion.runs.formats import ONNX, Kind, Tolerance
 
 log = logging.getLogger(__name__)
 
-#: The exit code of an export that is not equal to its checkpoint.
+#: The exit code of an export that differs from its checkpoint.
 NOT_EQUAL = 1
 
 
 class NotEqualError(UserError):
-    """The export is not equal to its checkpoint within its tolerance; nothing but its report was kept."""
+    """The export differs from its checkpoint by more than its tolerance; only its report was kept."""
 
 
 def export(cfg: DictConfig) -> dict[str, Any]:
     """Export a run's best checkpoint and compare the two.
 
     The folder is ``<run>/exports/<format>[-<quantize>]``, of a published run below the outputs folder, or
-    ``cfg.folder``. It gets the model, ``contract.json``, ``report.json`` and ``report.md``, all at once and in the
-    place of an older export. An export that is not equal leaves the older one as it is, and its report in
-    ``<folder>-failed``.
+    ``cfg.folder``. The model, ``contract.json``, ``report.json`` and ``report.md`` appear in it together and replace an
+    older export. An export that differs too much leaves the older one as it is, and its report in ``<folder>-failed``.
 
     Returns:
-        What ``report.json`` holds: ``status`` (done or failed), ``run``, ``name``, ``format``, ``quantize``,
+        The content of ``report.json``: ``status`` (done or failed), ``run``, ``name``, ``format``, ``quantize``,
         ``checkpoint`` (path from here, SHA-256), ``sha256`` and ``bytes`` of the model, ``size_ratio`` to the float32
         LiteRT file, ``compared_on``, ``pictures``, ``max_difference``, ``changed_labels``, ``accuracy`` and ``recall``
-        (checkpoint and export, fractions), ``moved`` (classes whose recall moved by more than 2 points),
-        ``latency_ms`` (medians of one picture on one thread, taken in turns), ``tolerance``, ``failures``,
+        (checkpoint and export, fractions), ``moved`` (classes whose recall changed by more than 2 points),
+        ``latency_ms`` (medians of one image on one thread, taken in turns), ``tolerance``, ``failures``,
         ``calibration``, ``data`` (fingerprint), ``made``, ``command``, ``live`` (the command that
         uses it), ``versions``.
 
     Raises:
         NotEqualError: The export is outside its tolerance.
-        UserError: No such run, one without a checkpoint, data that is gone or is other data, a package that is missing,
-            a folder that holds something else, or a model that the format cannot hold.
+        UserError: No such run, one without a checkpoint, data that is missing or has changed, a missing package, a
+            folder that holds something else, or a model that the format cannot hold.
     """
     kind = Kind(cfg.format, cfg.quantize)
     run = runs.resolve(cfg.run, cfg.outputs)
@@ -66,72 +65,66 @@ def export(cfg: DictConfig) -> dict[str, Any]:
     contract = run.contract()
     kind.require()
     place = staging.named(cfg.folder, "exports/mine") if cfg.folder else run.results / exports.FOLDER / kind.name
+    failed_place = place.with_name(place.name + exports.FAILED)
     _check_place(place)
     tolerance = kind.tolerance(Tolerance(**cfg.tolerance))
     splits = held_out.load(run, cfg.dataset, needed=kind.quantize is not None or tolerance.accuracy is not None)
     with sigterm_raises(), staging.staging(place, "the export") as temporary:
-        (temporary / "export").mkdir()  # a temporary folder is for its owner alone, an export for all
-        made = make.make(run, kind, contract, splits, cfg.calibration, temporary)
-        found = made.comparison
-        failures = list(check.failures(found, tolerance))
-        written = {
+        folder = temporary / "export"
+        folder.mkdir()  # a temporary folder is for its owner alone, an export for all
+        comparison, files = make.make(run, kind, contract, splits, cfg.calibration, temporary)
+        failures = list(check.failures(comparison, tolerance))
+        if failures:
+            place, folder = failed_place, temporary / "failed"
+            folder.mkdir()
+        result = {
             "status": "failed" if failures else "done",
             "run": run.id,
             "name": kind.name,
             "format": kind.format,
             "quantize": kind.quantize,
-            "checkpoint": {"path": _relative(run.checkpoint(), place), "sha256": made.checkpoint},
-            "sha256": made.sha256,
-            "bytes": made.bytes,
-            "size_ratio": made.size_ratio,
-            "compared_on": made.compared_on,
-            **asdict(found),
-            "accuracy": found.accuracy and dict(zip(("checkpoint", "export"), found.accuracy, strict=True)),
-            "moved": found.moved,
-            "latency_ms": made.latency_ms,
+            **files,
+            "checkpoint": {"path": _relative(run.checkpoint(), place), "sha256": files["checkpoint"]},
+            **asdict(comparison),
+            "accuracy": comparison.accuracy and dict(zip(("checkpoint", "export"), comparison.accuracy, strict=True)),
+            "moved": comparison.moved,
             "tolerance": asdict(tolerance),
             "failures": failures,
-            "calibration": made.calibration,
             "data": splits.fingerprint["pixels"] if splits else None,
             "made": provenance.now(),
             "command": _command(cfg, run),
             "live": shlex.join(["python", "-m", "emotion.live", f"run={runs.Run(place, kind.name).reference}"]),
             "versions": provenance.versions() | _versions(kind),
         }
-        folder = temporary / "export"
-        if failures:
-            folder = temporary / "failed"
-            folder.mkdir()
-            place = place.with_name(place.name + exports.FAILED)
-        report.write(folder, written, asdict(contract))
+        report.write(folder, result, contract)
         contract.save(folder / "contract.json")
         staging.put(folder, place, temporary, _check_place)
         if not failures:
-            shutil.rmtree(place.with_name(place.name + exports.FAILED), ignore_errors=True)
-    print(report.summary(written))
+            shutil.rmtree(failed_place, ignore_errors=True)
+    print(report.summary(result))
     if failures:
         raise NotEqualError(
-            f"run {run.id}: its {kind.name} export is not equal to its checkpoint: {'; '.join(failures)}. "
-            f"The model was not kept; its report is {place / 'report.md'}. {_advice(kind)}"
+            f"run {run.id}: its {kind.name} export differs from its checkpoint: {'; '.join(failures)}. "
+            f"The model file was discarded; the report is {place / 'report.md'}. {_advice(kind)}"
         )
     print(f"written to {place}")
-    return written
+    return result
 
 
 def _advice(kind: Kind) -> str:
     return {
         "int8": "Try quantize=dynamic, or quantize=float16",
         "dynamic": "Try quantize=float16",
-        "float16": "Leave quantize out: float32 is the only one that is nearer",
-    }.get(kind.precision, "Try another format, or allow more with tolerance.probability=...")
+        "float16": "Leave quantize out: only float32 is more precise",
+    }.get(kind.precision, "Try another format, or raise tolerance.probability=...")
 
 
 def _command(cfg: DictConfig, run: runs.Run) -> str:
-    given = {"format": cfg.format, "quantize": cfg.quantize, "folder": cfg.folder}
-    given |= {f"tolerance.{key}": value for key, value in cfg.tolerance.items()}
+    options = {"run": run.reference, "format": cfg.format, "quantize": cfg.quantize, "folder": cfg.folder}
+    options |= {f"tolerance.{key}": value for key, value in cfg.tolerance.items()}
     if cfg.quantize == "int8":
-        given["calibration"] = cfg.calibration
-    words = [f"run={run.reference}", *(f"{key}={value}" for key, value in given.items() if value is not None)]
+        options["calibration"] = cfg.calibration
+    words = [f"{key}={value}" for key, value in options.items() if value is not None]
     return shlex.join(["python", "-m", "emotion.export", *words])
 
 
@@ -139,15 +132,12 @@ def _versions(kind: Kind) -> dict[str, str]:
     return {name: metadata.version(name) for name in (ONNX if kind.format == "onnx" else ())}
 
 
-# ------------------------------------------------------------------------------------------------------------ folders
-
-
 def _check_place(place: Path) -> None:
-    """Refuse to put an export in the place of something else."""
+    """Refuse to replace anything but an export."""
     for folder in (place, place.with_name(place.name + exports.FAILED)):
         if not exports.may_be_replaced(folder):
             raise UserError(
-                f"folder: '{folder}' is there and holds something other than an export; name another with folder=..."
+                f"folder: '{folder}' exists and holds something other than an export; choose another folder=..."
             )
 
 

@@ -1,4 +1,4 @@
-"""How far an export is from its checkpoint, on pictures that both have classified."""
+"""How far an export differs from its checkpoint, on images that both have classified."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from emotion.runs.formats import Tolerance
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
 Labels = np.ndarray[Any, np.dtype[np.int64]]
 
-#: A recall that moves by more than this is named in the report: 2 points.
+#: A recall that changes by more than this is named in the report: 2 points.
 MOVED = 0.02
 
 
 @dataclass(frozen=True)
 class Recall:
-    """A class's recall before and after; None of a class that does not occur."""
+    """A class's recall with both models; None for a class that does not occur."""
 
     support: int
     checkpoint: float | None
@@ -27,7 +27,7 @@ class Recall:
 
     @property
     def moved(self) -> bool:
-        """Whether it moved by more than 2 points, in either direction."""
+        """Whether it changed by more than 2 points, in either direction."""
         if self.checkpoint is None or self.export is None:
             return False
         return abs(self.export - self.checkpoint) > MOVED + 1e-9  # not at 2 points as floats have it
@@ -35,12 +35,12 @@ class Recall:
 
 @dataclass(frozen=True)
 class Comparison:
-    """An export beside its checkpoint.
+    """An export's outputs compared with its checkpoint's.
 
     Attributes:
-        pictures: How many were compared.
+        pictures: Number of images.
         max_difference: Largest absolute difference of a probability.
-        changed_labels: Pictures whose most probable class is another.
+        changed_labels: Images whose most probable class differs.
         accuracy: The checkpoint's and the export's; None where the truth is not known.
         recall: By class, in the order of the contract's labels; None likewise.
     """
@@ -53,14 +53,14 @@ class Comparison:
 
     @property
     def moved(self) -> list[str]:
-        """The classes whose recall moved by more than 2 points."""
+        """The classes whose recall changed by more than 2 points."""
         return [name for name, recall in (self.recall or {}).items() if recall.moved]
 
 
 def compare(
     checkpoint: Probabilities, export: Probabilities, truth: Labels | None, labels: Sequence[str]
 ) -> Comparison:
-    """Compare two classifiers' answers on the same pictures.
+    """Compare the outputs of two classifiers on the same images.
 
     Args:
         checkpoint: float32 ``[N, labels]``, N of 1 or more, all finite.
@@ -83,19 +83,19 @@ def compare(
     return Comparison(len(checkpoint), difference, changed, accuracy, recall)
 
 
-def failures(found: Comparison, tolerance: Tolerance) -> Iterator[str]:
+def failures(comparison: Comparison, tolerance: Tolerance) -> Iterator[str]:
     """What is outside the tolerance, in words; nothing where the export equals its checkpoint."""
-    if tolerance.probability is not None and not found.max_difference <= tolerance.probability:
+    if tolerance.probability is not None and not comparison.max_difference <= tolerance.probability:
         yield (
-            f"a probability differs by {found.max_difference:.2g}, and {tolerance.probability:g} is the most that is "
-            f"allowed (tolerance.probability)"
+            f"a probability differs by {comparison.max_difference:.2g}; the limit is {tolerance.probability:g} "
+            f"(tolerance.probability)"
         )
-    if tolerance.accuracy is None or found.accuracy is None:
+    if tolerance.accuracy is None or comparison.accuracy is None:
         return
-    before, after = found.accuracy
-    if not abs(after - before) <= tolerance.accuracy + 1e-9:  # as many pictures as the tolerance are within it
+    before, after = comparison.accuracy
+    if not abs(after - before) <= tolerance.accuracy + 1e-9:  # a difference of just the limit is allowed
         yield (
             f"its accuracy is {100 * after:.2f} % instead of {100 * before:.2f} %, a difference of "
-            f"{100 * abs(after - before):.2f} points, and {100 * tolerance.accuracy:g} is the most that is allowed "
+            f"{100 * abs(after - before):.2f} points; the limit is {100 * tolerance.accuracy:g} "
             f"(tolerance.accuracy={tolerance.accuracy:g})"
         )

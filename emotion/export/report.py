@@ -1,4 +1,4 @@
-"""``report.md`` of an export: whether it equals its checkpoint, what it costs, how to use it."""
+"""``report.md`` of an export: whether it equals its checkpoint, its size and latency, how to use it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion.base import files
+from emotion.faces.contract import Contract
 from emotion.reports.markdown import table
 
 _NAMES = {"litert": "LiteRT", "onnx": "ONNX", "saved_model": "SavedModel"}
@@ -16,25 +17,25 @@ _STANDALONE = {
 
 model = Interpreter("model.tflite")
 classify = model.get_signature_runner("serving_default")
-probabilities = classify(image=pictures)["probabilities"]""",
+probabilities = classify(image=images)["probabilities"]""",
     "onnx": """import onnxruntime
 
 model = onnxruntime.InferenceSession("model.onnx")
-probabilities = model.run(["probabilities"], {"image": pictures})[0]""",
+probabilities = model.run(["probabilities"], {"image": images})[0]""",
     "saved_model": """import tensorflow as tf
 
 model = tf.saved_model.load("model/1")
-probabilities = model.signatures["serving_default"](image=tf.constant(pictures))["probabilities"].numpy()""",
+probabilities = model.signatures["serving_default"](image=tf.constant(images))["probabilities"].numpy()""",
 }
 
 
-def write(folder: Path, report: Mapping[str, Any], contract: Mapping[str, Any]) -> None:
+def write(folder: Path, report: Mapping[str, Any], contract: Contract) -> None:
     """Write ``report.json`` and ``report.md``.
 
     Args:
         folder: The export's.
         report: See :func:`emotion.export.export`.
-        contract: The fields of ``contract.json``.
+        contract: Of the run.
     """
     files.write_json(folder / "report.json", report)
     files.write_text(folder / "report.md", _markdown(report, contract))
@@ -42,48 +43,42 @@ def write(folder: Path, report: Mapping[str, Any], contract: Mapping[str, Any]) 
 
 def summary(report: Mapping[str, Any]) -> str:
     """The figures as lines for the terminal."""
-    lines = [f"{report['run']} as {report['name']}: {report['pictures']:,} pictures of the {report['compared_on']}"]
+    lines = [f"{report['run']} as {report['name']}: {report['pictures']:,} images ({report['compared_on']})"]
     lines += [f"  {name:<26}{value}" for name, value in _figures(report).items()]
     if report["moved"]:
-        lines.append(f"  recall moved by more than 2 points: {', '.join(_moves(report))}")
+        lines.append(f"  recall changed by more than 2 points: {_moves(report)}")
     return "\n".join(lines)
 
 
-def title(report: Mapping[str, Any]) -> str:
-    """Such as ``LiteRT, int8``."""
-    return f"{_NAMES[report['format']]}, {report['quantize'] or 'float32'}"
-
-
 def _figures(report: Mapping[str, Any]) -> dict[str, str]:
-    found = {"largest difference": f"{report['max_difference']:.2g} in a probability"}
-    found["changed labels"] = f"{report['changed_labels']:,} of {report['pictures']:,}"
+    figures = {"largest difference": f"{report['max_difference']:.2g} in a probability"}
+    figures["changed labels"] = f"{report['changed_labels']:,} of {report['pictures']:,}"
     if report["accuracy"]:
         before, after = report["accuracy"]["checkpoint"], report["accuracy"]["export"]
-        found["accuracy"] = f"{100 * after:.2f} % (checkpoint {100 * before:.2f} %)"
-    ratio = report["size_ratio"]
-    found["size"] = f"{report['bytes'] / 1e6:.2f} MB" + (
-        f" ({ratio:.2f} times the float32 LiteRT file)" if ratio else ""
-    )
-    times = report["latency_ms"]
+        figures["accuracy"] = f"{100 * after:.2f} % (checkpoint {100 * before:.2f} %)"
+    ratio, times = report["size_ratio"], report["latency_ms"]
+    of_float32 = f" ({ratio:.2f} times the float32 LiteRT file)" if ratio else ""
+    figures["size"] = f"{report['bytes'] / 1e6:.2f} MB{of_float32}"
     if times:
-        beside = f" (float32 LiteRT {times['float32_litert']:.2f} ms)" if "float32_litert" in times else ""
-        found["latency"] = f"{times['export']:.2f} ms{beside}, median, one picture, one thread"
-    return found
+        of_float32 = f" (float32 LiteRT {times['float32_litert']:.2f} ms)" if "float32_litert" in times else ""
+        figures["latency"] = f"{times['export']:.2f} ms{of_float32}, median, one image, one thread"
+    return figures
 
 
-def _moves(report: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{name} ({100 * report['recall'][name]['checkpoint']:.1f} to {100 * report['recall'][name]['export']:.1f} %)"
-        for name in report["moved"]
-    ]
+def _moves(report: Mapping[str, Any]) -> str:
+    recalls = {name: report["recall"][name] for name in report["moved"]}
+    return ", ".join(
+        f"{name} ({100 * recall['checkpoint']:.1f} to {100 * recall['export']:.1f} %)"
+        for name, recall in recalls.items()
+    )
 
 
-def _markdown(report: Mapping[str, Any], contract: Mapping[str, Any]) -> str:
+def _markdown(report: Mapping[str, Any], contract: Contract) -> str:
     sections = [
-        f"# {report['run']}: {title(report)}",
+        f"# {report['run']}: {_NAMES[report['format']]}, {report['quantize'] or 'float32'}",
         _verdict(report),
-        "## Beside the checkpoint\n\n" + _table(_figures(report)),
-        *(["## Recall of each emotion\n\n" + _recall(report)] if report["recall"] else []),
+        "## Compared with the checkpoint\n\n" + _table(_figures(report)),
+        *(["## Recall per emotion\n\n" + _recall(report)] if report["recall"] else []),
         *(["## Use\n\n" + _use(report, contract)] if report["status"] == "done" else []),
         "## How it was made\n\n" + _table(_facts(report)) + f"\n\n```sh\n{report['command']}\n```",
     ]
@@ -92,52 +87,40 @@ def _markdown(report: Mapping[str, Any], contract: Mapping[str, Any]) -> str:
 
 def _verdict(report: Mapping[str, Any]) -> str:
     tolerance = report["tolerance"]
-    allowed = []
+    limits = []
     if tolerance["probability"] is not None:
-        allowed.append(f"no probability differs by more than {tolerance['probability']:g}")
+        limits.append(f"{tolerance['probability']:g} in any probability")
     if tolerance["accuracy"] is not None:
-        allowed.append(f"the accuracy differs by no more than {100 * tolerance['accuracy']:g} points")
-    within = f"within the tolerance: {' and '.join(allowed)}"
+        limits.append(f"{100 * tolerance['accuracy']:g} points of accuracy")
+    within = f"(tolerance: {' and '.join(limits)})"
     if report["status"] == "done":
-        text = f"**Equal to the checkpoint** ({within})."
+        text = f"**Equal to the checkpoint** {within}."
     else:
-        text = (
-            f"**Not equal to the checkpoint**, so the model was not kept ({within}): {'; '.join(report['failures'])}."
-        )
+        failures = "; ".join(report["failures"])
+        text = f"**Not equal to the checkpoint** {within}; the model file was discarded: {failures}."
     if report["compared_on"] == "drawn faces":
-        text += (
-            " The run's data is not at hand: the two were compared on drawn faces, and there is no accuracy to give."
-        )
-    if report["moved"]:
-        text += f" Recall moved by more than 2 points: {', '.join(_moves(report))}."
-    return text
+        text += " The run's data is not available: the two were compared on drawn faces, so the accuracy is not known."
+    return text + (f" Recall changed by more than 2 points: {_moves(report)}." if report["moved"] else "")
 
 
 def _recall(report: Mapping[str, Any]) -> str:
+    columns = ["Emotion", "Images", "Checkpoint", "Export", "Points"]
     rows = []
     for name, recall in report["recall"].items():
-        before, after = recall["checkpoint"], recall["export"]
-        known = before is not None and after is not None
-        rows.append(
-            {
-                "Emotion": name,
-                "Pictures": f"{recall['support']:,}",
-                "Checkpoint": f"{100 * before:.1f} %" if known else None,
-                "Export": f"{100 * after:.1f} %" if known else None,
-                "Points": f"{100 * (after - before):+.1f}" if known else None,
-            }
-        )
-    return table(rows, ["Emotion", "Pictures", "Checkpoint", "Export", "Points"])
+        before, after, cells = recall["checkpoint"], recall["export"], [name, f"{recall['support']:,}"]
+        if before is not None and after is not None:
+            cells += [f"{100 * before:.1f} %", f"{100 * after:.1f} %", f"{100 * (after - before):+.1f}"]
+        rows.append(dict(zip(columns, cells, strict=False)))
+    return table(rows, columns)
 
 
-def _use(report: Mapping[str, Any], contract: Mapping[str, Any]) -> str:
-    channels = 1 if contract["colour"] == "gray" else 3
-    shape = f"[N, {contract['height']}, {contract['width']}, {channels}]"
-    colour = "grey" if channels == 1 else "red, green, blue"
+def _use(report: Mapping[str, Any], contract: Contract) -> str:
+    colour = "grey" if contract.channels == 1 else "red, green, blue"
     text = (
         f"Live: `{report['live']}`\n\n"
-        f"Alone, where `pictures` is a uint8 array {shape} ({colour}), prepared as `contract.json` says, and each row "
-        f"of the float32 result holds the probabilities of {', '.join(contract['labels'])}:\n\n"
+        f"Without this package, where `images` is a uint8 array [N, {', '.join(map(str, contract.shape))}] ({colour}), "
+        f"prepared as `contract.json` says, and each row of the float32 result holds the probabilities of "
+        f"{', '.join(contract.labels)}:\n\n"
         f"```python\n{_STANDALONE[report['format']]}\n```"
     )
     if report["format"] == "saved_model":
@@ -146,18 +129,18 @@ def _use(report: Mapping[str, Any], contract: Mapping[str, Any]) -> str:
 
 
 def _facts(report: Mapping[str, Any]) -> dict[str, str]:
-    found = {
+    facts = {
         "Run": report["run"],
         "Checkpoint": f"SHA-256 {report['checkpoint']['sha256'][:16]}",
-        "Compared on": f"{report['pictures']:,} pictures: {report['compared_on']}",
+        "Compared on": f"{report['pictures']:,} images: {report['compared_on']}",
         "Made": report["made"],
         "With": ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
     }
     if report["data"]:
-        found["Data"] = f"fingerprint {report['data'][:16]}"
+        facts["Data"] = f"fingerprint {report['data'][:16]}"
     if report["calibration"]:
-        found["Calibrated on"] = f"{report['calibration']['pictures']:,} pictures of the training split"
-    return found
+        facts["Calibrated on"] = f"{report['calibration']['pictures']:,} images of the training split"
+    return facts
 
 
 def _table(rows: Mapping[str, str]) -> str:

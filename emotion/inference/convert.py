@@ -1,33 +1,116 @@
-"""From a Keras model to a SavedModel, a LiteRT file or an ONNX file: uint8 pictures in, float32 probabilities out.
+"""Export a checkpoint as a SavedModel, a LiteRT file or an ONNX file: uint8 images in, float32 probabilities out.
 
-All of them start from one traced function, and keep the input contract whatever happens between its two ends.
+All formats start from one traced function and keep the input contract, whatever they do between its two ends.
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emotion.base import logs
+from emotion import runs
+from emotion.base import files, logs, progress
+from emotion.base.devices import cores
 from emotion.base.errors import UserError
+from emotion.inference.classifier import LARGEST_BATCH, Classifier
+from emotion.inference.runtimes import Probabilities, UnreadableModelError
+from emotion.runs import checkpoints
+from emotion.runs.formats import Kind
 
 if TYPE_CHECKING:
     import keras
 
-Pictures = np.ndarray[Any, np.dtype[np.uint8]]
+Images = np.ndarray[Any, np.dtype[np.uint8]]
 
 #: ONNX's operator set: of 2022, so that runtimes of the last years read it, and recent enough for tf2onnx's best.
 _OPSET = 17
 
 
 class NoConversionError(UserError):
-    """The format cannot hold the model; the message is the converter's own words, the operation that is missing."""
+    """The format cannot hold the model; the message is the converter's own, which names the missing operation."""
+
+
+class NoExportError(UserError):
+    """The checkpoint has no export that can be loaded and equals it, or there is no space for one."""
+
+
+def checkpoint(run: runs.Run, folder: Path) -> tuple[keras.Model, str]:
+    """Load a run's best checkpoint from a copy, since training may replace the file meanwhile.
+
+    Args:
+        run: The run.
+        folder: Where to copy it.
+
+    Returns:
+        The model, and the SHA-256 of the file that it was loaded from.
+
+    Raises:
+        UserError: The run has no checkpoint, or a damaged one.
+    """
+    original = run.checkpoint()
+    copy = folder / original.name
+    shutil.copyfile(original, copy)
+    try:
+        return checkpoints.load(copy), files.sha256(copy)
+    except UserError as error:
+        raise UserError(str(error).replace(str(copy), str(original))) from None
+
+
+def export(
+    run: runs.Run, model: keras.Model, kind: Kind, path: Path, images: Images, representative: Images | None = None
+) -> tuple[Probabilities, Probabilities]:
+    """Export a run's checkpoint, open the result, and run both models on the same images.
+
+    Args:
+        run: The run, for its contract and for messages.
+        model: Its checkpoint, loaded.
+        kind: What to make.
+        path: Where to: a file, or the folder of a SavedModel.
+        images: uint8 ``[N, H, W, C]``, prepared by the contract.
+        representative: For ``int8``: images to set its scales by.
+
+    Returns:
+        The checkpoint's and the export's probabilities before calibration, each float32 ``[N, labels]``.
+
+    Raises:
+        NoExportError: The model cannot be converted, or the result cannot be loaded.
+        UserError: The model disagrees with the contract, its outputs are not numbers, or a package cannot be imported.
+    """
+    from emotion.inference.predict import predict
+
+    def outputs(name: str, runner: keras.Model | Classifier, size: int) -> Probabilities:
+        batches = [images[i : i + size] for i in range(0, len(images), size)]
+        return predict(runner, progress.tracked(batches, len(batches), f"scoring {name}", hidden=True))
+
+    try:
+        if kind.format == "saved_model":
+            path.parent.mkdir()
+            saved_model(model, path)
+        else:
+            path.write_bytes(onnx(model) if kind.format == "onnx" else litert(model, kind.quantize, representative))
+    except ImportError as error:
+        raise UserError(
+            f"format=onnx needs a package that cannot be imported here ({error}). pip install 'emotion[onnx]'"
+        ) from None
+    except NoConversionError as error:
+        raise NoExportError(f"run {run.id}: its model cannot be converted to {kind.name} ({error})") from None
+    try:
+        exported = Classifier(path, run.contract().uncalibrated(), cores())
+    except UnreadableModelError as error:
+        raise NoExportError(f"run {run.id}: its {kind.name} export cannot be loaded ({error.reason})") from None
+    except UserError as error:  # the checkpoint disagrees with the contract too
+        raise UserError(str(error).replace(str(path), str(run.checkpoint()))) from None
+    expected = outputs("the checkpoint", model, 256)
+    if not np.isfinite(expected).all():
+        raise UserError(f"{run.checkpoint()}: its outputs are not numbers (NaN); training diverged, use another run")
+    return expected, outputs(kind.name, exported, LARGEST_BATCH)
 
 
 def saved_model(model: keras.Model, folder: Path) -> None:
@@ -47,30 +130,27 @@ def saved_model(model: keras.Model, folder: Path) -> None:
         tf.saved_model.save(module, str(folder), signatures=_signature(model))
 
 
-def litert(
-    model: keras.Model, quantize: str | None = None, pictures: Callable[[], Iterator[Pictures]] | None = None
-) -> bytes:
+def litert(model: keras.Model, quantize: str | None = None, representative: Images | None = None) -> bytes:
     """Convert to LiteRT, by way of a SavedModel.
 
-    ``float16`` halves the weights. ``dynamic`` keeps weights in int8, and turns activations to int8 as they come.
-    ``int8`` fixes the activations' scales beforehand, by what the representative pictures make of them (Jacob et al.
-    2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"). The softmax
-    stays in float32: in int8 its rows would sum to 0.99 or 1.01, and near ties would be ties. So does what puts an
-    adopted network's answers in order after it (a gather).
+    ``float16`` halves the weights. ``dynamic`` stores weights in int8 and quantizes activations at run time. ``int8``
+    fixes the activations' scales beforehand, from representative images (Jacob et al. 2018, "Quantization and Training
+    of Neural Networks for Efficient Integer-Arithmetic-Only Inference"). The softmax stays in float32, where its rows
+    sum to 1, and so does the gather that puts an adopted network's outputs in order after it.
 
     Args:
         model: From uint8 ``[N, H, W, C]`` to float32 ``[N, labels]``.
         quantize: ``float16``, ``dynamic``, ``int8`` or None for float32.
-        pictures: For ``int8``: gives the representative pictures, each uint8 ``[1, H, W, C]``, anew when called.
+        representative: For ``int8``: uint8 ``[N, H, W, C]``.
 
     Raises:
         NoConversionError: LiteRT cannot run the model.
-        ValueError: ``int8`` without pictures.
+        ValueError: ``int8`` without representative images.
     """
     import tensorflow as tf
 
-    if quantize == "int8" and pictures is None:
-        raise ValueError("int8 needs representative pictures")
+    if quantize == "int8" and representative is None:
+        raise ValueError("int8 needs representative images")
     with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
         saved_model(model, Path(folder))
         with _converting():
@@ -79,15 +159,18 @@ def litert(
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
             if quantize == "float16":
                 converter.target_spec.supported_types = [tf.float16]
-            content: bytes = _int8(converter, pictures) if quantize == "int8" else converter.convert()
+            if quantize == "int8" and representative is not None:
+                return _int8(converter, representative)
+            content: bytes = converter.convert()
     return content
 
 
-def _int8(converter: Any, pictures: Callable[[], Iterator[Pictures]] | None) -> bytes:
+def _int8(converter: Any, images: Images) -> bytes:
     import tensorflow as tf
 
-    assert pictures is not None
-    converter.representative_dataset = lambda: ([picture] for picture in pictures())
+    converter.representative_dataset = lambda: (
+        [image[None]] for image in progress.tracked(images, len(images), "calibrating", hidden=True)
+    )
     # The converter alone quantises every operation it can; its debugger is what can leave one out.
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter,
@@ -99,7 +182,7 @@ def _int8(converter: Any, pictures: Callable[[], Iterator[Pictures]] | None) -> 
 
 
 def onnx(model: keras.Model) -> bytes:
-    """Convert to ONNX with tf2onnx; input ``image``, output ``probabilities``, the number of pictures is free.
+    """Convert to ONNX with tf2onnx; input ``image``, output ``probabilities``, of any number of images.
 
     Raises:
         NoConversionError: ONNX cannot hold the model.

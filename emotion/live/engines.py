@@ -1,17 +1,15 @@
-"""From a run or an export to a classifier.
+"""Open a run or an export as a classifier.
 
-A run is classified with by LiteRT where there is an export or one can be made, by Keras where that is asked for; an
-export by what its format needs.
+A run's model is run by LiteRT where it has an export or one can be made, by Keras where that is asked for; an export by
+the runtime of its format.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -20,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from emotion import runs
+from emotion.base import processes
 from emotion.base.errors import UserError, did_you_mean
 from emotion.base.interrupts import sigterm_raises
 from emotion.inference.classifier import Classifier
-from emotion.inference.litert import NO_EXPORT, NoExportError
+from emotion.inference.convert import NoExportError
+from emotion.inference.litert import NO_EXPORT
 from emotion.inference.runtimes import UnreadableModelError
 from emotion.runs import exports
 from emotion.runs.exports import Exported
@@ -37,12 +37,10 @@ _SECONDS_TO_STOP = 5.0
 
 
 def find(name: Any, outputs: str | Path) -> runs.Run | Exported:
-    """The run or the export that a person means.
-
-    See :func:`emotion.runs.resolve` and :func:`emotion.runs.exports.find`.
+    """The run or export of that name; see :func:`emotion.runs.resolve` and :func:`emotion.runs.exports.find`.
 
     Raises:
-        UserError: Neither answers to that name.
+        UserError: There is neither.
     """
     return exports.find(name, outputs) or runs.resolve(name, outputs)
 
@@ -50,22 +48,22 @@ def find(name: Any, outputs: str | Path) -> runs.Run | Exported:
 def load(run: runs.Run | Exported, engine: str = "auto", threads: int = 1) -> Classifier:
     """Open a run's best checkpoint, or an export, for classification.
 
-    An export is run by what its format needs, and must be the file that ``report.json`` tells of. One whose run has
-    another best checkpoint by now is used with a warning. For a run:
+    An export must be the file that its ``report.json`` records, and is run by the runtime of its format. If its run has
+    another best checkpoint now, it is used with a warning. For a run:
 
-    ``litert`` uses ``model.tflite``; where that is missing, stale or damaged, a process of its own makes it anew from
-    ``best.keras`` and compares the two, since that imports TensorFlow. Where the run's folder cannot be written to, or
-    stays as it was published, the export is a temporary file. ``auto`` does the same, and goes on with ``keras`` where
-    LiteRT cannot run the model. ``keras`` imports TensorFlow here: 600 MB and some seconds more.
+    ``litert`` uses ``model.tflite``; if that is missing, stale or damaged, a separate process, which imports
+    TensorFlow, regenerates it from ``best.keras`` and compares the two. The export is a temporary file where the run's
+    folder is read-only or published. ``auto`` does the same, and falls back to ``keras`` where LiteRT cannot run it.
+    ``keras`` imports TensorFlow here: 600 MB and some seconds more.
 
     Args:
         run: From :func:`find`.
-        engine: ``auto``, ``litert`` or ``keras``; of no use to an export.
+        engine: ``auto``, ``litert`` or ``keras``; ``auto`` or its own format for an export.
         threads: CPU threads for the model; see :class:`emotion.inference.classifier.Classifier`.
 
     Raises:
-        UserError: An engine that there is not, a run without a checkpoint, a damaged one, a model that disagrees with
-            its contract, an export that is needed and cannot be made, or a package that is missing.
+        UserError: An unknown engine, a run without a checkpoint, a damaged one, a model that disagrees with its
+            contract, an export that is needed and cannot be made, or a missing package.
     """
     if engine not in ENGINES:
         raise UserError(f"engine: '{engine}' is not one of {', '.join(ENGINES)}.{did_you_mean(engine, ENGINES)}")
@@ -77,7 +75,7 @@ def load(run: runs.Run | Exported, engine: str = "auto", threads: int = 1) -> Cl
 
 def _load_export(export: Exported, engine: str, threads: int) -> Classifier:
     if engine not in ("auto", export.format):
-        raise UserError(f"engine: {engine} does not run {export.id}; leave engine out, an export's format says it")
+        raise UserError(f"engine: {engine} does not run {export.id}; leave engine out, the export's format sets it")
     export.check()
     if export.is_stale():
         log.warning(
@@ -88,19 +86,18 @@ def _load_export(export: Exported, engine: str, threads: int) -> Classifier:
 
 
 def _load(run: runs.Run, engine: str, threads: int) -> Classifier:
-    _say_if_unfinished(run)
-    if engine == "keras":
-        return Classifier(run.checkpoint(), run.contract(), threads)
-    try:
-        return _litert(run, threads)
-    except NoExportError as error:
-        if engine == "litert":
-            raise UserError(f"{error}. Set engine=keras to use the checkpoint itself") from None
-        log.warning("%s. Using the checkpoint itself (engine=keras), which starts slower and takes more memory", error)
+    _warn_if_unfinished(run)
+    if engine != "keras":
+        try:
+            return _litert(run, threads)
+        except NoExportError as error:
+            if engine == "litert":
+                raise UserError(f"{error}. Set engine=keras to use the checkpoint itself") from None
+            log.warning("%s. Using the checkpoint itself (engine=keras): slower to start, needs more memory", error)
     return Classifier(run.checkpoint(), run.contract(), threads)
 
 
-def _say_if_unfinished(run: runs.Run) -> None:
+def _warn_if_unfinished(run: runs.Run) -> None:
     record = run.record()
     if record.status == "done" or not run.has_best:
         return
@@ -122,7 +119,7 @@ def _litert(run: runs.Run, threads: int) -> Classifier:
         raise UserError(f"{path}: {fault}, and the run has no checkpoint to make it from; restore one of the two")
     run.checkpoint()
     if importlib.util.find_spec("tensorflow") is None:
-        other = f"make it elsewhere: python -m emotion.evaluate run={run.id} split=validation"
+        other = f"make it on another machine: python -m emotion.evaluate run={run.id} split=validation"
         raise UserError(
             f"run {run.id}: model.tflite {fault}, and making it needs TensorFlow, which is not installed here. "
             f"pip install tensorflow, or {'restore it as it was published' if run.elsewhere else other}"
@@ -131,7 +128,7 @@ def _litert(run: runs.Run, threads: int) -> Classifier:
         log.warning("run %s: model.tflite %s; exporting the best checkpoint (about 10 s, once)", run.id, fault)
         _export(run)
         return Classifier(path, contract, threads)
-    why = "stays as it was published" if run.elsewhere else "cannot be written to"
+    why = "is published and read-only" if run.elsewhere else "cannot be written to"
     log.warning(
         "run %s: model.tflite %s, and its folder %s; exporting the best checkpoint into a temporary file (about 10 s, "
         "each time)", run.id, fault, why,
@@ -151,25 +148,24 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _export(run: runs.Run, destination: Path | None = None) -> None:
-    """Export in a process of its own.
+    """Export in a separate process.
 
     Raises:
-        NoExportError: It says that there can be no export, or it dies.
-        UserError: It says what else is wrong with the run.
+        NoExportError: It reports that there can be no export, or it dies.
+        UserError: It reports another fault of the run.
     """
-    # -P and the path: our own package, whatever lies in the working directory.
-    package = str(Path(__file__).resolve().parents[2])
-    paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-    command = [sys.executable, "-P", "-m", "emotion.inference.litert", str(run.path.absolute())]
+    line, environment = processes.module(
+        "emotion.inference.litert", run.path.absolute(), *([destination] if destination else [])
+    )
     with _signals_raise():
         process = subprocess.Popen(
-            [*command, str(destination)] if destination else command,
+            line,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env=os.environ | {"PYTHONPATH": paths},
+            env=environment,
             start_new_session=True,  # Ctrl-C is for us; we pass it on
         )
         try:
@@ -179,13 +175,11 @@ def _export(run: runs.Run, destination: Path | None = None) -> None:
     if process.returncode == 0:
         return
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    said = next((line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")), None)
-    if said is not None and process.returncode != NO_EXPORT:
-        raise UserError(said)
-    if said is None:
-        ended = f"killed by signal {-process.returncode}" if process.returncode < 0 else (lines or ["no message"])[-1]
-        said = f"run {run.id}: exporting its checkpoint failed ({ended})"
-    raise NoExportError(said)
+    reported = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    if reported and process.returncode != NO_EXPORT:
+        raise UserError(reported[-1])
+    ended = f"killed by signal {-process.returncode}" if process.returncode < 0 else (lines or ["no message"])[-1]
+    raise NoExportError(reported[-1] if reported else f"run {run.id}: exporting its checkpoint failed ({ended})")
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
@@ -201,7 +195,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the wait at once, even where the loop has made them a flag for between frames."""
+    """Let SIGINT and SIGTERM end the wait at once, also where the loop's handlers only set a flag."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -116,7 +116,7 @@ def _halve(run: runs.Run, slim: runs.Run, splits: Splits) -> None:
         "compared_on": "validation split, with the network before rounding",
     }
     runs.update(slim, tflite=made, published=record.published | {"half": asdict(found)})
-    cost = record.efficiency | {"latency_ms": litert.latency(slim)}  # of this file, not of the run's own
+    cost = record.efficiency | {"latency_ms": litert.latency_ms(slim)}  # of this file, not of the run's own
     runs.update(slim, efficiency=cost)
 
 

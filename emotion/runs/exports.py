@@ -60,8 +60,8 @@ class Exported:
         """
         if self.report["status"] != "done":
             raise UserError(
-                f"{self.path}: this export is not equal to its checkpoint, so its model was not kept; see "
-                f"{self.path / 'report.md'}. Export in another way: python -m emotion.export --help"
+                f"{self.path}: this export differed from its checkpoint by more than the tolerance, so the model file "
+                f"was discarded; see {self.path / 'report.md'}. For other options: python -m emotion.export --help"
             )
         if not self.model.exists():
             raise UserError(f"{self.model}: missing; {self._advice()}")

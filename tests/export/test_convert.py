@@ -46,7 +46,7 @@ def test_what_a_format_lacks_is_told() -> None:
 
 
 def test_int8_needs_pictures() -> None:
-    with pytest.raises(ValueError, match="representative pictures"):
+    with pytest.raises(ValueError, match="representative images"):
         convert.litert(_model("relu6"), "int8")
 
 
@@ -57,7 +57,7 @@ def test_int8_leaves_answers_alone_that_are_put_in_another_order(tmp_path: Path)
     order = [3, 1, 0, 2, 6, 5, 4]
     model = keras.Model(model.input, keras.ops.take(model.output, order, axis=-1))
     pictures = np.random.default_rng(0).integers(0, 256, (40, *CONTRACT.shape), np.uint8)
-    (tmp_path / "model.tflite").write_bytes(convert.litert(model, "int8", lambda: (p[None] for p in pictures)))
+    (tmp_path / "model.tflite").write_bytes(convert.litert(model, "int8", pictures))
     says = Classifier(tmp_path / "model.tflite", CONTRACT).probabilities(pictures)
     np.testing.assert_allclose(says.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(says, model.predict(pictures, verbose=0), rtol=0, atol=0.05)

@@ -189,8 +189,8 @@ def test_an_export_that_int8_breaks_fails_and_leaves_no_model(root: Path, tmp_pa
         job(cfg)
     assert ended.value.code == NOT_EQUAL == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("error: run broken: its litert-int8 export is not equal to its checkpoint: its accuracy is")
-    assert "and 1 is the most that is allowed" in said
+    assert said.startswith("error: run broken: its litert-int8 export differs from its checkpoint: its accuracy is")
+    assert "; the limit is 1 (" in said
     assert "Try quantize=dynamic" in said
     assert [p.name for p in (run.path / "exports").iterdir()] == ["litert-int8-failed"]
     failed = run.path / "exports" / "litert-int8-failed"
@@ -200,7 +200,9 @@ def test_an_export_that_int8_breaks_fails_and_leaves_no_model(root: Path, tmp_pa
     assert report["failures"]
     assert report["moved"]
     assert "**Not equal to the checkpoint**" in (failed / "report.md").read_text()
-    with pytest.raises(UserError, match=r"not equal to its checkpoint, so its model was not kept; see .*report\.md"):
+    with pytest.raises(
+        UserError, match=r"differed from its checkpoint by more than the tolerance, .* discarded; see .*report\.md"
+    ):
         engines.load(engines.find(failed, "nowhere"))
 
 
@@ -267,7 +269,7 @@ def test_another_folder(run: runs.Run, tmp_path: Path, validation) -> None:
     assert engines.load(found).probabilities(validation[0][:3]).shape == (3, 7)
     before = tree(place)
     (place / "mine.txt").write_text("keep me")
-    with pytest.raises(UserError, match="is there and holds something other than an export"):
+    with pytest.raises(UserError, match="exists and holds something other than an export"):
         exporting(run, f"folder='{place}'")
     assert tree(place) == before | {"mine.txt": files.sha256(place / "mine.txt")}
     for folder in (run.path, run.path / "checkpoints", run.path / "run.json"):

@@ -28,7 +28,7 @@ MISTAKES = {
     "run=small tolerance.accurcy=1": "tolerance.accurcy: no such key. Did you mean 'tolerance.accuracy'?",
     "run=small quantise=int8": "quantise: no such key. Did you mean 'quantize'?",
     "run=small dataset=folder": "dataset.root: no value given",
-    "run=small folder=small": "folder: 'small' is there and holds something other than an export",
+    "run=small folder=small": "folder: 'small' exists and holds something other than an export",
     "run=small folder=small/run.json/x": "small/run.json: File exists; the export cannot be written. Make room, or",
     "run=small folder=.": "folder: '.' is no name for a new folder",
     "run=small folder=a/..": "folder: 'a/..' is no name for a new folder",
@@ -43,8 +43,8 @@ MISTAKES = {
 
 _CODE = """
 import json, sys
-from emotion import cli
-from emotion.errors import UserError
+from emotion.config import cli
+from emotion.base.errors import UserError
 from emotion.export import export
 said = []
 for line in json.load(sys.stdin):

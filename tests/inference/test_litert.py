@@ -14,7 +14,7 @@ from emotion import runs
 from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.faces.contract import Contract
-from emotion.inference import litert
+from emotion.inference import convert, litert
 from emotion.runs import checkpoints
 
 pytestmark = pytest.mark.slow
@@ -82,7 +82,7 @@ def test_an_export_to_another_file_leaves_the_run_as_it_is(run: runs.Run, tmp_pa
 
 
 def test_no_room_for_the_export_is_told(run: runs.Run, tmp_path: Path) -> None:
-    with pytest.raises(litert.NoExportError, match="cannot be written"):
+    with pytest.raises(convert.NoExportError, match="cannot be written"):
         litert.refresh(run, tmp_path / "nowhere" / "mine.tflite")
 
 

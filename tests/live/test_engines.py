@@ -300,7 +300,10 @@ def _beyond_litert(contract: Contract):
 
 @pytest.mark.parametrize(
     ("build", "message"),
-    [(_rounding, "its LiteRT export differs from the checkpoint by"), (_beyond_litert, "LiteRT cannot run its model")],
+    [
+        (_rounding, "its LiteRT export differs from the checkpoint by"),
+        (_beyond_litert, "its model cannot be converted to litert"),
+    ],
 )
 def test_a_model_without_an_equal_export_goes_to_keras(
     run: runs.Run, build, message: str, caplog: pytest.LogCaptureFixture

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 _LABEL = """
 import json, sys
 sys.modules["tensorflow"] = None
-from emotion.errors import UserError
+from emotion.base.errors import UserError
 from emotion.live import label_frames
 found = {}
 for name in ("litert", "onnx"):
