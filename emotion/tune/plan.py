@@ -43,7 +43,8 @@ class Plan:
 
     @classmethod
     def of(cls, asked: cli.Request) -> Plan:
-        directory = str(Path(asked.config_dir).absolute()) if asked.config_dir else None
+        given = asked.arguments.config_dir
+        directory = str(Path(given).absolute()) if given else None
         kept = [o for o in asked.overrides if not o.startswith("resume=")]
         return cls(tuple(map(_absolute, kept)), dict(asked.space), directory)
 
