@@ -12,7 +12,7 @@ from emotion.audit.framing import Framing
 from emotion.audit.measuring import Measured
 from emotion.audit.pictures import Pictures
 from emotion.audit.votes import Contradicted, NotFaces
-from emotion.config.values import FINDINGS
+from emotion.config.commands import FINDINGS
 from emotion.data.duplicates import Duplicates
 
 

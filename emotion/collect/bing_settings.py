@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from emotion.config import values
+from emotion.config import commands
 from emotion.config.commands import Collect, ImageSearch
 
 _LICENCES = (
@@ -19,11 +19,11 @@ _LICENCES = (
     "license-L2_L3",
 )
 #: Licence filter -> what Bing calls it. ``any`` filters nothing.
-LICENCES = dict(zip(values.LICENCES, _LICENCES, strict=True))
+LICENCES = dict(zip(commands.LICENCES, _LICENCES, strict=True))
 #: Face filter: pictures of faces, or of head and shoulders.
-FACES = {name: f"face-{name}" for name in values.CHOICES["search.face"]}
+FACES = {name: f"face-{name}" for name in commands.FACES}
 #: Size filter, by Bing's own classes.
-SIZES = {name: f"imagesize-{name}" for name in values.CHOICES["search.size"]}
+SIZES = {name: f"imagesize-{name}" for name in commands.SIZES}
 
 
 class Claims:

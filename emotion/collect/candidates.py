@@ -18,7 +18,7 @@ class Candidate:
         key: Stable identity: the image URL; a file's path; ``<video>#<frame>``;
             ``<camera>@<start of the session>#<frame>@<time>``.
         emotion: What it was asked for as.
-        source: A key of :data:`emotion.config.values.LABEL_SOURCES`.
+        source: A key of :data:`emotion.config.commands.LABEL_SOURCES`.
         path: The staged file, or one's own; None where there is an image or a failure.
         image: A frame, uint8 BGR ``[H, W, 3]``.
         failure: Why it could not be had, in a few stable words (``HTTP 404``, ``not a picture``, ``timed out``); None

@@ -18,7 +18,7 @@ from emotion.collect.held_out import HeldOut
 from emotion.collect.placing import move, place, reconcile
 from emotion.collect.screening import Crop, Looked, Screen, look
 from emotion.collect.seen import Entry, Seen
-from emotion.config.values import LABEL_SOURCES
+from emotion.config.commands import LABEL_SOURCES
 from emotion.data.fingerprint import hash_pixels
 from emotion.data.manifest import FOUND_AGAIN, KEPT, QUARANTINED, REJECTED, Manifest, Record, now
 from emotion.data.similar import perceptual_hash

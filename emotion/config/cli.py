@@ -1,7 +1,7 @@
 """The thin Hydra shell that every command shares.
 
-A command is composed and validated here before Hydra makes a folder or anybody imports TensorFlow, so a mistake is
-answered at once, in one message, with exit code 2. Then Hydra runs it as usual.
+A command is composed and validated here before Hydra makes a folder and before TensorFlow is imported, so a mistake is
+answered at once, in one message, with exit code 2. Then Hydra runs the command.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field, replace
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra._internal.utils import _run_hydra, create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -40,7 +40,7 @@ Task = Callable[[DictConfig], Any]
 #: Keys whose value is a run's name, though ``1e5`` or ``20261122`` reads as a number.
 _NAMES = ("run", "resume", "name", "trainer.teacher")
 
-#: Keys whose value is a path, an address or a sentence, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
+#: Keys whose value is a path, a URL or a sentence, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
 _AS_TYPED = ("file", "source", "save", "log", "timeline", "snapshots", "folder", "root", "path", "against", "apply",
              "licence", "hardware")  # fmt: skip
 
@@ -48,36 +48,40 @@ _AS_TYPED = ("file", "source", "save", "log", "timeline", "snapshots", "folder",
 _OPTIONAL = {"train": "experiment", "tune": "experiment"}
 _OPTIONAL |= dict.fromkeys(("evaluate", "adopt", "export", "publish"), "dataset")
 
-#: Commands in which a key with several values is to be searched, without -m.
+#: Commands that search keys with several values, without -m.
 _SEARCHING = ("tune",)
 
-#: At most this many of a sweep's values are composed and validated before it starts.
+#: Limit on the values of a sweep that are composed and validated before it starts.
 _CHECKED_VALUES = 16
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked for on the command line.
+    """What a user asked for on the command line.
 
     Attributes:
         command: Name of the config under ``conf/``.
-        overrides: ``key=value`` arguments.
-        flags: All other arguments, such as ``--cfg job``.
-        cfg: The composed, validated config; for a sweep, that of its first job. None for ``--help`` and its kin.
-        multirun: Whether this is a sweep.
-        shows: Whether a config is to be shown (``--cfg``, ``--info``) and nothing done.
+        overrides: ``key=value`` arguments that Hydra composes.
+        arguments: All arguments as Hydra's parser gives them, flags such as ``--cfg job`` among them.
+        cfg: The composed, validated config; for a sweep, that of its first job. None for ``--help`` and the like.
         space: Of a command that searches: the keys that were given several values, and these in Hydra's sweep grammar.
-        config_dir: ``--config-dir``, where it was given.
     """
 
     command: str
     overrides: tuple[str, ...]
-    flags: tuple[str, ...]
-    cfg: DictConfig | None
-    multirun: bool = False
-    shows: bool = False
+    arguments: argparse.Namespace
+    cfg: DictConfig | None = None
     space: Mapping[str, str] = field(default_factory=dict)
-    config_dir: str | None = None
+
+    @property
+    def multirun(self) -> bool:
+        """Whether this is a sweep."""
+        return bool(self.arguments.multirun)
+
+    @property
+    def shows(self) -> bool:
+        """Whether a config is to be shown (``--cfg``, ``--info``) and nothing done."""
+        return bool(self.arguments.cfg or self.arguments.info)
 
     def with_overrides(self, *more: str) -> Request:
         return replace(self, overrides=(*self.overrides, *more))
@@ -100,30 +104,26 @@ def request(command: str, arguments: list[str] | None = None) -> Request:
         UserError: A wrong key, group, type or value; names it, what is allowed and the nearest match.
     """
     schema.register()
-    arguments = sys.argv[1:] if arguments is None else arguments
     parser = get_args_parser()
     try:
         parsed = parser.parse_intermixed_args(arguments)  # flags may stand between overrides
     except SystemExit as stopped:  # argparse has printed what it did not understand
         sys.exit(WRONG if stopped.code else 0)
-    taken = set(parsed.overrides)
-    flags = tuple(a for a in arguments if a not in taken)
-    overrides = tuple(_readable(command, parsed.overrides))
     if parsed.config_dir and not Path(parsed.config_dir).is_dir():
         raise UserError(f"--config-dir: no such folder '{parsed.config_dir}'")
+    overrides = tuple(_readable(command, parsed.overrides))
     space = dict(_searched(overrides)) if command in _SEARCHING else {}
     overrides = tuple(o for o in overrides if o.partition("=")[0].lstrip("+") not in space)
-    shows = bool(parsed.cfg or parsed.info)
-    if parsed.multirun and shows:
+    asked = Request(command, overrides, parsed, None, space)
+    if asked.multirun and asked.shows:
         raise UserError("-m: leave it out with --cfg and --info, which show one job")
-    asked = Request(command, overrides, flags, None, bool(parsed.multirun), shows, space, parsed.config_dir)
     if parsed.help or parsed.hydra_help or parsed.shell_completion:
         return asked
-    return replace(asked, cfg=_check(asked, parsed))
+    return replace(asked, cfg=_check(asked))
 
 
 def _readable(command: str, overrides: list[str]) -> Iterator[str]:
-    """Overrides that Hydra reads as a person means them: runs' names as text, and no group set to null."""
+    """Overrides in a form that Hydra reads as the user meant: names of runs as text, and no group set to null."""
     parser = OverridesParser.create()
     for text in overrides:
         name, _, given = text.partition("=")
@@ -186,10 +186,10 @@ def composing(directory: str, extra: str | None) -> Iterator[None]:
         yield
 
 
-def _check(asked: Request, parsed: argparse.Namespace) -> DictConfig:
+def _check(asked: Request) -> DictConfig:
     """Compose the config, or for a sweep its first job's and each other swept value once."""
-    directory = os.path.abspath(parsed.config_path) if parsed.config_path else str(schema.CONF)  # noqa: PTH100
-    with composing(directory, parsed.config_dir):
+    path = asked.arguments.config_path
+    with composing(os.path.abspath(path) if path else str(schema.CONF), asked.arguments.config_dir):  # noqa: PTH100
         try:
             variants = list(islice(_variants(list(asked.overrides), asked.multirun), _CHECKED_VALUES))
             composed = [compose(asked.command, variant) for variant in variants]
@@ -212,7 +212,7 @@ def _variants(overrides: list[str], multirun: bool) -> Iterator[list[str]]:
         for override in parsed:
             if override.is_sweep_override():
                 key, _, value = (override.input_line or "").partition("=")
-                raise UserError(f"{key}: '{value}' is several values; add -m to try each")
+                raise UserError(f"{key}: '{value}' lists several values; add -m to sweep over them")
         yield overrides
         return
     choices = [_values(override) for override in parsed]
@@ -238,20 +238,20 @@ def launch(asked: Request, task: Task) -> Any:
     def job(cfg: DictConfig) -> Any:
         try:
             outcome["value"] = task(cfg)
-        except BaseException as error:  # Hydra would print its own story and exit
+        except BaseException as error:  # Hydra would print a traceback and exit
             outcome["error"] = error
             if asked.multirun:  # a sweep ends with its first error
                 raise
         return outcome.get("value")
 
-    sys.argv = [sys.argv[0], *asked.flags, *asked.overrides]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through
-    entry = hydra.main(config_path=str(schema.CONF), config_name=asked.command, version_base="1.3")(job)
+    arguments = argparse.Namespace(**{**vars(asked.arguments), "overrides": list(asked.overrides)})
+    # Else Hydra prints an exception and exits; the environment is the only place where it looks for this.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    hydra.version.setbase("1.3")
     try:
-        if asked.cfg is None:
-            _print_help(entry, asked.command)
-        else:
-            entry()
+        with _with_comments(asked.command) if asked.cfg is None else nullcontext():
+            # What hydra.main calls, which would parse sys.argv again.
+            _run_hydra(arguments, get_args_parser(), job, str(schema.CONF), asked.command)
     except (HydraException, OmegaConfBaseException) as error:
         if "error" in outcome:  # the task's own
             raise
@@ -261,18 +261,19 @@ def launch(asked: Request, task: Task) -> Any:
     return outcome.get("value")
 
 
-def _print_help(entry: Callable[[], Any], command: str) -> None:
-    """Hydra's help, with what each value means, or completions; without the schemas, which are nobody's choice."""
+@contextmanager
+def _with_comments(command: str) -> Iterator[None]:
+    """Print Hydra's help with what each value means, or completions; without the schemas, which cannot be chosen."""
     text = io.StringIO()
     try:
         with redirect_stdout(text):
-            entry()
+            yield
     finally:
         shown = re.sub(r"(\S+=)?\bbase_\w+(,\s|\s|$)", "", text.getvalue())
         print(help.explained(shown, command, schema.CONF), end="")
 
 
 def quoted(path: Path | str) -> str:
-    """A path as a value in Hydra's override grammar, where backslashes count before a quote only."""
+    """Quote a path for Hydra's override grammar, where a backslash escapes a quote and nothing else."""
     escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", str(path)).replace("'", "\\'")
     return f"'{escaped}'"

@@ -7,6 +7,34 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from emotion.config.fields import LARGEST_SEED, choice, number
+from emotion.faces.contract import COLOURS, CROP_MARGINS, INTERPOLATIONS
+from emotion.faces.labels import EMOTIONS
+
+#: ``source`` of ``emotion.collect`` -> where the labels of its images come from.
+LABEL_SOURCES = {"bing": "query", "folder": "folder", "video": "person", "camera": "person"}
+
+#: Filters of the image search.
+LICENCES = ("any", "creative_commons", "public", "share", "share_commercially", "modify", "modify_commercially")
+FACES = ("face", "portrait")
+SIZES = ("small", "medium", "large", "wallpaper")
+
+#: What ``emotion.audit`` can find, in the order of its report.
+FINDINGS = (
+    "leakage",
+    "near_leakage",
+    "conflicts",
+    "duplicates",
+    "near_duplicates",
+    "unreadable",
+    "blank",
+    "no_face",
+    "tiny",
+    "imbalance",
+    "altered",
+    "label_noise",
+)
+
 
 @dataclass
 class Training:
@@ -16,7 +44,7 @@ class Training:
     augmentation: Any = MISSING
     model: Any = MISSING
     trainer: Any = MISSING
-    seed: int = 0
+    seed: int = number(0, LARGEST_SEED, 0)
     outputs: str = "outputs"
     resume: Any = None
 
@@ -35,12 +63,12 @@ class Tune(Training):
 @dataclass
 class Evaluate:
     run: Any = MISSING
-    split: str = "test"
+    split: str = choice(("train", "validation", "test"), "test")
     dataset: Any = None
-    checkpoint: str = "best"
-    tta: str = "none"
-    batch_size: int = 256
-    bootstrap: int = 1000
+    checkpoint: str = choice(("best", "last"), "best")
+    tta: str = choice(("none", "flip"), "none")
+    batch_size: int = number(1, 65_536, 256)
+    bootstrap: int = number(0, 100_000, 1000)
     outputs: str = "outputs"
 
 
@@ -49,12 +77,12 @@ class Adopt:
     file: str = MISSING
     name: str | None = None
     labels: Any = MISSING
-    pixels: str = MISSING
-    output: str | None = None
-    height: int | None = None
-    width: int | None = None
-    colour: str | None = None
-    interpolation: str = "area"
+    pixels: str = choice(("minus_one_to_one", "zero_to_one", "raw", "imagenet"))
+    output: str | None = choice(("probabilities", "logits"), None)
+    height: int | None = number(16, 1024, None)
+    width: int | None = number(16, 1024, None)
+    colour: str | None = choice(COLOURS, None)
+    interpolation: str = choice(INTERPOLATIONS, "area")
     source: str | None = None
     licence: str | None = None
     dataset: Any = None
@@ -65,19 +93,19 @@ class Adopt:
 class Tolerance:
     """How far an export may be from its checkpoint; ``conf/export.yaml`` says what the values mean."""
 
-    probability: float | None = None
-    accuracy: float | None = None
+    probability: float | None = number(0, 1, None)
+    accuracy: float | None = number(0, 1, None)
 
 
 @dataclass
 class Compare:
     runs: Any = MISSING
-    split: str = "test"
-    rank_by: str = "accuracy"
-    resamples: int = 1000
-    seed: int = 0
-    latency: str = "auto"
-    pictures: int = 12
+    split: str = choice(("train", "validation", "test"), "test")
+    rank_by: str = choice(("accuracy", "macro_f1"), "accuracy")
+    resamples: int = number(100, 100_000, 1000)
+    seed: int = number(0, LARGEST_SEED, 0)
+    latency: str = choice(("auto", "measured", "recorded"), "auto")
+    pictures: int = number(0, 500, 12)
     outputs: str = "outputs"
     folder: str | None = None
 
@@ -85,9 +113,9 @@ class Compare:
 @dataclass
 class Export:
     run: Any = MISSING
-    format: str = "litert"
-    quantize: str | None = None
-    calibration: int = 500
+    format: str = choice(("litert", "onnx", "saved_model"), "litert")
+    quantize: str | None = choice(("float16", "dynamic", "int8"), None)
+    calibration: int = number(1, 1_000_000, 500)
     tolerance: Tolerance = field(default_factory=Tolerance)
     folder: str | None = None
     dataset: Any = None
@@ -100,7 +128,7 @@ class Publish:
     folder: str = MISSING
     weights: bool = True
     half: bool = False
-    largest: float = 8.0
+    largest: float = number(0.01, 100_000, 8.0)
     overwrite: bool = False
     hardware: str | None = None
     dataset: Any = None
@@ -108,43 +136,41 @@ class Publish:
 
 
 @dataclass
-class Detector:
-    """How faces are searched for in video; ``conf/live.yaml`` says what the values mean."""
+class FaceSearch:
+    """How faces are searched for in a still image; ``conf/collect.yaml`` says what the values mean."""
 
-    mode: str = "fast"
-    scale_factor: float = 1.1
-    min_neighbors: int = 5
-    min_size: float = 0.1
-    working_size: int = 1280
-    spread: int | None = None
-    hold: int = 15
+    scale_factor: float = number(1.01, 2, 1.1)
+    min_neighbors: int = number(1, 50, 5)
+    min_size: float = number(0.01, 1, 0.08)
+    working_size: int = number(64, 16_384, 1024)
 
 
 @dataclass
-class FaceSearch:
-    """How faces are searched for in a still picture; ``conf/collect.yaml`` says what the values mean."""
+class Detector(FaceSearch):
+    """How faces are searched for in video; ``conf/live.yaml`` says what the values mean."""
 
-    scale_factor: float = 1.1
-    min_neighbors: int = 5
-    min_size: float = 0.08
-    working_size: int = 1024
+    min_size: float = number(0.01, 1, 0.1)
+    working_size: int = number(64, 16_384, 1280)
+    mode: str = choice(("fast", "exact"), "fast")
+    spread: int | None = number(1, 100, None)
+    hold: int = number(0, 10_000, 15)
 
 
 @dataclass
 class ImageSearch:
-    """How pictures are searched for and fetched; ``conf/collect.yaml`` says what the values mean."""
+    """How images are searched for and downloaded; ``conf/collect.yaml`` says what the values mean."""
 
     adult_filter: bool = True
-    face: str | None = "face"
-    licence: str = "any"
-    size: str | None = "medium"
-    parallel: int = 4
-    timeout: int = 15
-    deadline: float = 3600.0
-    retries: int = 3
-    back_off: float = 1.0
-    min_interval: float = 0.5
-    max_bytes: int = 20_000_000
+    face: str | None = choice(FACES, "face")
+    licence: str = choice(LICENCES, "any")
+    size: str | None = choice(SIZES, "medium")
+    parallel: int = number(1, 32, 4)
+    timeout: int = number(1, 600, 15)
+    deadline: float = number(1, None, 3600.0)
+    retries: int = number(0, 100, 3)
+    back_off: float = number(0, 3600, 1.0)
+    min_interval: float = number(0, 3600, 0.5)
+    max_bytes: int = number(1000, None, 20_000_000)
 
 
 @dataclass
@@ -152,19 +178,19 @@ class Collect:
     root: str = MISSING
     source: str = "bing"
     path: Any = None
-    emotion: str | None = None
-    per_emotion: int = 300
+    emotion: str | None = choice(EMOTIONS, None)
+    per_emotion: int = number(1, 1_000_000, 300)
     against: str | None = None
     apply: Any = None
-    faces: str = "one"
-    min_face: int = 64
-    min_sharpness: float = 80.0
-    max_pixels: int = 50_000_000
-    crop_margin: float = 0.1
-    size: int = 96
-    colour: str = "rgb"
-    interpolation: str = "area"
-    stride: int = 15
+    faces: str = choice(("one", "largest", "all"), "one")
+    min_face: int = number(24, 4096, 64)
+    min_sharpness: float = number(0, 100_000, 80.0)
+    max_pixels: int = number(10_000, 80_000_000, 50_000_000)
+    crop_margin: float = number(*CROP_MARGINS, 0.1)
+    size: int = number(16, 1024, 96)
+    colour: str = choice(COLOURS, "rgb")
+    interpolation: str = choice(INTERPOLATIONS, "area")
+    stride: int = number(1, None, 15)
     detector: FaceSearch = field(default_factory=FaceSearch)
     search: ImageSearch = field(default_factory=ImageSearch)
     queries: dict[str, list[str]] = field(default_factory=dict)
@@ -172,11 +198,11 @@ class Collect:
 
 @dataclass
 class AuditLimits:
-    """From where on findings are met; ``conf/audit.yaml`` says what the values mean."""
+    """From which values on there is a finding; ``conf/audit.yaml`` says what the values mean."""
 
-    no_face: float = 0.15
-    imbalance: float = 10.0
-    label_noise: float = 0.1
+    no_face: float = number(0, 1, 0.15)
+    imbalance: float = number(1, None, 10.0)
+    label_noise: float = number(0, 1, 0.1)
 
 
 @dataclass
@@ -184,9 +210,9 @@ class Audit:
     dataset: Any = MISSING
     run: Any = None
     fail_on: Any = field(default_factory=list)
-    min_side: int = 32
+    min_side: int = number(1, None, 32)
     limits: AuditLimits = field(default_factory=AuditLimits)
-    pictures: int = 12
+    pictures: int = number(0, 500, 12)
     outputs: str = "outputs"
     folder: str | None = None
 
@@ -196,21 +222,21 @@ class Live:
     run: Any = MISSING
     source: Any = 0
     outputs: str = "outputs"
-    display: str = "auto"
+    display: str = choice(("auto", "window", "none"), "auto")
     save: str | None = None
     log: str | None = None
     timeline: str | None = None
     snapshots: str = "."
     bars: bool = True
     blur: bool = False
-    stride: int = 1
-    max_frames: int | None = None
+    stride: int = number(1, None, 1)
+    max_frames: int | None = number(1, None, None)
     loop: bool = False
-    engine: str = "auto"
-    threads: int = 1
-    smoothing: float = 0.25
-    min_confidence: float = 0.4
-    max_gap: float = 0.5
+    engine: str = choice(("auto", "litert", "keras"), "auto")
+    threads: int = number(1, 1024, 1)
+    smoothing: float = number(0, 60, 0.25)
+    min_confidence: float = number(0, 1, 0.4)
+    max_gap: float = number(0, 60, 0.5)
     detector: Detector = field(default_factory=Detector)
 
 

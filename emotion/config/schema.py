@@ -15,6 +15,9 @@ from hydra.core.plugins import Plugins
 from omegaconf import MISSING
 
 from emotion.config.commands import COMMANDS
+from emotion.config.fields import LARGEST_SEED, choice, number
+from emotion.faces.contract import COLOURS, CROP_MARGINS, INTERPOLATIONS
+from emotion.faces.labels import NUMBERINGS
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: Where the configs are: inside an installed wheel, or beside the package in a checkout. Absolute, because a relative
@@ -29,21 +32,21 @@ CONF = next(p for p in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (p / "tr
 class Dataset:
     name: str = MISSING
     root: str | None = None
-    cache: str = "memory"
+    cache: str = choice(("memory", "disk", "none"), "memory")
     cache_dir: str = MISSING
-    crop_margin: float | None = None
-    drop_duplicates: str = "none"
-    validation_fraction: float = 0.1
-    test_fraction: float = 0.1
-    split_seed: int = 0
-    limit: int | None = None
+    crop_margin: float | None = number(*CROP_MARGINS, None)
+    drop_duplicates: str = choice(("none", "train_vs_test", "all"), "none")
+    validation_fraction: float = number(0.01, 0.5, 0.1)
+    test_fraction: float = number(0.01, 0.5, 0.1)
+    split_seed: int = number(0, LARGEST_SEED, 0)
+    limit: int | None = number(1, None, None)
 
 
 @dataclass
 class Synthetic(Dataset):
-    per_emotion: int = 500
-    image_size: int = 64
-    noise: float = 1.0
+    per_emotion: int = number(10, 100_000, 500)
+    image_size: int = number(24, 512, 64)
+    noise: float = number(0, 3, 1.0)
 
 
 @dataclass
@@ -54,15 +57,15 @@ class Fer2013(Dataset):
 @dataclass
 class FerPlus(Dataset):
     votes: str | None = None
-    label_mode: str = "majority"
-    contempt: str = "drop"
+    label_mode: str = choice(("majority", "probability", "multi_target"), "majority")
+    contempt: str = choice(("drop", "keep"), "drop")
 
 
 @dataclass
 class Folder(Dataset):
-    numbering: str | None = None
+    numbering: str | None = choice(NUMBERINGS, None)
     ignore: list[str] = field(default_factory=list)
-    max_unreadable: float = 0.01
+    max_unreadable: float = number(0, 1, 0.01)
     test_unreviewed: bool = False
 
 
@@ -72,10 +75,10 @@ class Folder(Dataset):
 @dataclass
 class Augmentation:
     ops: list[Any] = field(default_factory=list)
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    mix_probability: float = 1.0
-    unmixed_epochs: int = 0
+    mixup: float = number(0, 10, 0.0)
+    cutmix: float = number(0, 10, 0.0)
+    mix_probability: float = number(0, 1, 1.0)
+    unmixed_epochs: int = number(0, None, 0)
 
 
 #: The operations of ``augmentation.ops`` and their parameters with defaults; implemented in emotion/data/augment.py.
@@ -100,25 +103,25 @@ OPS: dict[str, dict[str, float]] = {
 class Model:
     _target_: str = MISSING
     name: str = MISSING
-    input_size: int = MISSING
-    colour: str = "gray"
-    interpolation: str = "area"
-    frozen_epochs: int = 0
-    batch_norm_frozen_epochs: int | None = 0
-    fine_tune_scale: float = 1.0
+    input_size: int = number(16, 512)
+    colour: str = choice(COLOURS, "gray")
+    interpolation: str = choice(INTERPOLATIONS, "area")
+    frozen_epochs: int = number(0, None, 0)
+    batch_norm_frozen_epochs: int | None = number(0, None, 0)
+    fine_tune_scale: float = number(1e-6, 100, 1.0)
 
 
 @dataclass
 class Cnn(Model):
     stages: list[int] = field(default_factory=list)
-    convolutions: int = 2
-    stem_stride: int = 1
+    convolutions: int = number(1, 8, 2)
+    stem_stride: int = number(1, 4, 1)
     separable: bool = False
-    activation: str = "relu"
+    activation: str = choice(("relu", "relu6", "gelu", "silu", "leaky_relu"), "relu")
     residual: bool = False
     squeeze_excitation: bool = False
-    stage_dropout: float = 0.0
-    dropout: float = 0.0
+    stage_dropout: float = number(0, 0.95, 0.0)
+    dropout: float = number(0, 0.95, 0.0)
 
 
 #: Widths of MobileNetV2 that Keras publishes ImageNet weights for.
@@ -127,9 +130,9 @@ ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 @dataclass
 class MobileNetV2(Model):
-    alpha: float = 1.0
+    alpha: float = number(0.1, 2, 1.0)
     weights: str | None = "imagenet"
-    dropout: float = 0.0
+    dropout: float = number(0, 0.95, 0.0)
 
 
 # ---------------------------------------------------------------------------------------------------------- trainer
@@ -137,36 +140,38 @@ class MobileNetV2(Model):
 
 #: Named settings of ``trainer.class_weight``; implemented in emotion/data/weights.py.
 CLASS_WEIGHTS = ("none", "balanced", "sqrt", "effective")
+#: What the best checkpoint of a run, and the best trial of a search, is chosen by.
+OBJECTIVES = ("val_macro_f1", "val_accuracy", "val_loss")
 
 
 @dataclass
 class Trainer:
-    epochs: int = MISSING
-    batch_size: int = MISSING
-    optimizer: str = "adamw"
-    learning_rate: float = MISSING
-    schedule: str = "cosine"
-    warmup_epochs: float = 0.0
-    weight_decay: float = 0.0
-    momentum: float = 0.9
+    epochs: int = number(1, 100_000)
+    batch_size: int = number(1, 65_536)
+    optimizer: str = choice(("adamw", "adam", "sgd", "rmsprop"), "adamw")
+    learning_rate: float = number(1e-10, 100)
+    schedule: str = choice(("cosine", "constant"), "cosine")
+    warmup_epochs: float = number(0, None, 0.0)
+    weight_decay: float = number(0, 1, 0.0)
+    momentum: float = number(0, 0.9999, 0.9)
     nesterov: bool = True
-    clip_norm: float | None = None
-    ema: float | None = None
-    label_smoothing: float = 0.0
+    clip_norm: float | None = number(1e-6, None, None)
+    ema: float | None = number(0.5, 0.99999, None)
+    label_smoothing: float = number(0, 0.9, 0.0)
     class_weight: Any = "none"
-    class_weight_epochs: int | None = None
-    monitor: str = "val_macro_f1"
-    patience: int | None = None
-    min_delta: float = 0.0
-    precision: str = "float32"
-    strategy: str = "default"
+    class_weight_epochs: int | None = number(1, None, None)
+    monitor: str = choice(OBJECTIVES, "val_macro_f1")
+    patience: int | None = number(1, None, None)
+    min_delta: float = number(0, None, 0.0)
+    precision: str = choice(("float32", "bfloat16", "float16"), "float32")
+    strategy: str = choice(("default", "mirrored"), "default")
     deterministic: bool = False
-    threads: int | None = None
+    threads: int | None = number(1, 1024, None)
     teacher: Any = None
-    teacher_weight: float = 0.7
-    teacher_temperature: float = 2.0
+    teacher_weight: float = number(0, 1, 0.7)
+    teacher_temperature: float = number(0.1, 20, 2.0)
     calibrate: bool = True
-    bootstrap: int = 1000
+    bootstrap: int = number(0, 100_000, 1000)
 
 
 # ------------------------------------------------------------------------------------------------------------ tuner
@@ -176,27 +181,27 @@ class Trainer:
 class Tuner:
     """A search; ``conf/tuner/`` says what the values mean."""
 
-    name: str = MISSING
-    max_trials: int | None = None
-    objective: str = MISSING
-    executions: int = 1
-    max_failures: int = 3
-    workers: int = 0
-    seed: int = 0
+    name: str = choice(("random", "bayesian", "hyperband", "grid"))
+    max_trials: int | None = number(1, None, None)
+    objective: str = choice(OBJECTIVES)
+    executions: int = number(1, 100, 1)
+    max_failures: int = number(1, None, 3)
+    workers: int = number(0, 1024, 0)
+    seed: int = number(0, LARGEST_SEED - 1, 0)
     space: dict[str, Any] | None = field(default_factory=dict)
 
 
 @dataclass
 class Bayesian(Tuner):
-    initial_points: int | None = None
-    alpha: float = 1e-4
-    beta: float = 2.6
+    initial_points: int | None = number(1, None, None)
+    alpha: float = number(0, None, 1e-4)
+    beta: float = number(0, None, 2.6)
 
 
 @dataclass
 class Hyperband(Tuner):
-    factor: int = 3
-    iterations: int = 1
+    factor: int = number(2, 100, 3)
+    iterations: int = number(1, 1000, 1)
 
 
 # --------------------------------------------------------------------------------------------------------- launchers
@@ -219,7 +224,7 @@ PLUGINS = {
 
 @dataclass
 class Joblib:
-    """What joblib is told; ``conf/hydra/launcher/joblib.yaml`` says what the values mean."""
+    """Options of joblib; ``conf/hydra/launcher/joblib.yaml`` says what the values mean."""
 
     _target_: str = PLUGINS["joblib"][1]
     n_jobs: int = MISSING
@@ -229,7 +234,7 @@ class Joblib:
 
 @dataclass
 class Slurm:
-    """What Slurm and submitit are told; ``conf/hydra/launcher/slurm.yaml`` says what the values mean."""
+    """Options of Slurm and submitit; ``conf/hydra/launcher/slurm.yaml`` says what the values mean."""
 
     _target_: str = PLUGINS["slurm"][1]
     submitit_folder: str = MISSING
@@ -251,26 +256,26 @@ class Slurm:
     additional_parameters: dict[str, Any] = field(default_factory=dict)
 
 
+#: Config group -> name of each schema (``base_<name>`` in a ``defaults`` list) -> schema.
+GROUPS: dict[str, dict[str, type]] = {
+    "dataset": {"synthetic": Synthetic, "fer2013": Fer2013, "ferplus": FerPlus, "folder": Folder},
+    "augmentation": {"augmentation": Augmentation},
+    "model": {"cnn": Cnn, "mobilenet_v2": MobileNetV2},
+    "trainer": {"trainer": Trainer},
+    "tuner": {"tuner": Tuner, "bayesian": Bayesian, "hyperband": Hyperband},
+    "hydra/launcher": {"joblib": Joblib, "slurm": Slurm},
+}
+
+
 def register() -> None:
     """Put the schemas where the YAML files' ``defaults`` lists find them (``base_<name>``)."""
     store = ConfigStore.instance()
-    _store_launchers(store)
+    Plugins.instance()
+    # Hydra has no public way to take a stored config back. The joblib plugin, where it is installed, stores one under
+    # the name of our conf/hydra/launcher/joblib.yaml, and Hydra warns of every file that has such a namesake.
+    store.repo["hydra"]["launcher"].pop("joblib.yaml", None)
     for command in COMMANDS:
         store.store(name=f"base_{command.__name__.lower()}", node=command)
-    for name, dataset in {"synthetic": Synthetic, "fer2013": Fer2013, "ferplus": FerPlus, "folder": Folder}.items():
-        store.store(group="dataset", name=f"base_{name}", node=dataset)
-    store.store(group="augmentation", name="base_augmentation", node=Augmentation)
-    for name, model in {"cnn": Cnn, "mobilenet_v2": MobileNetV2}.items():
-        store.store(group="model", name=f"base_{name}", node=model)
-    store.store(group="trainer", name="base_trainer", node=Trainer)
-    for name, tuner in {"tuner": Tuner, "bayesian": Bayesian, "hyperband": Hyperband}.items():
-        store.store(group="tuner", name=f"base_{name}", node=tuner)
-
-
-def _store_launchers(store: ConfigStore) -> None:
-    """Put the schemas of both options where ``conf/hydra/launcher`` finds them, whether or not a plugin is there."""
-    Plugins.instance()
-    # joblib's plugin stores a config of its own under our file's name, and Hydra would hold ours against it.
-    store.repo["hydra"]["launcher"].pop("joblib.yaml", None)
-    store.store(group="hydra/launcher", name="base_joblib", node=Joblib)
-    store.store(group="hydra/launcher", name="base_slurm", node=Slurm)
+    for group, schemas in GROUPS.items():
+        for name, schema in schemas.items():
+            store.store(group=group, name=f"base_{name}", node=schema)

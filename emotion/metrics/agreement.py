@@ -1,4 +1,4 @@
-"""How far a classifier agrees with people who do not agree with each other: against the whole distribution of votes."""
+"""Agreement of a classifier with annotators who disagree: scores against the distribution of their votes."""
 
 from __future__ import annotations
 
@@ -7,39 +7,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from emotion.metrics.bootstrap import Floats, Integers, intervals
-
-# As in emotion.metrics: float32's epsilon, so that one confident mistake cannot make the mean infinite.
-_EPSILON = float(np.finfo(np.float32).eps)
+from emotion.metrics.bootstrap import Floats, Integers, with_intervals
+from emotion.metrics.scores import EPSILON
 
 METRICS = {
     "kl_divergence": "KL divergence from the votes (nats)",
-    "top2_agreement": "Answer is among people's two first",
-    "human_agreement": "Share of people who give the answer",
+    "top2_agreement": "Prediction is among the two labels with most votes",
+    "human_agreement": "Share of annotators who chose the prediction",
 }
 
 
 def score(probabilities: ArrayLike, votes: ArrayLike, *, bootstrap: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """Score probabilities against the votes of several people.
+    """Score probabilities against the votes of several annotators.
 
-    - ``kl_divergence``: mean over the pictures of KL(votes || probabilities) in nats; 0 is a model that says of each
-      picture just what people say.
-    - ``top2_agreement``: share of the pictures whose most probable label is one of the two that most people chose;
-      labels with equally many votes count alike, labels without a vote never.
-    - ``human_agreement``: mean share of the people who chose the most probable label: the chance that the model and
-      one person say the same.
+    - ``kl_divergence``: mean over the images of KL(votes || probabilities) in nats (Kullback and Leibler 1951).
+    - ``top2_agreement``: share of images whose most probable label is one of the two with most votes; ties in votes
+      count as both, labels without votes never.
+    - ``human_agreement``: mean share of annotators who chose the most probable label, which is the probability that
+      the model and one annotator agree.
 
     Args:
         probabilities: float32 ``[N, C]``, rows that sum to 1.
         votes: float32 ``[N, C]``, shares of the votes, rows that sum to 1.
-        bootstrap: Resamples of the 95 % intervals; 0 draws none.
-        seed: Draws them.
+        bootstrap: Resamples of the 95 % intervals; 0 gives None.
+        seed: Random seed of the resamples.
 
     Returns:
-        Each of these as ``{"value", "low", "high"}``, ready for strict JSON.
+        Per metric ``{"value", "low", "high"}``, ready for strict JSON.
 
     Raises:
-        ValueError: Shapes that differ, no pictures, or rows of votes that do not sum to 1.
+        ValueError: Shapes that differ, no images, or rows of votes that do not sum to 1.
     """
     p, v = np.asarray(probabilities, np.float64), np.asarray(votes, np.float64)
     if p.shape != v.shape or p.ndim != 2 or not len(p):
@@ -48,29 +45,16 @@ def score(probabilities: ArrayLike, votes: ArrayLike, *, bootstrap: int = 1000, 
         )
     if not np.allclose(v.sum(axis=1), 1, atol=1e-3):
         raise ValueError("votes: every row must sum to 1")
-    values = _of_each(p, v)
-    means = {metric: each.mean() for metric, each in values.items()}
-
-    def resampled(rows: Integers) -> dict[str, Floats]:
-        return {metric: each[rows].mean(axis=1) for metric, each in values.items()}
-
-    lows, highs = intervals(resampled, means, len(p), bootstrap, seed)
-    return {
-        metric: {
-            key: float(number) if np.isfinite(number) else None
-            for key, number in (("value", means[metric]), ("low", lows[metric]), ("high", highs[metric]))
-        }
-        for metric in METRICS
-    }
-
-
-def _of_each(p: Floats, v: Floats) -> dict[str, Floats]:
-    ratio = np.maximum(v, _EPSILON) / np.clip(p, _EPSILON, 1.0)
+    ratio = np.maximum(v, EPSILON) / np.clip(p, EPSILON, 1.0)
     second = np.sort(v, axis=1)[:, -2]
-    answer = p.argmax(axis=1)
-    chosen = v[np.arange(len(v)), answer]
-    return {
+    chosen = v[np.arange(len(v)), p.argmax(axis=1)]
+    values = {
         "kl_divergence": np.sum(v * np.log(ratio), axis=1),
         "top2_agreement": ((chosen >= second) & (chosen > 0)).astype(np.float64),
         "human_agreement": chosen,
     }
+
+    def statistics(rows: Integers) -> dict[str, Floats]:
+        return {metric: value[rows].mean(axis=1) for metric, value in values.items()}
+
+    return with_intervals(statistics, len(p), bootstrap, seed)

@@ -15,40 +15,49 @@ Integers = NDArray[np.int64]
 _CHUNK = 2**21
 
 
-def intervals(
+def with_intervals(
     statistics: Callable[[Integers], Mapping[str, Floats]],
-    values: Mapping[str, Any],
     n: int,
     resamples: int,
     seed: int,
     centred: Collection[str] = (),
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Lower and upper end of every metric's 95 % interval; NaN where there is none.
+) -> dict[str, Any]:
+    """Every metric with the ends of its 95 % interval.
 
     Args:
-        statistics: From the rows of resamples, int64 ``[B, n]``, to every metric of each: ``[B, ...]``, NaN where
-            undefined.
-        values: Every metric of the examples as they are, ``[...]``.
+        statistics: From the rows of resamples, int64 ``[B, n]``, to every metric of each, ``[B]`` or ``[B, C]``; NaN
+            where undefined.
         n: Number of examples.
         resamples: How many to draw; 0 gives no interval.
-        seed: Draws them.
+        seed: Random seed of the draws.
         centred: Metrics that resampling biases: their interval is shifted by that bias, and cut at 0.
+
+    Returns:
+        Per metric ``{"value", "low", "high"}``, or a list of C of these; None where undefined. Ready for strict JSON.
     """
-    if not resamples:
-        empty = {metric: np.full(np.shape(value), np.nan) for metric, value in values.items()}
-        return empty, empty
+    values = {metric: value[0] for metric, value in statistics(np.arange(n)[None]).items()}
     chunks = [statistics(rows) for rows in draw(n, resamples, seed)]
-    lows, highs = {}, {}
-    for metric in values:
-        draws = np.concatenate([chunk[metric] for chunk in chunks])
-        if metric in centred:
-            draws = np.maximum(draws - draws.mean() + values[metric], 0.0)
-        lows[metric], highs[metric] = _percentiles(draws)
-    return lows, highs
+    entries = {}
+    for metric, value in values.items():
+        ends = np.full((2, *np.shape(value)), np.nan)
+        if chunks:
+            draws = np.concatenate([chunk[metric] for chunk in chunks])
+            if metric in centred:
+                draws = np.maximum(draws - draws.mean() + value, 0.0)
+            ends = _percentiles(draws)
+        entries[metric] = _entry(value, *ends)
+    return entries
+
+
+def _entry(value: Any, low: Any, high: Any) -> Any:
+    if np.ndim(value):
+        return [_entry(*numbers) for numbers in zip(value, low, high, strict=True)]
+    numbers = {"value": value, "low": low, "high": high}
+    return {key: float(number) if np.isfinite(number) else None for key, number in numbers.items()}
 
 
 def draw(n: int, resamples: int, seed: int) -> Iterator[Integers]:
-    """Rows to draw, int64 ``[B, n]`` in chunks of bounded size; the draws do not depend on the chunks."""
+    """Draw the rows of resamples, int64 ``[B, n]``, in chunks of bounded size that do not change the draws."""
     rng = np.random.default_rng(seed)
     step = max(1, _CHUNK // n)
     for start in range(0, resamples, step):

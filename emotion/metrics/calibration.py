@@ -1,7 +1,7 @@
-"""Confidence that means what it says: one temperature for all logits (Guo, Pleiss, Sun and Weinberger 2017).
+"""Temperature scaling: confidence that matches accuracy (Guo, Pleiss, Sun and Weinberger 2017).
 
-It is fitted on the validation split, kept in the run's contract, and applied wherever probabilities are shown: in
-evaluation and in live video. No answer changes, only how sure it is.
+One temperature for all logits is fitted on the validation split, stored in the run's contract, and applied wherever
+probabilities are shown. Predicted labels do not change, only their confidence.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-#: What a fit may give: outside, the validation split is too small or too easy to say anything.
+#: Limits of a fitted temperature: beyond them the validation split is too small or too easy for a fit.
 LOWEST, HIGHEST = 0.2, 5.0
-#: Fewer pictures say too little: from 100 of them the temperature is known to about a tenth.
+#: Fewest images for a fit; 100 determine the temperature to about a tenth.
 FEWEST = 100
 
-# Below this a probability counts as this: a logit that was rounded to 0 says little about its own size.
+# Smallest probability in a logarithm: the logit of a probability that was rounded to 0 is unknown.
 _SMALLEST = 1e-12
 
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def apply(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Divide the logits by a temperature: above 1 answers become less sure, below 1 surer.
+    """Divide the logits by a temperature: above 1 lowers confidence, below 1 raises it.
 
     Args:
         probabilities: float32 ``[N, C]``, rows that sum to 1; their logarithms are logits up to a constant.
@@ -37,14 +37,14 @@ def apply(probabilities: Probabilities, temperature: float) -> Probabilities:
 
 
 def fit_temperature(probabilities: Probabilities, labels: np.ndarray[Any, Any]) -> float:
-    """The temperature with the least cross-entropy on held out pictures.
+    """The temperature with the smallest cross-entropy on held-out images.
 
     Args:
-        probabilities: float32 ``[N, C]`` of pictures that the weights were not fitted to.
-        labels: int ``[N]``. Where several people voted, that of the majority: confidence is the chance to be right.
+        probabilities: float32 ``[N, C]`` of images that the model was not trained on.
+        labels: int ``[N]``; the majority label where several annotators voted.
 
     Returns:
-        Between :data:`LOWEST` and :data:`HIGHEST`; 1 where there are fewer than :data:`FEWEST` pictures.
+        Between :data:`LOWEST` and :data:`HIGHEST`; 1 where there are fewer than :data:`FEWEST` images.
     """
     from scipy.optimize import minimize_scalar
 
@@ -59,11 +59,12 @@ def fit_temperature(probabilities: Probabilities, labels: np.ndarray[Any, Any]) 
         normaliser = peak + np.log(np.exp(scaled - peak[:, None]).sum(axis=1))
         return float(np.mean(normaliser - scaled[rows, labels]))
 
-    # In the logarithm of the temperature the loss has one minimum, and twice is as far as half.
-    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-4})
-    return round(float(np.exp(found.x)), 4)
+    # The loss has one minimum in the logarithm of the temperature, in which twice is as far as half.
+    fit = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-4})
+    return round(float(np.exp(fit.x)), 4)
 
 
 def _softmax(logits: np.ndarray[Any, Any]) -> Probabilities:
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (raised / raised.sum(axis=1, keepdims=True)).astype(np.float32)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: Probabilities = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probabilities

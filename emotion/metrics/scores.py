@@ -1,8 +1,8 @@
-"""How good a classifier is, with 95 % intervals: the numbers of ``metrics.json`` and of the report.
+"""Scores of a classifier with 95 % intervals: the numbers of ``metrics.json`` and of the report.
 
-Point estimates are scikit-learn's. Intervals come from a bootstrap over the pictures: every metric here is a function
-of a few sums over examples (confusion counts, correct answers, losses, calibration residuals), so many resamples are a
-handful of ``bincount`` calls, and 1000 of them take a fraction of a second on a test split of FER2013's size.
+Intervals come from a bootstrap over the examples. Every metric here is a function of a few sums over examples
+(confusion counts, correct answers, losses, calibration residuals), so many resamples are a few calls of ``bincount``.
+The value itself is computed as one resample that takes each example once; tests hold it against scikit-learn.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emotion.faces.labels import EMOTIONS
-from emotion.metrics.bootstrap import Floats, Integers, intervals
+from emotion.metrics.bootstrap import Floats, Integers, with_intervals
 
 #: Equal-width confidence bins of the expected calibration error, as in Guo et al. (2017).
 CALIBRATION_BINS = 15
 
-# Probabilities below this count as this in the log: the clip that scikit-learn and Keras apply to float32 outputs, so
-# that one confident mistake cannot make the mean infinite.
-_EPSILON = float(np.finfo(np.float32).eps)
+#: Smallest probability in a logarithm, as scikit-learn and Keras clip float32 probabilities: one confident error cannot
+#: make the mean infinite.
+EPSILON = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Reliability:
         edges: float64 ``[bins + 1]``, from 0 to 1; bin ``i`` is ``(edges[i], edges[i + 1]]``.
         confidence: float64 ``[bins]``, mean top-1 probability; NaN in an empty bin.
         accuracy: float64 ``[bins]``, fraction of correct answers; NaN in an empty bin.
-        counts: int64 ``[bins]``, pictures in each bin.
+        counts: int64 ``[bins]``, examples per bin.
     """
 
     edges: Floats
@@ -90,8 +90,8 @@ def score(
     top-1 and top-2 alike. The log clips probabilities at float32's epsilon, 1.2e-7.
 
     Intervals are 95 % percentile bootstrap intervals (Efron and Tibshirani 1993, chapter 13) over examples. Binning
-    makes resamples look worse calibrated than the sample they come from, so the expected calibration error's interval
-    is shifted by that bias and cut at 0: it is centred on the value, and shows the spread alone.
+    makes resamples look worse calibrated than their sample, so the interval of the expected calibration error is
+    shifted by that bias and cut at 0.
 
     Args:
         probabilities: float32 ``[N, C]``; rows sum to 1 within 1e-3 and are then scaled to sum to 1.
@@ -115,24 +115,15 @@ def score(
         raise ValueError(f"probabilities have {p.shape[1]} columns, names are {list(names)}: one name each is needed")
     if bootstrap < 0:
         raise ValueError(f"bootstrap is {bootstrap}, must be 0 or more")
-    values, matrix = _values(p, y)
-    lows, highs = intervals(
-        lambda rows: _resampled(p, y, rows), values, len(y), bootstrap, seed, centred=("expected_calibration_error",)
+    entries = with_intervals(
+        lambda rows: _resampled(p, y, rows), len(y), bootstrap, seed, centred=("expected_calibration_error",)
     )
-
-    def entry(metric: str, row: int | None = None) -> dict[str, float | None]:
-        numbers = (source[metric] if row is None else source[metric][row] for source in (values, lows, highs))
-        return {
-            key: float(number) if np.isfinite(number) else None
-            for key, number in zip(("value", "low", "high"), numbers, strict=True)
-        }
-
-    support = matrix.sum(axis=1)
+    matrix = np.bincount(y * len(names) + p.argmax(axis=1), minlength=len(names) ** 2).reshape(len(names), -1)
     return {
         "n": len(y),
-        **{metric: entry(metric) for metric in _OVERALL},
+        **{metric: entry for metric, entry in entries.items() if metric not in _PER_CLASS},
         "per_class": {
-            name: {**{metric: entry(metric, row) for metric in _PER_CLASS}, "support": int(support[row])}
+            name: {**{metric: entries[metric][row] for metric in _PER_CLASS}, "support": int(matrix[row].sum())}
             for row, name in enumerate(names)
         },
         "confusion_matrix": matrix.tolist(),
@@ -149,7 +140,7 @@ def score_with_leak_free(
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Score all examples, and again those that the model was neither trained on nor chosen by.
+    """Score all examples, and again those that are neither in the training nor in the validation split.
 
     Args:
         probabilities, labels, names, bootstrap, seed: As in :func:`score`.
@@ -170,20 +161,10 @@ def score_with_leak_free(
     excluded = int(leaked.sum())
     if excluded == len(y):
         return {**official, "leak_free": None}
-    kept = score(p[~leaked], y[~leaked], names=names, bootstrap=bootstrap, seed=seed) if excluded else official
-    return {**official, "leak_free": {**kept, "excluded": excluded}}
+    rest = score(p[~leaked], y[~leaked], names=names, bootstrap=bootstrap, seed=seed) if excluded else official
+    return {**official, "leak_free": {**rest, "excluded": excluded}}
 
 
-# ---------------------------------------------------------------------------------------------------- point estimates
-
-_OVERALL = (
-    "accuracy",
-    "macro_f1",
-    "balanced_accuracy",
-    "top2_accuracy",
-    "negative_log_likelihood",
-    "expected_calibration_error",
-)
 _PER_CLASS = ("precision", "recall", "f1")
 
 
@@ -217,42 +198,25 @@ def _bins(confidence: Floats, edges: Floats) -> Integers:
 
 
 def _top2_correct(p: Floats, y: Integers) -> NDArray[np.bool_]:
-    """Whether at most one class comes before the true one.
+    """Whether at most one class ranks before the true one, bool ``[N]``.
 
-    Not ``top_k_accuracy_score``: it gives ties to the last class, and argmax gives them to the first, so that a tied
-    answer could be right in top-1 and wrong in top-2.
+    Unlike scikit-learn's ``top_k_accuracy_score``, ties go to the first class, as in argmax: a tied answer cannot be
+    correct in top-1 and wrong in top-2.
     """
     own = p[np.arange(len(y)), y][:, None]
     earlier = np.arange(p.shape[1]) < y[:, None]
-    return np.sum((p > own) | ((p == own) & earlier), axis=1) < 2
-
-
-def _values(p: Floats, y: Integers) -> tuple[dict[str, Any], Integers]:
-    """Every metric of the examples as they are, and the confusion matrix."""
-    from sklearn import metrics  # takes a second to import, which reading a config should not cost
-
-    predicted, classes, present = p.argmax(axis=1), np.arange(p.shape[1]), np.unique(y)
-    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
-        y, predicted, labels=classes, zero_division=np.nan
-    )
-    return {
-        "accuracy": metrics.accuracy_score(y, predicted),
-        "macro_f1": metrics.f1_score(y, predicted, labels=present, average="macro", zero_division=0.0),
-        "balanced_accuracy": metrics.recall_score(y, predicted, labels=present, average="macro"),
-        "top2_accuracy": _top2_correct(p, y).mean(),
-        "negative_log_likelihood": metrics.log_loss(y, p.astype(np.float32), labels=classes),
-        "expected_calibration_error": reliability_curve(p, y).expected_calibration_error,
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
-    }, metrics.confusion_matrix(y, predicted, labels=classes)
-
-
-# ------------------------------------------------------------------------------------------------------- of resamples
+    second_or_better: NDArray[np.bool_] = np.sum((p > own) | ((p == own) & earlier), axis=1) < 2
+    return second_or_better
 
 
 def _resampled(p: Floats, y: Integers, rows: Integers) -> dict[str, Floats]:
-    """Every metric of each resample: ``[B]``, or ``[B, C]`` for those of a class; NaN where undefined."""
+    """Every metric of each resample: ``[B]``, or ``[B, C]`` for those per class; NaN where undefined.
+
+    Args:
+        p: float64 ``[N, C]``.
+        y: int64 ``[N]``.
+        rows: int64 ``[B, N]``, the examples of each resample.
+    """
     count, classes = len(rows), p.shape[1]
     predicted, confidence = p.argmax(axis=1), p.max(axis=1)
     bins = _bins(confidence, np.linspace(0.0, 1.0, CALIBRATION_BINS + 1))
@@ -267,7 +231,7 @@ def _resampled(p: Floats, y: Integers, rows: Integers) -> dict[str, Floats]:
     matrix = tally(y * classes + predicted, classes**2).reshape(count, classes, classes)
     hits, support, answers = np.einsum("bii->bi", matrix), matrix.sum(axis=2), matrix.sum(axis=1)
     gaps = tally(bins, CALIBRATION_BINS, (predicted == y) - confidence)
-    losses = -np.log(np.clip(p[np.arange(len(y)), y], _EPSILON, 1 - _EPSILON))
+    losses = -np.log(np.clip(p[np.arange(len(y)), y], EPSILON, 1 - EPSILON))
     with np.errstate(invalid="ignore"):
         precision, recall, f1 = hits / answers, hits / support, 2 * hits / (support + answers)
     present = support > 0

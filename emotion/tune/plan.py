@@ -47,7 +47,8 @@ class Plan:
 
     @classmethod
     def of(cls, asked: cli.Request) -> Plan:
-        directory = str(Path(asked.config_dir).absolute()) if asked.config_dir else None
+        given = asked.arguments.config_dir
+        directory = str(Path(given).absolute()) if given else None
         overrides = [_absolute(o) for o in asked.overrides if not o.startswith("resume=")]
         return cls(tuple(overrides), dict(asked.space), directory)
 

@@ -13,7 +13,7 @@ The cascade's cost is the number of windows that it looks at, so:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -81,7 +81,7 @@ class Detector:
 
     def __init__(self, settings: commands.Detector | None = None) -> None:
         self.settings = settings or commands.Detector()
-        validate(OmegaConf.create({"detector": asdict(self.settings)}))
+        validate(OmegaConf.create({"detector": self.settings}))
         # A cascade keeps its picture inside, so that two threads cannot share one.
         self._scanning, self._finding = images.load_cascade(), images.load_cascade()
         self._thumbnail: Image | None = None

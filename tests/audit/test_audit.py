@@ -14,7 +14,7 @@ from emotion import audit
 from emotion.audit.report import Report
 from emotion.base.errors import UserError
 from emotion.config import checks
-from emotion.config.values import FINDINGS
+from emotion.config.commands import FINDINGS
 from tests.audit.conftest import config
 from tests.conftest import answered, compose, emotion
 

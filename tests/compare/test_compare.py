@@ -110,7 +110,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(outputs: Path) -> None:
     [
         (("runs=nosuch",), "runs: no run 'nosuch'"),
         ((), "runs: no value given"),
-        (("runs=all", "split=train"), "split: runs are not compared on pictures that they were trained on"),
+        (("runs=all", "split=train"), "split: runs are not compared on images that they were trained on"),
         (("runs=all", "rank_by=acuracy"), "Did you mean 'accuracy'?"),
         (("runs=all", "resamples=3"), "resamples: 3 is out of range"),
         (("runs=failed",), "run failed: it is failed, not done"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ def test_each_default_is_explained(path: Path) -> None:
         if not value or value[2] in ("defaults", "name", "_target_", "ops", "detector") or line.startswith("    "):
             continue
         assert "#" in (value[3] or ""), f"{path.name}: '{line}' has no comment"
+
+
+@pytest.mark.parametrize("group", [*schema.GROUPS, *(c.__name__.lower() for c in commands.COMMANDS)])
+def test_a_comment_lists_every_choice(group: str) -> None:
+    types = [c for c in commands.COMMANDS if c.__name__.lower() == group] or list(schema.GROUPS[group].values())
+    choices = {f.name: f.metadata["choices"] for t in types for f in fields(t) if "choices" in f.metadata}
+    files = [schema.CONF / f"{group}.yaml", *(schema.CONF / group).glob("*.yaml")]
+    for path in filter(Path.is_file, files):
+        for key, comment in re.findall(r"^([a-z_0-9]+):.*?# (.*)$", path.read_text(), flags=re.MULTILINE):
+            if key in choices and (group, key) not in (("collect", "emotion"), ("compare", "split")):
+                assert [c for c in choices[key] if c not in comment] == [], f"{path.name}: {key}"
 
 
 def test_the_augmentation_table_is_what_is_implemented() -> None:
