@@ -1,7 +1,7 @@
-"""Image search: bing-image-downloader, driven so that its faults and the web's cost a picture at most.
+"""Image search by bing-image-downloader: a faulty page or host costs one image at most.
 
 settings = bing.Settings(licence="public")  # one for a whole command: its clock starts now
-for candidate in bing.staged(staging): ...  # what a process that was killed had downloaded
+for candidate in bing.staged(staging): ...  # what an interrupted command had downloaded
 for candidate in bing.search("happy", "happy face", settings, staging, known, stop): ...
 """
 
@@ -12,18 +12,18 @@ from pathlib import Path
 
 from emotion.collect import bing_staging
 from emotion.collect.bing_results import Results
-from emotion.collect.bing_settings import FACES, LICENCES, SIZES, Settings
+from emotion.collect.bing_settings import Settings
 from emotion.collect.bing_staging import discard, staged
 from emotion.collect.candidates import Candidate
-from emotion.collect.fetching import Fetcher, FetchError, Limits, Stopped
+from emotion.collect.fetching import Fetcher, FetchError, Stopped
 
-__all__ = ["FACES", "LICENCES", "SIZES", "GaveUp", "OutOfTime", "Settings", "discard", "search", "staged"]
+__all__ = ["GaveUp", "OutOfTime", "Settings", "discard", "search", "staged"]
 
 _BARREN_PAGES = 3  # pages in a row without a new link, after which a query is exhausted
 
 
 class GaveUp(Exception):  # noqa: N818 - a query gives up, nothing is wrong
-    """This query cannot go on; what it had found before was yielded. The message is one line for the log."""
+    """This query cannot continue; what it had found before was yielded. The message is one line for the log."""
 
 
 class OutOfTime(GaveUp):
@@ -39,33 +39,32 @@ def search(
     stop: Callable[[], bool],
     again: Callable[[str], None] = lambda url: None,
 ) -> Iterator[Candidate]:
-    """Search, and download one picture each time that the next one is asked for.
+    """Search, and download one image each time that the next one is asked for.
 
-    It ends when Bing shows nothing new on three pages in a row, or soon after ``stop()`` says so. Searches may run in
+    It ends when Bing shows nothing new on three pages in a row, or soon after ``stop()`` is true. Searches may run in
     several threads; an address that two of them find is downloaded by one.
 
     Args:
-        emotion: What the pictures are asked for as.
+        emotion: What the images are collected for.
         query: Words for Bing.
         settings: Shared by all searches of a command.
-        staging: Where pictures are put, with their facts; see :mod:`emotion.collect.bing_staging`.
-        known: Addresses that need no request, as the candidates' ``key``; asked anew for each link, in this thread.
+        staging: Where images are stored, with their facts; see :mod:`emotion.collect.bing_staging`.
+        known: Addresses that need no request, as the candidates' ``key``; asked again for each link, in this thread.
         stop: Polled some 20 times a second, before and during requests and pauses; must be quick.
-        again: Called with each address that is skipped because it is ``known`` or another search has it: that two
-            emotions find one picture says something about its label.
+        again: Called with each address that is skipped because it is ``known`` or another search has it: an image that
+            is found for two emotions has a doubtful label.
 
     Yields:
-        Candidates, with a staged file or with a ``failure``: one of the words of
+        Candidates, with a staged file or with a ``failure``: one of the reasons of
         :mod:`emotion.collect.fetching`, ``not a picture`` or ``too many pixels``.
 
     Raises:
-        GaveUp: Bing's page could not be had, also after the retries; or it shows no result at all, which is what a
-            page looks like that the package cannot read.
+        GaveUp: Bing's page could not be downloaded, also after the retries; or it shows no result at all, which is
+            what a page looks like that the package cannot read.
         OutOfTime: ``settings.deadline`` is over.
         UserError: The staging folder cannot be written to.
     """
-    limits = Limits(settings.timeout, settings.retries, settings.back_off, settings.min_interval, settings.ends)
-    results = Results(query, settings, staging, Fetcher(limits, stop))
+    results = Results(query, settings, staging, Fetcher(settings.limits, stop))
     barren = 0
     try:
         while barren < _BARREN_PAGES:
@@ -73,29 +72,29 @@ def search(
             barren = 0 if links else barren + 1
             for link in links:
                 wanted = results.candidate(link, emotion)
-                had = None if wanted.key in known else _have(wanted, results, settings, staging)
-                if had is None:
+                candidate = None if wanted.key in known else _download(wanted, results, settings, staging)
+                if candidate is None:
                     again(wanted.key)
                 else:
-                    yield had
+                    yield candidate
         if not results.shown:
             raise GaveUp(f"'{query}': Bing shows no results, or no longer as bing-image-downloader reads them")
     except FetchError as failure:
-        raise GaveUp(f"'{query}': Bing's results cannot be had ({failure.reason})") from None
+        raise GaveUp(f"'{query}': Bing's results cannot be downloaded ({failure.reason})") from None
     except Stopped:
         if settings.expired:
-            raise OutOfTime(f"'{query}': the time for the whole collection is over") from None
+            raise OutOfTime(f"'{query}': the time limit of the whole collection (search.deadline) is reached") from None
 
 
-def _have(wanted: Candidate, results: Results, settings: Settings, staging: Path) -> Candidate | None:
-    """The candidate with its picture or its failure; None where it is another search's."""
+def _download(wanted: Candidate, results: Results, settings: Settings, staging: Path) -> Candidate | None:
+    """The candidate with its image or its failure; None where it is another search's."""
     if not settings.claims.take(wanted.key):
         return None
     if wanted.failure is not None:
         return wanted
-    left = bing_staging.read(staging, wanted.key)
-    if left is not None:
-        return left if left.emotion == wanted.emotion else None
+    earlier = bing_staging.read(staging, wanted.key)
+    if earlier is not None:
+        return earlier if earlier.emotion == wanted.emotion else None
     try:
         return results.download(wanted)
     except BaseException:

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from emotion.collect.fetching import Limits, Pace
 from emotion.config import values
 from emotion.config.commands import Collect, ImageSearch
 
@@ -18,70 +19,46 @@ _LICENCES = (
     "license-L2_L3_L5_L6",
     "license-L2_L3",
 )
-#: Licence filter -> what Bing calls it. ``any`` filters nothing.
-LICENCES = dict(zip(values.LICENCES, _LICENCES, strict=True))
-#: Face filter: pictures of faces, or of head and shoulders.
-FACES = {name: f"face-{name}" for name in values.CHOICES["search.face"]}
-#: Size filter, by Bing's own classes.
-SIZES = {name: f"imagesize-{name}" for name in values.CHOICES["search.size"]}
 
 
 class Claims:
-    """Which addresses some thread of this command has, or is getting."""
+    """The addresses that some thread of this command has downloaded, or is downloading."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taken: set[str] = set()
 
     def take(self, url: str) -> bool:
-        """Claim an address; False where another has it."""
+        """Claim an address; False where another thread has it."""
         with self._lock:
             new = url not in self._taken
             self._taken.add(url)
             return new
 
     def give_back(self, url: str) -> None:
-        """Let others have it: it was not had."""
+        """Let other threads claim an address that was not downloaded."""
         with self._lock:
             self._taken.discard(url)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How one command searches. Make one and share it between its threads: its clock runs from its making.
+@dataclass
+class Settings(ImageSearch):
+    """How one command searches. Make one and share it between its threads: its clock starts when it is made.
 
     Attributes:
-        adult_filter: Ask Bing for its strict filter.
-        face: A key of :data:`FACES`, or None.
-        licence: A key of :data:`LICENCES`.
-        size: A key of :data:`SIZES`, or None.
-        timeout: Seconds for one request, from connecting to the last byte.
-        deadline: Seconds for the whole command.
-        retries: How many times a request is tried again that failed for what may go away.
-        back_off: Seconds before the first retry, doubled for each further one, times a random 0.5 to 1.5.
-        min_interval: Seconds between the starts of two requests to one host, over all threads.
-        max_bytes: Of a picture file.
-        max_pixels: Of a picture, width times height.
-        ends: When the time is up, in seconds of ``time.monotonic()``.
-        claims: What this command's searches share.
+        max_pixels: Of an image, width times height.
+        ends: When the command's time is up, in seconds of ``time.monotonic()``.
+        claims: Shared by the command's searches.
+        pace: Keeps their requests to one host apart.
     """
 
-    adult_filter: bool = ImageSearch.adult_filter
-    face: str | None = ImageSearch.face
-    licence: str = ImageSearch.licence
-    size: str | None = ImageSearch.size
-    timeout: int = ImageSearch.timeout
-    deadline: float = ImageSearch.deadline
-    retries: int = ImageSearch.retries
-    back_off: float = ImageSearch.back_off
-    min_interval: float = ImageSearch.min_interval
-    max_bytes: int = ImageSearch.max_bytes
     max_pixels: int = Collect.max_pixels
     ends: float = field(init=False, repr=False, compare=False)
-    claims: Claims = field(init=False, repr=False, compare=False, default_factory=Claims)
+    claims: Claims = field(repr=False, compare=False, default_factory=Claims)
+    pace: Pace = field(repr=False, compare=False, default_factory=Pace)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ends", time.monotonic() + self.deadline)
+        self.ends = time.monotonic() + self.deadline
 
     @property
     def expired(self) -> bool:
@@ -89,7 +66,13 @@ class Settings:
         return time.monotonic() >= self.ends
 
     @property
+    def limits(self) -> Limits:
+        """Bounds on each request."""
+        return Limits(self.timeout, self.retries, self.back_off, self.min_interval, self.ends, self.pace)
+
+    @property
     def filters(self) -> str:
         """Bing's parameter ``qft``, written as the package writes it."""
-        chosen = (FACES.get(self.face or ""), LICENCES[self.licence], SIZES.get(self.size or ""))
-        return "".join(f"+filterui:{name}" for name in chosen if name)
+        licence = dict(zip(values.LICENCES, _LICENCES, strict=True))[self.licence]
+        face, size = self.face and f"face-{self.face}", self.size and f"imagesize-{self.size}"
+        return "".join(f"+filterui:{name}" for name in (face, licence, size) if name)

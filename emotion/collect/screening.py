@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emotion.collect import picture_header
+from emotion.collect import image_header
 from emotion.collect.candidates import Candidate
 from emotion.data.fingerprint import hash_pixels
 from emotion.data.similar import perceptual_hash
@@ -129,7 +129,7 @@ def look(candidate: Candidate, screen: Screen, thorough: bool = False) -> Looked
     except OSError as error:
         return Looked(reason=f"unreadable: {error.strerror or error}")
     digest = sha256(data).hexdigest()
-    header = picture_header.read(data)
+    header = image_header.read(data)
     if header is None:
         return Looked(digest, reason="not a picture")
     size = header.width, header.height

@@ -52,7 +52,7 @@ def search_all(cfg: DictConfig, root: Path, collector: Collector, emotions: Sequ
         short = [e for e in emotions if collector.kept(e) < wanted]
         if not short:
             return [f"Nothing to do: {wanted:,} pictures of each emotion that was asked for are there."]
-        settings = _settings(cfg)
+        settings = bing.Settings(**cfg.search, max_pixels=cfg.max_pixels)
         remarks: list[str] = []
         failed = False
 
@@ -107,14 +107,6 @@ def _search(
             return
         except bing.GaveUp as error:
             log.warning("%s: %s", emotion, error)
-
-
-def _settings(cfg: DictConfig) -> bing.Settings:
-    from emotion.collect import bing
-
-    names = ("adult_filter", "face", "licence", "size", "timeout", "deadline", "retries", "back_off", "min_interval")
-    given = {name: cfg.search[name] for name in (*names, "max_bytes")}
-    return bing.Settings(**given, max_pixels=cfg.max_pixels)
 
 
 def _shortages(cfg: DictConfig, collector: Collector, emotions: Sequence[str], stop: Stop) -> list[str]:

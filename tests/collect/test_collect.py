@@ -308,7 +308,7 @@ def test_a_query_that_fails_costs_its_own_pictures(tmp_path: Path, caplog: pytes
     catalogue = {"joyful": [], "happy": [Entry("a.jpg", jpeg(0))]}
     with BingServer(catalogue, index_faults=faults) as server, server.installed():
         assert collected(root, *QUICK, queries, "emotion=happy")["happy"].kept == 1
-    assert "'joyful face': Bing's results cannot be had (HTTP 503)" in caplog.text
+    assert "'joyful face': Bing's results cannot be downloaded (HTTP 503)" in caplog.text
 
 
 def test_the_deadline_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -316,7 +316,7 @@ def test_the_deadline_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     with BingServer({"happy": entries}, delay=0.2) as server, server.installed():
         outcome = collected(tmp_path / "data", *QUICK, "search.deadline=1", *asked("happy"))
     assert outcome["happy"].kept < 30
-    assert "the time for the whole collection is over" in capsys.readouterr().out
+    assert "the time limit of the whole collection" in capsys.readouterr().out
 
 
 # -------------------------------------------------------------------------------------------------------- mistakes
