@@ -7,7 +7,7 @@ for candidate in bing.search("happy", "happy face", settings, staging, known, st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Generator
 from pathlib import Path
 
 from emotion.collect import bing_staging
@@ -38,7 +38,7 @@ def search(
     known: Container[str],
     stop: Callable[[], bool],
     again: Callable[[str], None] = lambda url: None,
-) -> Iterator[Candidate]:
+) -> Generator[Candidate, None, None]:
     """Search, and download one image each time that the next one is asked for.
 
     It ends when Bing shows nothing new on three pages in a row, or soon after ``stop()`` is true. Searches may run in

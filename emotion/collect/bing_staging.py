@@ -1,7 +1,7 @@
-"""Downloaded pictures that nothing is decided about yet: a file each, and beside it the facts as JSON.
+"""Downloaded images that nothing is decided about yet: a file each, and beside it the facts as JSON.
 
-``<staging>/<24 hex of the address's SHA-256>.<ending by content>`` and ``.json``. The picture is written first, both
-atomically, so a picture with its facts is whole, and whatever else there is was left by a process that was killed.
+``<staging>/<24 hex of the address's SHA-256>.<suffix by content>`` and ``.json``. The image is written first, both
+atomically: an image with its facts is complete, all else was left by a process that was killed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OURS = re.compile(r"(\.new-)?(?P<stem>[0-9a-f]{24})\.(?P<ending>[a-z]{3,4})(-.*
 
 
 def write(staging: Path, candidate: Candidate, data: bytes, extension: str) -> Candidate:
-    """Put a picture and its facts on disk; the same candidate comes back with its file.
+    """Write an image and its facts; return the candidate with its file.
 
     Raises:
         UserError: The folder cannot be written to, or the disk is full.
@@ -40,14 +40,14 @@ def write(staging: Path, candidate: Candidate, data: bytes, extension: str) -> C
 
 
 def read(staging: Path, key: str) -> Candidate | None:
-    """The candidate of this address, where it is on disk whole."""
+    """The candidate of this address, if it is complete on disk."""
     return _read(staging / f"{_stem(key)}.json")
 
 
 def staged(staging: Path) -> Iterator[Candidate]:
-    """What is on disk whole, in the order of its names; what killed processes left unfinished is removed.
+    """What is complete on disk, in the order of its names; what killed processes left unfinished is removed.
 
-    Call it before any search writes to this folder: a picture that is being written looks unfinished.
+    Call it before any search writes to this folder: an image that is being written looks unfinished.
     """
     whole: dict[str, Candidate] = {}
     for path in sorted(staging.glob("*.json")):
@@ -63,7 +63,7 @@ def staged(staging: Path) -> Iterator[Candidate]:
 
 
 def discard(candidate: Candidate) -> None:
-    """Remove a staged picture and its facts; what is gone already is fine."""
+    """Remove a staged image and its facts, if they are there."""
     if candidate.path is not None:
         candidate.path.with_suffix(".json").unlink(missing_ok=True)
         candidate.path.unlink(missing_ok=True)
@@ -80,8 +80,8 @@ def _names(candidate: Candidate | None) -> tuple[str, ...]:
 def _read(path: Path) -> Candidate | None:
     try:
         content: dict[str, Any] = files.read_json(path)
-        picture = path.parent / Path(content.pop("path")).name
-        candidate = Candidate(path=picture, **content)
+        image = path.parent / Path(content.pop("path")).name
+        candidate = Candidate(path=image, **content)
     except (UserError, KeyError, TypeError):
         return None
-    return candidate if picture.is_file() else None
+    return candidate if image.is_file() else None

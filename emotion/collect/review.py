@@ -19,8 +19,8 @@ import cv2
 
 from emotion.base import files
 from emotion.base.errors import UserError
-from emotion.collect.commands import typed
-from emotion.collect.placing import place
+from emotion.collect.shell import typed
+from emotion.collect.storage import place
 from emotion.data.manifest import KEPT, QUARANTINED, REJECTED, Record
 from emotion.faces import images
 from emotion.faces.labels import EMOTIONS
