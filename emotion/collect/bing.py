@@ -48,19 +48,17 @@ def search(
         emotion: What the images are collected for.
         query: Words for Bing.
         settings: Shared by all searches of a command.
-        staging: Where images are stored, with their facts; see :mod:`emotion.collect.bing_staging`.
-        known: Addresses that need no request, as the candidates' ``key``; asked again for each link, in this thread.
-        stop: Polled some 20 times a second, before and during requests and pauses; must be quick.
-        again: Called with each address that is skipped because it is ``known`` or another search has it: an image that
-            is found for two emotions has a doubtful label.
+        staging: Where images are stored; see :mod:`emotion.collect.bing_staging`.
+        known: Addresses (candidates' ``key``) that need no request.
+        stop: Polled 20 times a second.
+        again: Called with each address that is skipped because it is ``known`` or another search has it.
 
     Yields:
         Candidates, with a staged file or with a ``failure``: one of the reasons of
         :mod:`emotion.collect.fetching`, ``not a picture`` or ``too many pixels``.
 
     Raises:
-        GaveUp: Bing's page could not be downloaded, also after the retries; or it shows no result at all, which is
-            what a page looks like that the package cannot read.
+        GaveUp: Bing's page could not be downloaded, or shows no result that the package can read.
         OutOfTime: ``settings.deadline`` is over.
         UserError: The staging folder cannot be written to.
     """
@@ -88,7 +86,7 @@ def search(
 
 def _download(wanted: Candidate, results: Results, settings: Settings, staging: Path) -> Candidate | None:
     """The candidate with its image or its failure; None where it is another search's."""
-    if not settings.claims.take(wanted.key):
+    if settings.claims.setdefault(wanted.key, wanted) is not wanted:  # atomic
         return None
     if wanted.failure is not None:
         return wanted
@@ -98,5 +96,5 @@ def _download(wanted: Candidate, results: Results, settings: Settings, staging: 
     try:
         return results.download(wanted)
     except BaseException:
-        settings.claims.give_back(wanted.key)
+        del settings.claims[wanted.key]
         raise

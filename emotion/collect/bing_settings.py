@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass, field
 
+from emotion.collect.candidates import Candidate
 from emotion.collect.fetching import Limits, Pace
 from emotion.config import values
 from emotion.config.commands import Collect, ImageSearch
@@ -21,26 +21,6 @@ _LICENCES = (
 )
 
 
-class Claims:
-    """The addresses that some thread of this command has downloaded, or is downloading."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._taken: set[str] = set()
-
-    def take(self, url: str) -> bool:
-        """Claim an address; False where another thread has it."""
-        with self._lock:
-            new = url not in self._taken
-            self._taken.add(url)
-            return new
-
-    def give_back(self, url: str) -> None:
-        """Let other threads claim an address that was not downloaded."""
-        with self._lock:
-            self._taken.discard(url)
-
-
 @dataclass
 class Settings(ImageSearch):
     """How one command searches. Make one and share it between its threads: its clock starts when it is made.
@@ -48,13 +28,13 @@ class Settings(ImageSearch):
     Attributes:
         max_pixels: Of an image, width times height.
         ends: When the command's time is up, in seconds of ``time.monotonic()``.
-        claims: Shared by the command's searches.
+        claims: Address -> the candidate of the thread that downloads it, or has done so.
         pace: Keeps their requests to one host apart.
     """
 
     max_pixels: int = Collect.max_pixels
     ends: float = field(init=False, repr=False, compare=False)
-    claims: Claims = field(repr=False, compare=False, default_factory=Claims)
+    claims: dict[str, Candidate] = field(repr=False, compare=False, default_factory=dict)
     pace: Pace = field(repr=False, compare=False, default_factory=Pace)
 
     def __post_init__(self) -> None:

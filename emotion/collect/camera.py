@@ -15,12 +15,11 @@ from emotion.collect import local_images
 from emotion.collect.candidates import Candidate
 from emotion.collect.collector import Collector
 from emotion.collect.table import kind
-from emotion.data.manifest import KEPT, Record, now
+from emotion.data.manifest import KEPT, now
 from emotion.faces.images import Box, Image, resize
 from emotion.faces.labels import EMOTIONS
 from emotion.video import detector, source
 from emotion.video.display import NoWindowError
-from emotion.video.frame import Frame
 from emotion.video.lettering import width, write
 from emotion.video.palette import COLOURS, DARK, LIGHT, ink
 from emotion.video.window import MESSAGE_SECONDS, SMALLEST, Window
@@ -75,10 +74,12 @@ def label(place: int | str, collector: Collector, stop: Stop) -> None:
                 if not window.write(frame, (), annotated(frame.image, boxes, kept)):
                     break
                 for emotion in window.chosen:
-                    records = collector.take(_candidate(session, frame, emotion))
+                    key = f"{session}#{frame.index}@{now()}"
+                    record = collector.take(Candidate(key, emotion, "camera", None, frame.image))[0]
                     kept.update({e: collector.kept(e) - kept[e] for e in EMOTIONS})  # a conflict takes one away
-                    window.show_message(_answer(emotion, records))
-                    log.info("%s", _answer(emotion, records))
+                    message = f"{emotion}: {'kept' if record['decision'] == KEPT else kind(record['reason'])}"
+                    window.show_message(message)
+                    log.info("%s", message)
                 window.chosen.clear()
     except NoWindowError as error:
         raise UserError(
@@ -87,15 +88,6 @@ def label(place: int | str, collector: Collector, stop: Stop) -> None:
     except UserError as error:
         advice = "Give a camera's number (path=0), or record a video, and give source=video path=<the video>"
         raise local_images.of_path(error, advice) from None
-
-
-def _candidate(session: str, frame: Frame, emotion: str) -> Candidate:
-    return Candidate(f"{session}#{frame.index}@{now()}", emotion, "camera", None, frame.image)
-
-
-def _answer(emotion: str, records: Sequence[Record]) -> str:
-    record = records[0]
-    return f"{emotion}: {'kept' if record['decision'] == KEPT else kind(record['reason'])}"
 
 
 def annotated(image: Image, boxes: Sequence[Box], kept: Counter[str]) -> Image:

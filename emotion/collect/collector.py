@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from emotion.faces.labels import EMOTIONS
 _OURS = re.compile(r"[0-9a-f]{32}\.png")
 #: Sources in which one photo appears scaled and recompressed.
 _REPEATING = ("bing", "folder")
+#: What a record takes from its candidate.
+_COPIED = ("key", "emotion", "source", "query", "page_url", "image_url", "title", "licence")
 #: Failures that may be over by the next run, which then tries again.
 PASSING = re.compile(r"timed out|no connection|connection lost|HTTP (408|425|429|5\d\d)")
 
@@ -50,16 +52,16 @@ class Collector:
         self._root, self._criteria, self._manifest, self._against = root, criteria, manifest, against
         self._lock = threading.Lock()
         self._known = KnownCrops()
-        self._files_of: dict[str, list[Entry]] = {}
-        self._faces: dict[str, set[int]] = {}
-        self._finished: set[str] = set()
         self._kept: Counter[str] = Counter()
-        self._duplicates: dict[str, set[str]] = {}  # of each candidate the files that it repeats
-        self._also: dict[str, set[str]] = {}  # candidates without a decision that were found for other emotions too
+        self._finished: set[str] = set()
+        # By a candidate's key: the files that it has or repeats, its faces with a record, its other emotions.
+        self._files: defaultdict[str, set[str]] = defaultdict(set)
+        self._faces: defaultdict[str, set[int]] = defaultdict(set)
+        self._also: defaultdict[str, set[str]] = defaultdict(set)
         reconcile(root, manifest)
         for line in manifest.lines():
             if line.get("event") == FOUND_AGAIN:
-                self._also.setdefault(line["key"], set()).add(line["emotion"])
+                self._also[line["key"]].add(line["emotion"])
         for record in manifest.records():
             self._remember(record, final=not _may_pass(record))
         self.unrecorded = self._find_unrecorded()
@@ -97,11 +99,10 @@ class Collector:
     def again(self, key: str, emotion: str) -> None:
         """Note that a candidate that needs no work was found for an emotion; if it is another's, that is a conflict."""
         with self._lock:
-            if key not in self._finished and emotion not in self._also.get(key, ()):
+            if key not in self._finished and emotion not in self._also[key]:
                 self._manifest.append({"event": FOUND_AGAIN, "key": key, "emotion": emotion, "time": now()})
-                self._also.setdefault(key, set()).add(emotion)
-            repeated = [self._known.entries[f] for f in self._duplicates.get(key, ()) if f in self._known.entries]
-            entries = {e.file: e for e in (*self._files_of.get(key, ()), *repeated)}.values()
+                self._also[key].add(emotion)
+            entries = [self._known.entries[f] for f in sorted(self._files[key]) if f in self._known.entries]
             others = [e for e in entries if e.emotion != emotion and _may_be_wrong(e)]
             self._quarantine(others, f"label conflict: also found for {emotion}")
 
@@ -117,8 +118,8 @@ class Collector:
             reason = self._against.why_not(screened.pixels, [screened.hashes])
         if reason is not None:
             return [self._write(self._record(candidate, screened, 0, None, REJECTED, reason, duplicate_of=known))]
-        done = self._faces.get(candidate.key, set())
-        return [self._judge(candidate, screened, face) for face in range(len(screened.crops)) if face not in done]
+        faces = [face for face in range(len(screened.crops)) if face not in self._faces[candidate.key]]
+        return [self._judge(candidate, screened, face) for face in faces]
 
     def _of_other_candidates(self, candidate: Candidate, screened: Screened) -> list[Entry]:
         """Crops that were cut from the same bytes, found at another address or path."""
@@ -140,7 +141,7 @@ class Collector:
             self._set_aside(file)
             return self._write(record(REJECTED, reason, duplicate_of=same))
         others = [e for e in alike if e.decision != REJECTED]
-        also = sorted(self._also.get(candidate.key, set()) - {candidate.emotion})
+        also = sorted(self._also[candidate.key] - {candidate.emotion})
         if not others and not also:
             return self._write(record(KEPT, None, file), crop.png)
         self._set_aside(file)
@@ -186,18 +187,11 @@ class Collector:
         if isinstance(crop, Crop):
             pixels, hashes, box = crop.pixels, crop.hashes[0], crop.box
         return {
-            "key": candidate.key,
+            **{name: getattr(candidate, name) for name in _COPIED},
             "face": face,
             "of": len(screened.crops) if crop else 1,
-            "emotion": candidate.emotion,
             "label_source": LABEL_SOURCES[candidate.source],
-            "source": candidate.source,
-            "query": candidate.query,
-            "page_url": candidate.page_url,
-            "image_url": candidate.image_url,
             "path": str(candidate.path) if candidate.source == "folder" else None,
-            "title": candidate.title,
-            "licence": candidate.licence,
             "time": now(),
             "sha256": screened.sha256,
             "pixels": pixels.hex() if pixels else None,
@@ -228,14 +222,13 @@ class Collector:
 
     def _remember(self, record: Record, final: bool = True) -> None:
         key, file = record["key"], record.get("file")
-        faces = self._faces.setdefault(key, set())
+        faces = self._faces[key]
         faces.add(record.get("face", 0))
         if final and len(faces) >= record.get("of", 1):
             self._finished.add(key)
         elif not final:
             faces.clear()
-        if record.get("duplicate_of"):
-            self._duplicates.setdefault(key, set()).add(record["duplicate_of"])
+        self._files[key] |= {f for f in (file, record.get("duplicate_of")) if f}
         if file:
             entry = Entry(file, record["decision"], record.get("reviewed"), key)
             hashes = record.get("perceptual_hash")
@@ -245,7 +238,6 @@ class Collector:
                 bytes.fromhex(record.get("pixels") or ""),
                 (int(hashes[:16], 16), int(hashes[16:], 16)) if hashes else None,
             )
-            self._files_of.setdefault(key, []).append(entry)
             self._kept[entry.emotion] += entry.decision == KEPT
 
     # ------------------------------------------------------------------------------------- files without a record

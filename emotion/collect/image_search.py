@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,36 +81,26 @@ class _Search:
         """Search for one emotion until enough is kept."""
         from emotion.collect import bing
 
+        again = partial(self.collector.again, emotion=emotion)
         for query in queries:
-            if self._done(emotion):
-                return
+            found = bing.search(emotion, query, self.settings, self.staging, self.collector, self.stopped, again)
             try:
-                self._query(emotion, query)
+                with closing(found) as candidates:
+                    while not self._is_done(emotion) and (candidate := next(candidates, None)):
+                        self.bars.add(self.collector.take(candidate))
+                        bing.discard(candidate)
             except bing.OutOfTime as error:
                 self.notes.append(f"{emotion}: {error}")
                 return
             except bing.GaveUp as error:
                 log.warning("%s: %s", emotion, error)
 
-    def _query(self, emotion: str, query: str) -> None:
-        from emotion.collect import bing
-
-        def again(url: str) -> None:
-            self.collector.again(url, emotion)
-
-        candidates = bing.search(emotion, query, self.settings, self.staging, self.collector, self._stop, again)
-        with closing(candidates):
-            for candidate in candidates:
-                self.bars.add(self.collector.take(candidate))
-                bing.discard(candidate)
-                if self._done(emotion):
-                    return
-
-    def _stop(self) -> bool:
+    def stopped(self) -> bool:
+        """Whether the command was interrupted, or another search has failed."""
         return self.failed or self.interrupted()
 
-    def _done(self, emotion: str) -> bool:
-        return self._stop() or self.collector.kept(emotion) >= self.wanted
+    def _is_done(self, emotion: str) -> bool:
+        return self.stopped() or self.collector.kept(emotion) >= self.wanted
 
 
 def _shortages(cfg: DictConfig, collector: Collector, emotions: Sequence[str], stop: Stop) -> list[str]:

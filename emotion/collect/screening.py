@@ -57,12 +57,7 @@ class Criteria(FaceSearch):
     def cut(self) -> dict[str, Any]:
         """How crops are made, for the record."""
         c = self.contract
-        return {
-            "crop_margin": c.crop_margin,
-            "size": c.height,
-            "colour": c.colour,
-            "interpolation": c.interpolation,
-        }
+        return {"crop_margin": c.crop_margin, "size": c.height, "colour": c.colour, "interpolation": c.interpolation}
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def count(records: Iterable[Record]) -> Outcome:
     by_emotion: dict[str, list[Record]] = {e: [] for e in EMOTIONS}
     for record in records:
         by_emotion[record["emotion"]].append(record)
-    return Outcome(tuple(_row(emotion, own) for emotion, own in by_emotion.items()))
+    return Outcome(tuple(_row(*item) for item in by_emotion.items()))
 
 
 def _row(emotion: str, records: Sequence[Record]) -> Row:
