@@ -62,7 +62,7 @@ def search(
         OutOfTime: ``settings.deadline`` is over.
         UserError: The staging folder cannot be written to.
     """
-    results = Results(query, settings, staging, Fetcher(settings.limits, stop))
+    results = Results(query, settings, staging, Fetcher(settings, stop))
     barren = 0
     try:
         while barren < _BARREN_PAGES:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 
 from emotion.collect.candidates import Candidate
-from emotion.collect.fetching import Limits, Pace
 from emotion.config import values
 from emotion.config.commands import Collect, ImageSearch
 
@@ -21,13 +21,28 @@ _LICENCES = (
 )
 
 
+class Pace:
+    """Keeps requests to one host apart, over all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free: dict[str, float] = {}
+
+    def reserve(self, host: str, interval: float) -> float:
+        """The moment of ``time.monotonic()`` from which a request to this host may be made."""
+        with self._lock:
+            moment = max(time.monotonic(), self._free.get(host, 0.0))
+            self._free[host] = moment + interval
+            return moment
+
+
 @dataclass
 class Settings(ImageSearch):
     """How one command searches. Make one and share it between its threads: its clock starts when it is made.
 
     Attributes:
         max_pixels: Of an image, width times height.
-        ends: When the command's time is up, in seconds of ``time.monotonic()``.
+        ends: When the command's time is up, by ``time.monotonic()``.
         claims: Address -> the candidate of the thread that downloads it, or has done so.
         pace: Keeps their requests to one host apart.
     """
@@ -44,11 +59,6 @@ class Settings(ImageSearch):
     def expired(self) -> bool:
         """Whether the whole command's time is up."""
         return time.monotonic() >= self.ends
-
-    @property
-    def limits(self) -> Limits:
-        """Bounds on each request."""
-        return Limits(self.timeout, self.retries, self.back_off, self.min_interval, self.ends, self.pace)
 
     @property
     def filters(self) -> str:

@@ -8,7 +8,6 @@ A failure is named by one of a few stable reasons: ``not http(s)``, ``bad addres
 from __future__ import annotations
 
 import http.client
-import math
 import random
 import ssl
 import threading
@@ -17,13 +16,13 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 import requests
 import urllib3.exceptions
 from urllib3.util import Retry
 
 from emotion.collect.addresses import normalised
+from emotion.collect.bing_settings import Settings
 
 _MAX_REDIRECTS = 5
 _MAX_RETRY_AFTER = 60.0  # s; a host that asks for a longer pause is given up sooner
@@ -56,51 +55,14 @@ class Stopped(BaseException):
     """Asked to stop, or out of time. Not an Exception, so that no ``except Exception`` on the way takes it for one."""
 
 
-class Pace:
-    """Keeps requests to one host apart, over all threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._free: dict[str, float] = {}
-
-    def reserve(self, host: str, interval: float) -> float:
-        """The moment of ``time.monotonic()`` from which a request to this host may be made."""
-        with self._lock:
-            moment = max(time.monotonic(), self._free.get(host, 0.0))
-            self._free[host] = moment + interval
-            return moment
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds on requests.
-
-    Attributes:
-        timeout: Seconds for one request in all: connecting, every redirect, the last byte.
-        retries: How many times a transient failure is tried again.
-        back_off: Seconds before the first retry; doubled for each further one, times a random 0.5 to 1.5.
-        min_interval: Seconds between the starts of two requests to one host.
-        ends: Moment of ``time.monotonic()`` after which nothing is tried.
-        pace: Shared by all that ask the same hosts.
-    """
-
-    timeout: float
-    retries: int
-    back_off: float
-    min_interval: float
-    ends: float = math.inf
-    pace: Pace = field(default_factory=Pace)
-
-
 class Fetcher:
-    """Gets addresses within limits, and stops at once when asked to."""
+    """Gets addresses within a search's limits, and stops at once when asked to."""
 
-    def __init__(self, limits: Limits, stop: Callable[[], bool]) -> None:
-        self._limits = limits
-        self._stop = stop
+    def __init__(self, settings: Settings, stop: Callable[[], bool]) -> None:
+        self._settings, self._stop = settings, stop
 
     def get(self, url: str, headers: Mapping[str, str], max_bytes: int, *, patient: bool = True) -> bytes:
-        """Get an address.
+        """Get an address's body, decompressed.
 
         Args:
             url: As a user or a page writes it; see :func:`emotion.collect.addresses.normalised`.
@@ -108,31 +70,28 @@ class Fetcher:
             max_bytes: Of the body, before and after decompression.
             patient: Whether a time-out is tried again.
 
-        Returns:
-            The body, decompressed.
-
         Raises:
             FetchError: After the last try.
             Stopped: ``stop()`` is true, or the time is up.
         """
         address = _checked(url)
-        for attempt in range(1 + self._limits.retries):
+        for attempt in range(1 + self._settings.retries):
             try:
                 return self._follow(address, headers, max_bytes)
             except FetchError as failure:
                 late = failure.reason == _TIMED_OUT
-                if not failure.transient or attempt == self._limits.retries or (late and not patient):
+                if not failure.transient or attempt == self._settings.retries or (late and not patient):
                     raise
-                back_off = self._limits.back_off * 2**attempt * random.uniform(0.5, 1.5)
+                back_off = self._settings.back_off * 2**attempt * random.uniform(0.5, 1.5)
                 self._wait_until(time.monotonic() + max(back_off, min(failure.wait, _MAX_RETRY_AFTER)))
         raise AssertionError  # the last attempt returns or raises
 
     def _follow(self, address: str, headers: Mapping[str, str], max_bytes: int) -> bytes:
         """One try, through all redirects: `requests` would follow them unpaced, whatever their scheme."""
-        seconds = self._limits.timeout
+        seconds: float = self._settings.timeout
         for _ in range(1 + _MAX_REDIRECTS):
             host = urllib.parse.urlsplit(address).hostname or ""
-            self._wait_until(self._limits.pace.reserve(host, self._limits.min_interval))
+            self._wait_until(self._settings.pace.reserve(host, self._settings.min_interval))
             began = time.monotonic()
             answer = self._in_time(address, headers, max_bytes, seconds)
             if isinstance(answer, bytes):
@@ -144,8 +103,7 @@ class Fetcher:
     def _in_time(self, address: str, headers: Mapping[str, str], max_bytes: int, seconds: float) -> bytes | str:
         """Make one request in a thread, which is abandoned when the time is up.
 
-        A socket's time-out starts again with every byte: a server that sends its headers byte by byte would hold the
-        caller for hours, and a silent one until the time-out, whatever `stop` returns.
+        A socket's time-out starts again with every byte, and no `stop` ends its wait.
         """
         answer: Future[bytes | str] = Future()
         abandoned = threading.Event()
@@ -176,7 +134,7 @@ class Fetcher:
             self._check_stop()
 
     def _check_stop(self) -> None:
-        if self._stop() or time.monotonic() >= self._limits.ends:
+        if self._stop() or self._settings.expired:
             raise Stopped
 
 

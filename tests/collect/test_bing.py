@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from bing_image_downloader.bing import Bing
 
-from emotion.collect import bing, fetching
+from emotion.collect import bing, bing_settings
 from emotion.collect.candidates import Candidate
 from emotion.faces import images
 from tests.collect.bing_server import BingServer, Entry, drawn, photos
@@ -113,7 +113,7 @@ def test_pictures_that_several_threads_find_are_downloaded_by_one(tmp_path: Path
 def test_every_request_waits_for_its_host(tmp_path: Path) -> None:
     hosts: list[tuple[str, float]] = []
 
-    class Recording(fetching.Pace):
+    class Recording(bing_settings.Pace):
         def reserve(self, host: str, interval: float) -> float:
             hosts.append((host, interval))
             return super().reserve(host, interval)
