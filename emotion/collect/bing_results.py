@@ -8,8 +8,9 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from emotion.base.errors import UserError
@@ -32,11 +33,8 @@ def _private_module(open_page: Callable[[urllib.request.Request], io.BytesIO]) -
     package = importlib.util.find_spec("bing_image_downloader")
     if package is None or package.origin is None:
         raise UserError('bing-image-downloader is missing. Run: pip install "bing-image-downloader>=1.1.3,<1.2"')
-    spec = importlib.util.spec_from_file_location("private_bing", Path(package.origin).with_name("bing.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = ModuleType("private_bing")
+    SourceFileLoader(module.__name__, str(Path(package.origin).with_name("bing.py"))).exec_module(module)
     request = SimpleNamespace(Request=urllib.request.Request, urlopen=lambda asked, timeout: open_page(asked))
     vars(module).update(print=lambda *text: None, urllib=SimpleNamespace(request=request, parse=urllib.parse))
     return module

@@ -7,18 +7,18 @@ import time
 from dataclasses import dataclass, field
 
 from emotion.collect.candidates import Candidate
-from emotion.config import values
 from emotion.config.commands import Collect, ImageSearch
 
-_LICENCES = (
-    None,
-    "licenseType-Any",
-    "license-L1",
-    "license-L2_L3_L4_L5_L6_L7",
-    "license-L2_L3_L4",
-    "license-L2_L3_L5_L6",
-    "license-L2_L3",
-)
+#: ``search.licence`` -> Bing's name for it.
+_LICENCES = {
+    "any": None,
+    "creative_commons": "licenseType-Any",
+    "public": "license-L1",
+    "share": "license-L2_L3_L4_L5_L6_L7",
+    "share_commercially": "license-L2_L3_L4",
+    "modify": "license-L2_L3_L5_L6",
+    "modify_commercially": "license-L2_L3",
+}
 
 
 class Pace:
@@ -63,6 +63,5 @@ class Settings(ImageSearch):
     @property
     def filters(self) -> str:
         """Bing's parameter ``qft``, written as the package writes it."""
-        licence = dict(zip(values.LICENCES, _LICENCES, strict=True))[self.licence]
         face, size = self.face and f"face-{self.face}", self.size and f"imagesize-{self.size}"
-        return "".join(f"+filterui:{name}" for name in (face, licence, size) if name)
+        return "".join(f"+filterui:{name}" for name in (face, _LICENCES[self.licence], size) if name)

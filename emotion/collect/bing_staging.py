@@ -18,7 +18,7 @@ from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.collect.candidates import Candidate
 
-_OURS = re.compile(r"(\.new-)?(?P<stem>[0-9a-f]{24})\.(?P<ending>[a-z]{3,4})(-.*)?")
+_OURS = re.compile(r"(\.new-)?[0-9a-f]{24}\.[a-z]{3,4}(-.*)?")
 
 
 def write(staging: Path, candidate: Candidate, data: bytes, extension: str) -> Candidate:
@@ -49,17 +49,13 @@ def staged(staging: Path) -> Iterator[Candidate]:
 
     Call it before any search writes to this folder: an image that is being written looks unfinished.
     """
-    whole: dict[str, Candidate] = {}
-    for path in sorted(staging.glob("*.json")):
-        candidate = _read(path)
-        if candidate is not None and path.stem == _stem(candidate.key):
-            whole[path.stem] = candidate
-    for path in sorted(staging.glob("*")):
-        match = _OURS.fullmatch(path.name)
-        if match and path.name not in _names(whole.get(match["stem"])):
+    candidates = [c for path in sorted(staging.glob("*.json")) if (c := _read(path)) and path.stem == _stem(c.key)]
+    complete = {path for c in candidates if c.path for path in (c.path, c.path.with_suffix(".json"))}
+    for path in set(staging.glob("*")) - complete:
+        if _OURS.fullmatch(path.name):
             with suppress(OSError):
                 path.unlink()
-    yield from whole.values()
+    yield from candidates
 
 
 def discard(candidate: Candidate) -> None:
@@ -71,10 +67,6 @@ def discard(candidate: Candidate) -> None:
 
 def _stem(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:24]
-
-
-def _names(candidate: Candidate | None) -> tuple[str, ...]:
-    return () if candidate is None or candidate.path is None else (candidate.path.name, f"{candidate.path.stem}.json")
 
 
 def _read(path: Path) -> Candidate | None:

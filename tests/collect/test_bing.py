@@ -12,6 +12,7 @@ from bing_image_downloader.bing import Bing
 
 from emotion.collect import bing, bing_settings
 from emotion.collect.candidates import Candidate
+from emotion.config import values
 from emotion.faces import images
 from tests.collect.bing_server import BingServer, Entry, drawn, photos
 from tests.collect.searching import HOURS, found, quick, some
@@ -70,6 +71,12 @@ def test_filters_reach_bing(tmp_path: Path, settings: dict[str, Any], adult: str
         (request,) = server.index()
     assert request.host == "www.bing.com"
     assert request.query == {"q": "a happy face", "first": "0", "count": "50", "adlt": adult, "qft": filters}
+
+
+def test_every_licence_of_the_config_is_known_to_bing() -> None:
+    filters = {licence: bing.Settings(licence=licence, face=None, size=None).filters for licence in values.LICENCES}
+    assert filters.pop("any") == ""
+    assert len(set(filters.values())) == len(filters)
 
 
 def test_nothing_is_downloaded_before_it_is_asked_for(tmp_path: Path) -> None:
