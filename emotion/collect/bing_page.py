@@ -41,12 +41,10 @@ def facts(page: str) -> dict[str, Facts]:
     return by_link
 
 
-def image_url(link: str, known: dict[str, Facts]) -> str:
-    """The image's address that a link of the downloader stands for: it leaves JSON's escapes (``\\u0026``) in."""
-    if link in known:
-        return known[link].image_url
+def facts_of(link: str, known: dict[str, Facts]) -> Facts:
+    """What is known of a link of the downloader, at least its address: JSON's escapes (``\\u0026``) are still in it."""
     unescaped = _json(f'"{link}"')
-    return _clean(unescaped if isinstance(unescaped, str) else link)
+    return known.get(link) or Facts(_clean(unescaped if isinstance(unescaped, str) else link), None, None)
 
 
 def _json(text: str) -> Any:

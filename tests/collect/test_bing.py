@@ -178,7 +178,7 @@ def test_threads_of_requests_that_were_given_up_end(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_stray_module_called_bing_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "bing.py").write_text("raise SystemExit('the stray module was run')")
-    code = "from emotion.collect import bing_results as b; print(b._private_module(print).Bing.__name__)"
+    code = "from emotion.collect import bing; print(bing._private_module(print).Bing.__name__)"
     line = [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; {code}"]
     done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "Bing\n"), done.stderr
