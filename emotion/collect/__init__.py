@@ -1,6 +1,6 @@
 """Gather faces for a dataset: ``python -m emotion.collect root=data/faces per_emotion=300``.
 
-Nothing here imports TensorFlow. Killed at any moment and started again, it goes on.
+Nothing here imports TensorFlow. Killed at any moment and started again, it continues where it was.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ if TYPE_CHECKING:
 
 
 def collect(cfg: DictConfig) -> Outcome:
-    """Collect as a config says, or apply what a person decided on the review pages; print the table.
+    """Collect as a config says, or apply what the user decided on the review pages; print the table.
 
     Args:
         cfg: The composed and validated config of ``conf/collect.yaml``.
 
     Returns:
-        What there is afterwards, of each emotion.
+        How many images of each emotion there are afterwards.
 
     Raises:
         UserError: Another process collects there, a source that cannot be read, a decisions file that does not fit, a
             folder that cannot be written to.
+        KeyboardInterrupt: Stopped by Ctrl-C; everything is on disk and the table is printed.
+        Interrupted: The same by SIGTERM or SIGHUP.
     """
-    from emotion.collect import run
+    from emotion.collect import command
 
-    return run.collect(cfg)
+    return command.collect(cfg)
 
 
 def main() -> None:

@@ -1,29 +1,43 @@
-"""Image search: bing-image-downloader, driven so that its faults and the web's cost a picture at most.
+"""Image search by bing-image-downloader: a faulty page or host costs one image at most.
 
 settings = bing.Settings(licence="public")  # one for a whole command: its clock starts now
-for candidate in bing.staged(staging): ...  # what a process that was killed had downloaded
+for candidate in bing.staged(staging): ...  # what an interrupted command had downloaded
 for candidate in bing.search("happy", "happy face", settings, staging, known, stop): ...
+
+The package asks Bing for a page of results and cuts the links out; :class:`Fetcher` downloads pages and images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+import importlib.util
+import io
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Container, Generator
+from dataclasses import replace
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
-from emotion.collect import bing_staging
-from emotion.collect.bing_results import Results
-from emotion.collect.bing_settings import FACES, LICENCES, SIZES, Settings
+from emotion.base.errors import UserError
+from emotion.collect import bing_page, bing_staging, image_header
+from emotion.collect.addresses import normalised
+from emotion.collect.bing_settings import Settings
 from emotion.collect.bing_staging import discard, staged
 from emotion.collect.candidates import Candidate
-from emotion.collect.fetching import Fetcher, FetchError, Limits, Stopped
+from emotion.collect.fetching import Fetcher, FetchError, Stopped
 
-__all__ = ["FACES", "LICENCES", "SIZES", "GaveUp", "OutOfTime", "Settings", "discard", "search", "staged"]
+__all__ = ["GaveUp", "OutOfTime", "Settings", "discard", "search", "staged"]
 
 _BARREN_PAGES = 3  # pages in a row without a new link, after which a query is exhausted
+_PAGE = 50  # results per request; Bing may send fewer
+_MAX_PAGE_BYTES = 8_000_000
+_MAX_INVALID = 300  # characters that are kept of an invalid address, which may be a whole image as data:
 
 
 class GaveUp(Exception):  # noqa: N818 - a query gives up, nothing is wrong
-    """This query cannot go on; what it had found before was yielded. The message is one line for the log."""
+    """This query cannot continue; what it had found before was yielded. The message is one line for the log."""
 
 
 class OutOfTime(GaveUp):
@@ -38,66 +52,134 @@ def search(
     known: Container[str],
     stop: Callable[[], bool],
     again: Callable[[str], None] = lambda url: None,
-) -> Iterator[Candidate]:
-    """Search, and download one picture each time that the next one is asked for.
+) -> Generator[Candidate, None, None]:
+    """Search, and download one image each time that the next one is asked for.
 
-    It ends when Bing shows nothing new on three pages in a row, or soon after ``stop()`` says so. Searches may run in
+    It ends when Bing shows nothing new on three pages in a row, or soon after ``stop()`` is true. Searches may run in
     several threads; an address that two of them find is downloaded by one.
 
     Args:
-        emotion: What the pictures are asked for as.
+        emotion: What the images are collected for.
         query: Words for Bing.
         settings: Shared by all searches of a command.
-        staging: Where pictures are put, with their facts; see :mod:`emotion.collect.bing_staging`.
-        known: Addresses that need no request, as the candidates' ``key``; asked anew for each link, in this thread.
-        stop: Polled some 20 times a second, before and during requests and pauses; must be quick.
-        again: Called with each address that is skipped because it is ``known`` or another search has it: that two
-            emotions find one picture says something about its label.
+        staging: Where images are stored; see :mod:`emotion.collect.bing_staging`.
+        known: Addresses (candidates' ``key``) that need no request.
+        stop: Polled 20 times a second.
+        again: Called with each address that is skipped because it is ``known`` or another search has it.
 
     Yields:
-        Candidates, with a staged file or with a ``failure``: one of the words of
+        Candidates, with a staged file or with a ``failure``: one of the reasons of
         :mod:`emotion.collect.fetching`, ``not a picture`` or ``too many pixels``.
 
     Raises:
-        GaveUp: Bing's page could not be had, also after the retries; or it shows no result at all, which is what a
-            page looks like that the package cannot read.
+        GaveUp: Bing's page could not be downloaded, or shows no result that the package can read.
         OutOfTime: ``settings.deadline`` is over.
         UserError: The staging folder cannot be written to.
     """
-    limits = Limits(settings.timeout, settings.retries, settings.back_off, settings.min_interval, settings.ends)
-    results = Results(query, settings, staging, Fetcher(limits, stop))
+    results = _Results(emotion, query, settings, staging, Fetcher(settings, stop))
     barren = 0
     try:
         while barren < _BARREN_PAGES:
             links = results.next_page()
             barren = 0 if links else barren + 1
             for link in links:
-                wanted = results.candidate(link, emotion)
-                had = None if wanted.key in known else _have(wanted, results, settings, staging)
-                if had is None:
+                wanted = results.candidate(link)
+                candidate = None if wanted.key in known else results.download(wanted)
+                if candidate is None:
                     again(wanted.key)
                 else:
-                    yield had
+                    yield candidate
         if not results.shown:
             raise GaveUp(f"'{query}': Bing shows no results, or no longer as bing-image-downloader reads them")
     except FetchError as failure:
-        raise GaveUp(f"'{query}': Bing's results cannot be had ({failure.reason})") from None
+        raise GaveUp(f"'{query}': Bing's results cannot be downloaded ({failure.reason})") from None
     except Stopped:
         if settings.expired:
-            raise OutOfTime(f"'{query}': the time for the whole collection is over") from None
+            raise OutOfTime(f"'{query}': the time limit of the whole collection (search.deadline) is reached") from None
 
 
-def _have(wanted: Candidate, results: Results, settings: Settings, staging: Path) -> Candidate | None:
-    """The candidate with its picture or its failure; None where it is another search's."""
-    if not settings.claims.take(wanted.key):
-        return None
-    if wanted.failure is not None:
-        return wanted
-    left = bing_staging.read(staging, wanted.key)
-    if left is not None:
-        return left if left.emotion == wanted.emotion else None
-    try:
-        return results.download(wanted)
-    except BaseException:
-        settings.claims.give_back(wanted.key)
-        raise
+class _Results:
+    """What Bing finds for one query, page by page; not for several threads.
+
+    Attributes:
+        shown: Results on all pages so far, repeated ones included.
+    """
+
+    def __init__(self, emotion: str, query: str, settings: Settings, staging: Path, fetcher: Fetcher) -> None:
+        self._settings, self._staging, self._fetcher = settings, staging, fetcher
+        self._candidate = Candidate("", emotion, "bing", None, query=query, licence=settings.licence)
+        self._facts: dict[str, bing_page.Facts] = {}
+        self._links: list[str] = []
+        self.shown = 0
+        adult = "strict" if settings.adult_filter else "off"  # the package's "on" is not one of Bing's words
+        module = _private_module(self._open_page)
+        self._bing = module.Bing(query, _PAGE, staging, adult, settings.timeout, verbose=False)
+        self._bing.headers["Accept-Encoding"] = "identity"  # the package's "none" is no encoding
+        self._bing.get_filter = lambda shorthand: settings.filters
+        self._bing.download_image = self._links.append  # so that `run` ends after a page, as nothing was downloaded
+
+    def next_page(self) -> list[str]:
+        """Links that no earlier page had."""
+        before = self.shown
+        self._links.clear()
+        self._bing.run()
+        # The package counts pages, so that each would repeat most of the one before. Bing counts results.
+        self._bing.page_counter += (self.shown - before) or _PAGE
+        return list(self._links)
+
+    def _open_page(self, request: urllib.request.Request) -> io.BytesIO:
+        body = self._fetcher.get(request.full_url, self._bing.headers, _MAX_PAGE_BYTES)
+        page = body.decode("utf-8", "replace")  # the package fails at a single wrong byte
+        self._facts.update(bing_page.facts(page))
+        self.shown += bing_page.count(page)
+        return io.BytesIO(page.encode())
+
+    def candidate(self, link: str) -> Candidate:
+        """What is known of a link before its image is downloaded."""
+        facts = bing_page.facts_of(link, self._facts)
+        url, failure = facts.image_url, None
+        try:
+            url = normalised(url)
+        except ValueError as error:
+            url, failure = url[:_MAX_INVALID], str(error)
+        candidate = replace(self._candidate, key=url, image_url=url, failure=failure)
+        return replace(candidate, page_url=facts.page_url, title=facts.title)
+
+    def download(self, wanted: Candidate) -> Candidate | None:
+        """The candidate with its image or its failure; None if another search has it."""
+        claims = self._settings.claims
+        if claims.setdefault(wanted.key, wanted) is not wanted:  # atomic
+            return None
+        if wanted.failure is not None:
+            return wanted
+        earlier = bing_staging.read(self._staging, wanted.key)
+        if earlier is not None:
+            return earlier if earlier.emotion == wanted.emotion else None
+        try:
+            data = self._fetcher.get(wanted.key, self._bing.headers, self._settings.max_bytes, patient=False)
+        except FetchError as error:
+            return replace(wanted, failure=error.reason)
+        except BaseException:
+            del claims[wanted.key]
+            raise
+        header = image_header.read(data)
+        if header is None:
+            return replace(wanted, failure="not a picture")
+        if header.width * header.height > self._settings.max_pixels:
+            return replace(wanted, failure="too many pixels")
+        return bing_staging.write(self._staging, wanted, data, header.extension)
+
+
+def _private_module(open_page: Callable[[urllib.request.Request], io.BytesIO]) -> Any:
+    """A copy of the package's module that prints nothing and opens pages by a function of ours.
+
+    The file is executed by itself because the package's ``__init__`` first tries any module that is called ``bing``.
+    """
+    package = importlib.util.find_spec("bing_image_downloader")
+    if package is None or package.origin is None:
+        raise UserError('bing-image-downloader is missing. Run: pip install "bing-image-downloader>=1.1.3,<1.2"')
+    module = ModuleType("private_bing")
+    SourceFileLoader(module.__name__, str(Path(package.origin).with_name("bing.py"))).exec_module(module)
+    request = SimpleNamespace(Request=urllib.request.Request, urlopen=lambda asked, timeout: open_page(asked))
+    vars(module).update(print=lambda *text: None, urllib=SimpleNamespace(request=request, parse=urllib.parse))
+    return module

@@ -1,16 +1,15 @@
-"""Where pictures come from, as Bing's page of results tells it.
+"""Where images come from, according to Bing's page of results.
 
-Each result is ``<a class="iusc" m="{escaped JSON}">`` with the picture's address (``murl``), the page that shows it
+Each result has an attribute ``m="{escaped JSON}"`` with the image's address (``murl``), the page that shows it
 (``purl``) and a title (``t``). The downloader takes the address alone, by a regular expression.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import re
-from contextlib import suppress
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from typing import Any
 
 from emotion.collect.addresses import normalised
@@ -18,52 +17,34 @@ from emotion.collect.addresses import normalised
 
 @dataclass(frozen=True)
 class Facts:
-    """One result: the picture's address as Bing means it, the page that shows it, a title."""
+    """One result: the image's address as Bing means it, the page that shows it, a title."""
 
     image_url: str
     page_url: str | None
     title: str | None
 
 
-def count(html: str) -> int:
+def count(page: str) -> int:
     """How many results the downloader sees on a page."""
-    return html.count("murl&quot;:&quot;")
+    return page.count("murl&quot;:&quot;")
 
 
-def facts(html: str) -> dict[str, Facts]:
-    """Link as the downloader cuts it out -> facts. A damaged result is left out, and costs no other."""
-    results = _Results()
-    with suppress(AssertionError):  # how html.parser gives up
-        results.feed(html)
-        results.close()
-    found: dict[str, Facts] = {}
-    for text in results.found:
-        link = re.search('"murl":"(.*?)"', text)
-        content = _json(text)
-        if link is None or not isinstance(content, dict) or not isinstance(content.get("murl"), str):
-            continue
-        result = Facts(_clean(content["murl"]), _page(content.get("purl")), _title(content.get("t")))
-        found.setdefault(link[1].replace(" ", "%20"), result)
-    return found
+def facts(page: str) -> dict[str, Facts]:
+    """Link as the downloader cuts it out -> facts. A damaged result is left out, without affecting the others."""
+    by_link: dict[str, Facts] = {}
+    for attribute in re.findall(r'\sm="([^"]*)"', page):
+        text = html.unescape(attribute)
+        link, content = re.search('"murl":"(.*?)"', text), _json(text)
+        if link is not None and isinstance(content, dict) and isinstance(url := content.get("murl"), str):
+            result = Facts(_clean(url), _page_url(content.get("purl")), _title(content.get("t")))
+            by_link.setdefault(link[1].replace(" ", "%20"), result)
+    return by_link
 
 
-def image_url(link: str, known: dict[str, Facts]) -> str:
-    """The picture's address that a link of the downloader stands for: it leaves JSON's escapes (``\\u0026``) in."""
-    if link in known:
-        return known[link].image_url
+def facts_of(link: str, known: dict[str, Facts]) -> Facts:
+    """What is known of a link of the downloader, at least its address: JSON's escapes (``\\u0026``) are still in it."""
     unescaped = _json(f'"{link}"')
-    return _clean(unescaped if isinstance(unescaped, str) else link)
-
-
-class _Results(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if tag == "a" and "iusc" in (values.get("class") or "").split():
-            self.found.append(values.get("m") or "")
+    return known.get(link) or Facts(_clean(unescaped if isinstance(unescaped, str) else link), None, None)
 
 
 def _json(text: str) -> Any:
@@ -73,22 +54,22 @@ def _json(text: str) -> Any:
         return None
 
 
-def _page(url: Any) -> str | None:
+def _page_url(url: object) -> str | None:
     try:
-        return normalised(_clean(url))
-    except (TypeError, ValueError):  # a page of javascript: would run in whoever clicks on it
+        return normalised(_clean(url)) if isinstance(url, str) else None
+    except ValueError:  # a javascript: address would run when the user clicks on it
         return None
 
 
-def _title(text: Any) -> str | None:
+def _title(text: object) -> str | None:
     if not isinstance(text, str):
         return None
-    shown = "".join(c if c.isprintable() else " " for c in _clean(text))  # with Bing's private marks of what matched
+    shown = "".join(
+        c if c.isprintable() else " " for c in _clean(text)
+    )  # Bing marks what matched by private characters
     return " ".join(shown.split()) or None
 
 
 def _clean(text: str) -> str:
-    """Without halves of characters, which JSON can hold and UTF-8 cannot."""
-    if not isinstance(text, str):
-        raise TypeError(type(text))
+    """Without lone surrogates, which JSON can hold and UTF-8 cannot."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,7 +1,7 @@
-"""Downloaded pictures that nothing is decided about yet: a file each, and beside it the facts as JSON.
+"""Downloaded images that nothing is decided about yet: a file each, and beside it the facts as JSON.
 
-``<staging>/<24 hex of the address's SHA-256>.<ending by content>`` and ``.json``. The picture is written first, both
-atomically, so a picture with its facts is whole, and whatever else there is was left by a process that was killed.
+``<staging>/<24 hex of the address's SHA-256>.<suffix by content>`` and ``.json``. The image is written first, both
+atomically: an image with its facts is complete, all else was left by a process that was killed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.collect.candidates import Candidate
 
-_OURS = re.compile(r"(\.new-)?(?P<stem>[0-9a-f]{24})\.(?P<ending>[a-z]{3,4})(-.*)?")
+_OURS = re.compile(r"(\.new-)?[0-9a-f]{24}\.[a-z]{3,4}(-.*)?")
 
 
 def write(staging: Path, candidate: Candidate, data: bytes, extension: str) -> Candidate:
-    """Put a picture and its facts on disk; the same candidate comes back with its file.
+    """Write an image and its facts; return the candidate with its file.
 
     Raises:
         UserError: The folder cannot be written to, or the disk is full.
@@ -40,30 +40,26 @@ def write(staging: Path, candidate: Candidate, data: bytes, extension: str) -> C
 
 
 def read(staging: Path, key: str) -> Candidate | None:
-    """The candidate of this address, where it is on disk whole."""
+    """The candidate of this address, if it is complete on disk."""
     return _read(staging / f"{_stem(key)}.json")
 
 
 def staged(staging: Path) -> Iterator[Candidate]:
-    """What is on disk whole, in the order of its names; what killed processes left unfinished is removed.
+    """What is complete on disk, in the order of its names; what killed processes left unfinished is removed.
 
-    Call it before any search writes to this folder: a picture that is being written looks unfinished.
+    Call it before any search writes to this folder: an image that is being written looks unfinished.
     """
-    whole: dict[str, Candidate] = {}
-    for path in sorted(staging.glob("*.json")):
-        candidate = _read(path)
-        if candidate is not None and path.stem == _stem(candidate.key):
-            whole[path.stem] = candidate
-    for path in sorted(staging.glob("*")):
-        match = _OURS.fullmatch(path.name)
-        if match and path.name not in _names(whole.get(match["stem"])):
+    candidates = [c for path in sorted(staging.glob("*.json")) if (c := _read(path)) and path.stem == _stem(c.key)]
+    complete = {path for c in candidates if c.path for path in (c.path, c.path.with_suffix(".json"))}
+    for path in set(staging.glob("*")) - complete:
+        if _OURS.fullmatch(path.name):
             with suppress(OSError):
                 path.unlink()
-    yield from whole.values()
+    yield from candidates
 
 
 def discard(candidate: Candidate) -> None:
-    """Remove a staged picture and its facts; what is gone already is fine."""
+    """Remove a staged image and its facts, if they are there."""
     if candidate.path is not None:
         candidate.path.with_suffix(".json").unlink(missing_ok=True)
         candidate.path.unlink(missing_ok=True)
@@ -73,15 +69,11 @@ def _stem(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:24]
 
 
-def _names(candidate: Candidate | None) -> tuple[str, ...]:
-    return () if candidate is None or candidate.path is None else (candidate.path.name, f"{candidate.path.stem}.json")
-
-
 def _read(path: Path) -> Candidate | None:
     try:
         content: dict[str, Any] = files.read_json(path)
-        picture = path.parent / Path(content.pop("path")).name
-        candidate = Candidate(path=picture, **content)
+        image = path.parent / Path(content.pop("path")).name
+        candidate = Candidate(path=image, **content)
     except (UserError, KeyError, TypeError):
         return None
-    return candidate if picture.is_file() else None
+    return candidate if image.is_file() else None

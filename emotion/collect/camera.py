@@ -1,4 +1,4 @@
-"""Labelling by hand in front of a camera: a window in which keys 1 to 7 say what you show."""
+"""Labelling by hand in front of a camera: a window in which keys 1 to 7 label what you show."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ import cv2
 
 from emotion.base.errors import UserError
 from emotion.base.interrupts import Stop
-from emotion.collect import own_pictures
+from emotion.collect import local_images
 from emotion.collect.candidates import Candidate
 from emotion.collect.collector import Collector
 from emotion.collect.table import kind
-from emotion.data.manifest import KEPT, Record, now
+from emotion.data.manifest import KEPT, now
 from emotion.faces.images import Box, Image, resize
 from emotion.faces.labels import EMOTIONS
 from emotion.video import detector, source
 from emotion.video.display import NoWindowError
-from emotion.video.frame import Frame
 from emotion.video.lettering import width, write
 from emotion.video.palette import COLOURS, DARK, LIGHT, ink
 from emotion.video.window import MESSAGE_SECONDS, SMALLEST, Window
@@ -31,75 +30,68 @@ _KEYS = {str(number): emotion for number, emotion in enumerate(EMOTIONS, start=1
 
 
 class LabelWindow(Window):
-    """A window that hears the keys 1 to 7 too.
+    """A window with keys 1 to 7.
 
     Attributes:
-        chosen: The emotions whose keys were pressed and which nobody has taken up yet.
+        chosen: The emotions whose keys were pressed since it was cleared.
     """
 
     def __init__(self, pace: bool, stop: Stop) -> None:
         super().__init__(pace=pace, stopped=stop)
         self.chosen: list[str] = []
 
-    def tell(self, message: str) -> None:
+    def show_message(self, message: str) -> None:
         """Show a message for a while."""
         self._message, self._message_ends = message, monotonic() + MESSAGE_SECONDS
 
     def _react(self, key: str, annotated: Image) -> None:
         if key in _KEYS:
             self.chosen.append(_KEYS[key])
-        elif key != "s":  # nothing but what is labelled is stored
+        elif key != "s":  # only what is labelled is saved
             super()._react(key, annotated)
 
 
 def label(place: int | str, collector: Collector, stop: Stop) -> None:
-    """Show a camera's frames until q is pressed, and hand in those that a key labels.
+    """Show a camera's frames until q is pressed, and collect those that a key labels.
 
     Args:
-        place: The camera's number; a film or an address does as well.
-        collector: What the labelled frames go to, by the source ``camera``.
+        place: The camera's number, a video or an address.
+        collector: Takes the labelled frames, by the source ``camera``.
         stop: Ends it.
 
     Raises:
         UserError: No such camera, or no window can be opened here.
     """
-    find = detector.Detector()
+    detect = detector.Detector()
     began = now()
     kept = Counter({emotion: collector.kept(emotion) for emotion in EMOTIONS})
     try:
         with source.opened(place, stopped=stop) as stream, LabelWindow(not stream.live, stop) as window:
             session = f"{stream.name}@{began}"
-            print(f"{stream.name}: keys 1 to 7 say what you show, q ends", flush=True)
+            print(f"{stream.name}: keys 1 to 7 label what you show, q ends", flush=True)
             for frame in stream.frames:
-                boxes = find(frame.image)
+                boxes = detect(frame.image)
                 if not window.write(frame, (), annotated(frame.image, boxes, kept)):
                     break
                 for emotion in window.chosen:
-                    records = collector.take(_candidate(session, frame, emotion))
+                    key = f"{session}#{frame.index}@{now()}"
+                    record = collector.take(Candidate(key, emotion, "camera", None, frame.image))[0]
                     kept.update({e: collector.kept(e) - kept[e] for e in EMOTIONS})  # a conflict takes one away
-                    window.tell(_answer(emotion, records))
-                    log.info("%s", _answer(emotion, records))
+                    message = f"{emotion}: {'kept' if record['decision'] == KEPT else kind(record['reason'])}"
+                    window.show_message(message)
+                    log.info("%s", message)
                 window.chosen.clear()
     except NoWindowError as error:
         raise UserError(
-            f"source=camera needs a window, and {error.reason}. Film yourself, and give source=video"
+            f"source=camera needs a window, and {error.reason}. Record a video, and give source=video"
         ) from None
     except UserError as error:
-        advice = "Give a camera's number (path=0), or film yourself, and give source=video path=<the film>"
-        raise own_pictures.of_live(error, advice) from None
-
-
-def _candidate(session: str, frame: Frame, emotion: str) -> Candidate:
-    return Candidate(f"{session}#{frame.index}@{now()}", emotion, "camera", None, frame.image)
-
-
-def _answer(emotion: str, records: Sequence[Record]) -> str:
-    record = records[0]
-    return f"{emotion}: {'kept' if record['decision'] == KEPT else kind(record['reason'])}"
+        advice = "Give a camera's number (path=0), or record a video, and give source=video path=<the video>"
+        raise local_images.of_path(error, advice) from None
 
 
 def annotated(image: Image, boxes: Sequence[Box], kept: Counter[str]) -> Image:
-    """A copy of a frame with its faces framed, and beside them which key means what and how many there are."""
+    """A copy of a frame with boxes around its faces, and each key's emotion and count."""
     scale = max(1.0, SMALLEST / max(image.shape[:2]))
     height, across = (round(side * scale) for side in image.shape[:2])
     view = resize(image, height, across, "area").copy()

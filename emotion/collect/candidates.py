@@ -1,4 +1,4 @@
-"""What every source of pictures hands on."""
+"""An image from any source, before anything is decided about it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One picture that was found, before anything is decided about it.
+    """One image that was found, or the failure to get it.
 
     Attributes:
         key: Stable identity: the image URL; a file's path; ``<video>#<frame>``;
             ``<camera>@<start of the session>#<frame>@<time>``.
-        emotion: What it was asked for as.
+        emotion: What it is collected for.
         source: A key of :data:`emotion.config.commands.LABEL_SOURCES`.
-        path: The staged file, or one's own; None where there is an image or a failure.
+        path: The staged file, or the user's; None where there is an image or a failure.
         image: A frame, uint8 BGR ``[H, W, 3]``.
-        failure: Why it could not be had, in a few stable words (``HTTP 404``, ``not a picture``, ``timed out``); None
-            where it was had. Image search's words are listed in :mod:`emotion.collect.fetching`.
+        failure: One of a few stable reasons (``HTTP 404``, ``not a picture``, ``timed out``), see
+            :mod:`emotion.collect.fetching`; or None.
         query: The words that found it.
-        page_url: The page that shows the picture.
-        image_url: The picture itself.
+        page_url: The page that shows the image.
+        image_url: The image itself.
         title: What the search engine calls it.
-        licence: The licence filter that was asked for, which says nothing certain about the picture's licence.
+        licence: The licence filter of the search, which does not prove the image's licence.
     """
 
     key: str

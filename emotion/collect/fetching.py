@@ -1,145 +1,193 @@
-"""HTTP GET from hosts that nobody vouches for: http(s) only, bounded in time and size, polite, with retries.
+"""HTTP GET from untrusted hosts: http(s) only, bounded in time and size, one request per interval and host, retried.
 
-Why something could not be had is one of a few stable words: ``not http(s)``, ``bad address``, ``HTTP 404`` (and other
-codes), ``timed out``, ``no connection``, ``bad certificate``, ``connection lost``, ``truncated``, ``too large``,
+A failure is named by one of a few stable reasons: ``not http(s)``, ``bad address``, ``HTTP 404`` (and other codes),
+``timed out``, ``no connection``, ``bad certificate``, ``connection lost``, ``truncated``, ``too large``,
 ``too many redirects``, ``unknown encoding``, ``damaged encoding``, ``no HTTP answer``.
 """
 
 from __future__ import annotations
 
-import math
+import http.client
 import random
+import ssl
 import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import Future
+from contextlib import suppress
+
+import requests
+import urllib3.exceptions
+from urllib3.util import Retry
 
 from emotion.collect.addresses import normalised
-from emotion.collect.transfer import TIMED_OUT, FetchError, Redirect, Transfer
+from emotion.collect.bing_settings import Settings
 
-_MOST_REDIRECTS = 5
-_MOST_RETRY_AFTER = 60.0  # s; who asks for a longer break is given up sooner by the retries running out
-_POLL = 0.05  # s between looks at the clock and at stop()
+_MAX_REDIRECTS = 5
+_MAX_RETRY_AFTER = 60.0  # s; a host that asks for a longer pause is given up sooner
+_POLL = 0.05  # s between checks of the clock and of stop()
+_CHUNK = 1 << 16  # bytes
+_TIMED_OUT = "timed out"
+#: Codes that may go away: time-outs, too many requests, and what servers and their proxies answer when overloaded.
+_TRANSIENT_CODES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_ENCODINGS = ("", "identity", "none", "gzip", "x-gzip", "deflate")
+#: The first that is among the causes of an error names it; whether a retry may help.
+_REASONS: tuple[tuple[type[BaseException], str, bool], ...] = (
+    (TimeoutError, _TIMED_OUT, True),
+    (ssl.SSLCertVerificationError, "bad certificate", False),
+    (urllib3.exceptions.MaxRetryError, "no connection", True),
+    (http.client.IncompleteRead, "truncated", True),
+    (urllib3.exceptions.DecodeError, "damaged encoding", False),
+    (OSError, "connection lost", True),
+)
+
+
+class FetchError(Exception):
+    """A request failed; ``reason`` is one of the module's reasons, ``wait`` the seconds that the host asks for."""
+
+    def __init__(self, reason: str, transient: bool = False, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.reason, self.transient, self.wait = reason, transient, wait
 
 
 class Stopped(BaseException):
-    """Asked to stop, or out of time. Not an Exception, so that the downloader's own ``except`` lets it through."""
-
-
-class Pace:
-    """Keeps requests to one host apart, over all threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._free: dict[str, float] = {}
-
-    def reserve(self, host: str, interval: float) -> float:
-        """The moment of ``time.monotonic()`` from which a request to this host may be made."""
-        with self._lock:
-            moment = max(time.monotonic(), self._free.get(host, 0.0))
-            self._free[host] = moment + interval
-            return moment
-
-
-_PACE = Pace()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds on requests.
-
-    Attributes:
-        timeout: Seconds for one request in all: connecting, every redirect, the last byte.
-        retries: How many times what may go away is tried again.
-        back_off: Seconds before the first retry; doubled for each further one, times a random 0.5 to 1.5.
-        min_interval: Seconds between the starts of two requests to one host.
-        ends: Moment of ``time.monotonic()`` after which nothing is tried.
-    """
-
-    timeout: float
-    retries: int
-    back_off: float
-    min_interval: float
-    ends: float = math.inf
+    """Asked to stop, or out of time. Not an Exception, so that no ``except Exception`` on the way takes it for one."""
 
 
 class Fetcher:
-    """Gets addresses within limits, and lets go at once when told to stop."""
+    """Gets addresses within a search's limits, and stops at once when asked to."""
 
-    def __init__(self, limits: Limits, stop: Callable[[], bool]) -> None:
-        self._limits = limits
-        self._stop = stop
+    def __init__(self, settings: Settings, stop: Callable[[], bool]) -> None:
+        self._settings, self._stop = settings, stop
 
-    def get(self, url: str, headers: Mapping[str, str], most_bytes: int, *, patient: bool = True) -> bytes:
-        """Get an address.
+    def get(self, url: str, headers: Mapping[str, str], max_bytes: int, *, patient: bool = True) -> bytes:
+        """Get an address's body, decompressed.
 
         Args:
-            url: As a person or a page writes it; see :func:`emotion.collect.addresses.normalised`.
+            url: As a user or a page writes it; see :func:`emotion.collect.addresses.normalised`.
             headers: Of the request.
-            most_bytes: Of the body, before and after decompression.
-            patient: Whether a time-out is tried again; where there is enough else to get it takes too long.
-
-        Returns:
-            The body, decompressed where it came as gzip.
+            max_bytes: Of the body, before and after decompression.
+            patient: Whether a time-out is tried again.
 
         Raises:
             FetchError: After the last try.
-            Stopped: ``stop()`` said so, or the time is up.
+            Stopped: ``stop()`` is true, or the time is up.
         """
         address = _checked(url)
-        for attempt in range(1 + self._limits.retries):
+        for attempt in range(1 + self._settings.retries):
             try:
-                return self._try(address, headers, most_bytes)
+                return self._follow(address, headers, max_bytes)
             except FetchError as failure:
-                if not failure.transient or attempt == self._limits.retries or (failure.late and not patient):
+                late = failure.reason == _TIMED_OUT
+                if not failure.transient or attempt == self._settings.retries or (late and not patient):
                     raise
-                back_off = self._limits.back_off * 2**attempt * random.uniform(0.5, 1.5)
-                self._wait_until(time.monotonic() + max(back_off, min(failure.wait, _MOST_RETRY_AFTER)))
+                back_off = self._settings.back_off * 2**attempt * random.uniform(0.5, 1.5)
+                self._wait_until(time.monotonic() + max(back_off, min(failure.wait, _MAX_RETRY_AFTER)))
         raise AssertionError  # the last attempt returns or raises
 
-    def _try(self, address: str, headers: Mapping[str, str], most_bytes: int) -> bytes:
-        seconds = self._limits.timeout
-        for _ in range(1 + _MOST_REDIRECTS):
+    def _follow(self, address: str, headers: Mapping[str, str], max_bytes: int) -> bytes:
+        """One try, through all redirects: `requests` would follow them unpaced, whatever their scheme."""
+        seconds: float = self._settings.timeout
+        for _ in range(1 + _MAX_REDIRECTS):
             host = urllib.parse.urlsplit(address).hostname or ""
-            self._wait_until(_PACE.reserve(host, self._limits.min_interval))
+            self._wait_until(self._settings.pace.reserve(host, self._settings.min_interval))
             began = time.monotonic()
-            answer = self._in_time(Transfer(address, headers, most_bytes), seconds)
+            answer = self._in_time(address, headers, max_bytes, seconds)
             if isinstance(answer, bytes):
                 return answer
-            address = _checked(urllib.parse.urljoin(address, answer.location))
+            address = _checked(urllib.parse.urljoin(address, answer))
             seconds -= time.monotonic() - began  # waiting politely does not count
         raise FetchError("too many redirects")
 
-    def _in_time(self, request: Transfer, seconds: float) -> bytes | Redirect:
-        """Run a request in a thread of its own, which is left to its fate when the time is up.
+    def _in_time(self, address: str, headers: Mapping[str, str], max_bytes: int, seconds: float) -> bytes | str:
+        """Make one request in a thread, which is abandoned when the time is up.
 
-        A socket's time-out starts anew with every byte, and a server that sends its headers byte by byte is inside
-        urllib for hours: no other way to be on time, or to stop at once while a server is silent.
+        A socket's time-out starts again with every byte, and no `stop` ends its wait.
         """
-        worker = threading.Thread(target=request.run, args=(max(seconds, 0.001),), daemon=True, name="fetching")
+        answer: Future[bytes | str] = Future()
+        abandoned = threading.Event()
+
+        def work() -> None:
+            try:
+                answer.set_result(_request(address, headers, max_bytes, max(seconds, 0.001), abandoned))
+            except Exception as error:
+                answer.set_exception(error)
+
         ends = time.monotonic() + seconds
         try:
-            worker.start()
-            while not request.done.wait(_POLL):
-                self._look_up()
+            threading.Thread(target=work, daemon=True, name="fetching").start()
+            while True:
+                try:
+                    return answer.result(_POLL)
+                except TimeoutError:
+                    self._check_stop()
                 if time.monotonic() >= ends:
-                    raise FetchError(TIMED_OUT, transient=True)
+                    raise FetchError(_TIMED_OUT, transient=True)
         finally:
-            request.abandoned.set()
-        if isinstance(request.outcome, BaseException):
-            raise request.outcome
-        return request.outcome
+            abandoned.set()
 
     def _wait_until(self, moment: float) -> None:
-        self._look_up()
+        self._check_stop()
         while (left := moment - time.monotonic()) > 0:
             time.sleep(min(left, _POLL))
-            self._look_up()
+            self._check_stop()
 
-    def _look_up(self) -> None:
-        if self._stop() or time.monotonic() >= self._limits.ends:
+    def _check_stop(self) -> None:
+        if self._stop() or self._settings.expired:
             raise Stopped
+
+
+def _request(
+    address: str, headers: Mapping[str, str], max_bytes: int, seconds: float, abandoned: threading.Event
+) -> bytes | str:
+    """The body, or where a redirect leads; each wait for the network takes at most so many seconds.
+
+    Raises:
+        FetchError: Anything else.
+    """
+    try:
+        with requests.Session() as session:
+            session.auth = lambda request: request  # or the passwords of ~/.netrc are sent
+            with session.get(
+                address, headers=dict(headers), timeout=seconds, stream=True, allow_redirects=False
+            ) as response:
+                location = session.get_redirect_target(response)
+                return _body(response, max_bytes, abandoned) if location is None else location
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        raise _failure(error) from None
+
+
+def _body(response: requests.Response, max_bytes: int, abandoned: threading.Event) -> bytes:
+    if response.status_code // 100 != 2:
+        wait = 0.0
+        with suppress(urllib3.exceptions.InvalidHeader):
+            wait = Retry().get_retry_after(response.raw) or 0.0
+        raise FetchError(f"HTTP {response.status_code}", response.status_code in _TRANSIENT_CODES, wait)
+    if response.headers.get("Content-Encoding", "").strip().lower() not in _ENCODINGS:
+        raise FetchError("unknown encoding")
+    if (response.raw.length_remaining or 0) > max_bytes:
+        raise FetchError("too large")
+    body = bytearray()
+    while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        body += chunk
+        if len(body) > max_bytes:
+            raise FetchError("too large")
+        if abandoned.is_set():
+            raise FetchError(_TIMED_OUT, transient=True)
+    return bytes(body)
+
+
+def _failure(error: BaseException | None) -> FetchError:
+    causes = []
+    while error is not None:
+        if not isinstance(error, requests.RequestException):  # each is an OSError too
+            causes.append(error)
+        error = error.__cause__ or error.__context__
+    for kind, reason, transient in _REASONS:
+        if any(isinstance(cause, kind) for cause in causes):
+            return FetchError(reason, transient)
+    return FetchError("no HTTP answer")
 
 
 def _checked(url: str) -> str:

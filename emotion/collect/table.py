@@ -1,4 +1,4 @@
-"""What was collected, as a table: of each emotion what is kept, in quarantine and rejected, and why."""
+"""What was collected, as a table: per emotion, what is kept, in quarantine and rejected, and why."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _PIPED_WIDTH = 100
 
 @dataclass(frozen=True)
 class Row:
-    """An emotion's pictures.
+    """An emotion's images.
 
     Attributes:
         kept: In the dataset.
-        quarantined: Waiting for a person's word.
+        quarantined: To be decided by the user.
         rejected: By reason.
-        unreviewed: Of the kept ones those whose label is only a query's.
+        unreviewed: Those of the kept ones whose label comes from the search query alone.
     """
 
     emotion: str
@@ -51,7 +51,7 @@ def count(records: Iterable[Record]) -> Outcome:
     by_emotion: dict[str, list[Record]] = {e: [] for e in EMOTIONS}
     for record in records:
         by_emotion[record["emotion"]].append(record)
-    return Outcome(tuple(_row(emotion, some) for emotion, some in by_emotion.items()))
+    return Outcome(tuple(_row(*item) for item in by_emotion.items()))
 
 
 def _row(emotion: str, records: Sequence[Record]) -> Row:
@@ -63,7 +63,7 @@ def _row(emotion: str, records: Sequence[Record]) -> Row:
 
 
 def kind(reason: str | None) -> str:
-    """A reason without what is this picture's own, for counting: ``blurred (12)`` is ``blurred``."""
+    """A reason without an image's own details, for counting: ``blurred (12)`` is ``blurred``."""
     return re.split(r" of | with |: | \(", reason or "rejected by a person", maxsplit=1)[0]
 
 

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import functools
 import os
+import posixpath
 import re
 import threading
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+import pytest
+from requests.adapters import HTTPAdapter
 
 from tests.collect.bing_answers import FAULTS, INDEX_FAULTS, Entry, Handler, Request, page_of
 from tests.collect.pictures import drawn, photos, png_bomb
@@ -100,12 +103,9 @@ class BingServer:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Let this process find this server in place of the internet."""
-        real = urllib.request.urlopen
-        urllib.request.urlopen = redirecting(real, self.address)
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(HTTPAdapter, "send", redirecting(HTTPAdapter.send, self.address))
             yield
-        finally:
-            urllib.request.urlopen = real
 
     def __enter__(self) -> BingServer:
         self._thread.start()
@@ -141,7 +141,8 @@ def _path(url: str) -> str:
     if not url.lower().startswith("http") or "[" in url:
         return ""
     parts = urllib.parse.urlsplit(url)
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+    path = posixpath.normpath(parts.path)
+    return f"{path}?{parts.query}" if parts.query else path
 
 
 class _Server(ThreadingHTTPServer):

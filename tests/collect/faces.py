@@ -11,14 +11,14 @@ import cv2
 import numpy as np
 
 from emotion.collect import collect
-from emotion.collect.screening import Screen
+from emotion.collect.screening import Criteria
 from emotion.collect.table import Outcome
 from emotion.data import synthetic
 from emotion.faces.contract import Contract
 from emotion.faces.labels import EMOTIONS
 from tests.conftest import compose
 
-SCREEN = Screen(Contract(96, 96, "rgb", 0.1))
+SCREEN = Criteria(contract=Contract(96, 96, "rgb", 0.1))
 
 
 @lru_cache(maxsize=256)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from bing_image_downloader.bing import Bing
 
-from emotion.collect import bing, fetching
+from emotion.collect import bing, bing_settings
 from emotion.collect.candidates import Candidate
+from emotion.config import values
 from emotion.faces import images
 from tests.collect.bing_server import BingServer, Entry, drawn, photos
 from tests.collect.searching import HOURS, found, quick, some
@@ -72,6 +73,12 @@ def test_filters_reach_bing(tmp_path: Path, settings: dict[str, Any], adult: str
     assert request.query == {"q": "a happy face", "first": "0", "count": "50", "adlt": adult, "qft": filters}
 
 
+def test_every_licence_of_the_config_is_known_to_bing() -> None:
+    filters = {licence: bing.Settings(licence=licence, face=None, size=None).filters for licence in values.LICENCES}
+    assert filters.pop("any") == ""
+    assert len(set(filters.values())) == len(filters)
+
+
 def test_nothing_is_downloaded_before_it_is_asked_for(tmp_path: Path) -> None:
     with BingServer({"happy": some(8)}) as server, server.installed():
         candidates = found(tmp_path)
@@ -110,18 +117,17 @@ def test_pictures_that_several_threads_find_are_downloaded_by_one(tmp_path: Path
     assert len(list(bing.staged(tmp_path))) == 24
 
 
-def test_every_request_waits_for_its_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_request_waits_for_its_host(tmp_path: Path) -> None:
     hosts: list[tuple[str, float]] = []
 
-    class Recording(fetching.Pace):
+    class Recording(bing_settings.Pace):
         def reserve(self, host: str, interval: float) -> float:
             hosts.append((host, interval))
             return super().reserve(host, interval)
 
-    monkeypatch.setattr(fetching, "_PACE", Recording())
     entries = [Entry("a.jpg", drawn(1), "redirect"), Entry("b.jpg", fault="503"), Entry("http://c.test/pictures/c.jpg")]
     with BingServer({"happy": entries}) as server, server.installed():
-        list(found(tmp_path, settings=quick(min_interval=0.01)))
+        list(found(tmp_path, settings=quick(min_interval=0.01, pace=Recording())))
         assert len(hosts) == len(server.requests)
     assert [h for h, _ in hosts] == ["www.bing.com"] + 5 * ["127.0.0.1"] + ["c.test"] + 3 * ["www.bing.com"]
     assert {interval for _, interval in hosts} == {0.01}
@@ -172,7 +178,7 @@ def test_threads_of_requests_that_were_given_up_end(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_stray_module_called_bing_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "bing.py").write_text("raise SystemExit('the stray module was run')")
-    code = "from emotion.collect import bing_results; print(bing_results.Results.__mro__[1].__name__)"
+    code = "from emotion.collect import bing; print(bing._private_module(print).Bing.__name__)"
     line = [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; {code}"]
     done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "Bing\n"), done.stderr

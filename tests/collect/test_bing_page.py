@@ -21,7 +21,9 @@ def test_facts_are_found_by_the_links_that_the_package_cuts_out(results: list[tu
     cut = [html.unescape(link).replace(" ", "%20") for link in re.findall("murl&quot;:&quot;(.*?)&quot;", page)]
     facts = bing_page.facts(page)
     if len(set(cut)) == len(cut):
-        assert [bing_page.image_url(link, facts) for link in cut] == [f"http://h.test/{url}" for url, _ in results]
+        assert [bing_page.facts_of(link, facts).image_url for link in cut] == [
+            f"http://h.test/{url}" for url, _ in results
+        ]
     assert bing_page.count(page) == len(cut) == len(results)
 
 
@@ -47,5 +49,5 @@ def test_what_bing_says_is_not_believed_blindly(said: dict[str, Any], page: str 
 
 
 def test_json_escapes_in_links_are_undone_without_facts() -> None:
-    assert bing_page.image_url(r"http://h.test/a?b=1\u0026c=2", {}) == "http://h.test/a?b=1&c=2"
-    assert bing_page.image_url("http://h.test/\\", {}) == "http://h.test/\\"
+    assert bing_page.facts_of(r"http://h.test/a?b=1\u0026c=2", {}).image_url == "http://h.test/a?b=1&c=2"
+    assert bing_page.facts_of("http://h.test/\\", {}).image_url == "http://h.test/\\"

@@ -79,7 +79,7 @@ def test_a_folder_that_cannot_be_written_to_is_the_users_to_put_right(tmp_path: 
 _SEARCH = """
 import sys
 from pathlib import Path
-from emotion.data.collecting import bing
+from emotion.collect import bing
 settings = bing.Settings(timeout=5, retries=2, back_off=0.01, min_interval=0.0)
 for candidate in bing.search("happy", "a happy face", settings, Path(sys.argv[1]), (), lambda: False):
     print(candidate.key, flush=True)

@@ -68,7 +68,7 @@ def test_keys_label_what_is_shown(desk: Screen, film: Path, tmp_path: Path) -> N
         process.kill()
         process.wait()
     assert process.returncode == 0, err
-    assert "keys 1 to 7 say what you show" in out
+    assert "keys 1 to 7 label what you show" in out
     assert "happy: kept" in err
     found = lines(root)
     assert [r["emotion"] for r in found if "event" not in r] == ["happy", "happy", "sad"]

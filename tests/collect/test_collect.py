@@ -103,7 +103,7 @@ def test_one_picture_under_three_emotions_is_in_quarantine(tmp_path: Path) -> No
 
 def test_a_copy_whose_box_is_elsewhere_is_a_duplicate_within_its_emotion_only(tmp_path: Path) -> None:
     def looks(image: np.ndarray) -> screening.Crop:
-        (crop,) = screening.look(Candidate("", "happy", "folder", None, image), SCREEN, thorough=True).crops
+        (crop,) = screening.screen(Candidate("", "happy", "folder", None, image), SCREEN, thorough=True).crops
         assert isinstance(crop, screening.Crop)
         return crop
 
@@ -118,7 +118,7 @@ def test_a_copy_whose_box_is_elsewhere_is_a_duplicate_within_its_emotion_only(tm
         if len(first) != 1 or len(second) != 1:
             continue
         one, two = looks(drawn(person)), looks(copy)
-        if not near(one.looks[0], two.looks[0]) and any(near(one.looks[0], look) for look in two.looks):
+        if not near(one.hashes[0], two.hashes[0]) and any(near(one.hashes[0], look) for look in two.hashes):
             break
     else:
         raise AssertionError("the detector is too exact for this test")
@@ -134,7 +134,7 @@ def test_a_dataset_is_not_collected_from_itself(tmp_path: Path) -> None:
     root = own(tmp_path / "data", happy=range(1))
     (tmp_path / "link").symlink_to(root)
     for path, how in ((root, "is the root"), (tmp_path / "link", "is the root"), (root / "happy", "lies inside"),
-                      (tmp_path, "holds")):  # fmt: skip
+                      (tmp_path, "contains")):  # fmt: skip
         with pytest.raises(UserError, match=f"path: .* {how}"):
             from_folder(root, path, "emotion=happy")
     assert not (root / "manifest.jsonl").exists()
@@ -179,7 +179,7 @@ def test_pictures_of_one_dataset_are_cut_alike(tmp_path: Path) -> None:
     path = own(tmp_path / "own", happy=range(1))
     from_folder(tmp_path / "data", path)
     for key, value in {"crop_margin": "0.2", "size": "64", "colour": "gray"}.items():
-        with pytest.raises(UserError, match=f"{key}: the pictures in .* now it is {value}"):
+        with pytest.raises(UserError, match=f"{key}: the images in .* now it is {value}"):
             from_folder(tmp_path / "data", path, f"{key}={value}")
 
 
@@ -234,7 +234,7 @@ def test_pictures_from_search(
     assert outcome["happy"].rejected == {"HTTP 404": 1, "not a picture": 1, "duplicate": 1}
     assert again == complete == outcome
     assert "Fewer than per_emotion=6: " in said
-    assert "Nothing to do: 2 pictures" in said
+    assert "Nothing to do: 2 images" in said
     assert "review-happy.html" in said
     assert unreviewed(root) == pictures(root)
     assert len(pictures(root)) == 5
@@ -308,7 +308,7 @@ def test_a_query_that_fails_costs_its_own_pictures(tmp_path: Path, caplog: pytes
     catalogue = {"joyful": [], "happy": [Entry("a.jpg", jpeg(0))]}
     with BingServer(catalogue, index_faults=faults) as server, server.installed():
         assert collected(root, *QUICK, queries, "emotion=happy")["happy"].kept == 1
-    assert "'joyful face': Bing's results cannot be had (HTTP 503)" in caplog.text
+    assert "'joyful face': Bing's results cannot be downloaded (HTTP 503)" in caplog.text
 
 
 def test_the_deadline_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -316,7 +316,7 @@ def test_the_deadline_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     with BingServer({"happy": entries}, delay=0.2) as server, server.installed():
         outcome = collected(tmp_path / "data", *QUICK, "search.deadline=1", *asked("happy"))
     assert outcome["happy"].kept < 30
-    assert "the time for the whole collection is over" in capsys.readouterr().out
+    assert "the time limit of the whole collection" in capsys.readouterr().out
 
 
 # -------------------------------------------------------------------------------------------------------- mistakes
@@ -360,10 +360,10 @@ def test_mistakes_in_the_pictures(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="has no folders"):
         from_folder(root, tmp_path / "empty")
-    with pytest.raises(UserError, match=r"path: .*is no film"):
+    with pytest.raises(UserError, match=r"path: .*is no video"):
         collected(root, "source=video", f"path={write(tmp_path / 'x.png', drawn(0))}", "emotion=happy")
     (tmp_path / "x.mp4").write_text("no film")
-    with pytest.raises(UserError, match=r"^path: .*x\.mp4.* Give a film, or its address: path=\.\.\.$"):
+    with pytest.raises(UserError, match=r"^path: .*x\.mp4.* Give a video, or its address: path=\.\.\.$"):
         collected(root, "source=video", f"path={tmp_path / 'x.mp4'}", "emotion=happy")
 
 

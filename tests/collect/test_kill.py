@@ -15,8 +15,8 @@ import pytest
 
 from emotion.collect import bing, screening
 from emotion.collect.candidates import Candidate
-from emotion.collect.seen import Entry as Known
-from emotion.collect.seen import Seen
+from emotion.collect.duplicates import Entry as Known
+from emotion.collect.duplicates import KnownCrops
 from emotion.data.manifest import Manifest, current
 from emotion.faces.images import Image, decode
 from emotion.faces.labels import EMOTIONS
@@ -34,15 +34,15 @@ _PATIENCE = 60.0
 
 def _good() -> list[tuple[int, str]]:
     """People with one face that looks like nobody's before, and the name of each one's crop."""
-    found, seen = [], Seen()
+    found, known = [], KnownCrops()
     for person in range(100):
         if len(found) == _EACH * len(EMOTIONS):
             return found
-        result = screening.look(Candidate("", "happy", "bing", None, _decoded(person)), SCREEN, thorough=True)
+        result = screening.screen(Candidate("", "happy", "bing", None, _decoded(person)), SCREEN, thorough=True)
         crop = result.crops[0] if len(result.crops) == 1 else None
-        if isinstance(crop, screening.Crop) and not seen.like(crop.pixels, crop.looks):
+        if isinstance(crop, screening.Crop) and not known.like(crop.pixels, crop.hashes):
             name = f"{crop.pixels.hex()}.png"
-            seen.add(Known(f"happy/{name}", "kept"), None, None, crop.looks[0])
+            known.add(Known(f"happy/{name}", "kept"), None, None, crop.hashes[0])
             found.append((person, name))
     raise AssertionError("too few people")
 
@@ -155,7 +155,7 @@ def test_asked_to_stop_it_says_how_far_it_is(number: int, code: int, tmp_path: P
         assert ended == code, err
         assert "Traceback" not in err
         assert "rejected because" in out
-        assert "the same command goes on from here" in out
+        assert "the same command resumes from here" in out
         kept = len(pictures(root))
         assert 1 <= kept < 7
         assert (root / "review-happy.html").exists()

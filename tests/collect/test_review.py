@@ -99,7 +99,7 @@ def test_decisions_are_applied_once(root: Path, tmp_path: Path, capsys: pytest.C
     assert unreviewed(root) == frozenset()
     assert len(pictures(root) - before) == 1
     assert len(pictures(root)) + len(quarantined(root)) == 6  # nothing is deleted
-    assert "3 pictures accepted, 2 rejected" in capsys.readouterr().out
+    assert "3 images accepted, 2 rejected" in capsys.readouterr().out
     count = len(lines(root))
     collected(root, f"apply={path}")
     assert len(lines(root)) == count
@@ -127,7 +127,7 @@ def test_decisions_that_do_not_fit_change_nothing(root: Path, tmp_path: Path) ->
     file = sorted(pictures(root))[-1]
     Manifest.open(root).append({"event": "quarantine", "file": file, "reason": "label conflict with sad/x.png"})
     count = len(lines(root))
-    with pytest.raises(UserError, match=r"is older than what has happened since: .* is now quarantined"):
+    with pytest.raises(UserError, match=r"is older than later changes: .* is now quarantined"):
         collected(root, f"apply={path}")
     assert len(lines(root)) == count
     for content in ("{", "[]", "{}", '{"emotion": "happy", "saved": "", "decisions": [1]}'):

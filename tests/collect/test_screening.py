@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as Pillow
 
 from emotion.collect.candidates import Candidate
-from emotion.collect.screening import Crop, Looked, find, look, sharpness
+from emotion.collect.screening import Crop, Screened, find, screen, sharpness
 from emotion.data.fingerprint import hash_pixels
 from emotion.faces import images
 from emotion.faces.contract import Contract
@@ -19,8 +19,8 @@ from tests.collect.bing_server import png_bomb
 from tests.collect.faces import SCREEN, drawn, write
 
 
-def seen(path: Path, **changes: object) -> Looked:
-    return look(Candidate(str(path), "happy", "folder", path), replace(SCREEN, **changes))  # type: ignore[arg-type]
+def seen(path: Path, **changes: object) -> Screened:
+    return screen(Candidate(str(path), "happy", "folder", path), replace(SCREEN, **changes))  # type: ignore[arg-type]
 
 
 def reason(path: Path, **changes: object) -> str | None:

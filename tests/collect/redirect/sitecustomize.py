@@ -6,37 +6,37 @@ nothing else.
 
 from __future__ import annotations
 
-import copy
 import os
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import MaxRetryError
 
-def redirecting(urlopen: Callable[..., Any], address: str) -> Callable[..., Any]:
-    """``urlopen`` in a world whose only server is at ``address``; that server sees the hosts that were asked for."""
+
+def redirecting(send: Callable[..., Any], address: str) -> Callable[..., Any]:
+    """``HTTPAdapter.send`` in a world whose only server is at ``address``; it sees the hosts that were asked for."""
     server = urllib.parse.urlsplit(address)
 
-    def redirected(request: Any, *args: Any, **options: Any) -> Any:
-        if isinstance(request, str):
-            request = urllib.request.Request(request)
-        asked = urllib.parse.urlsplit(request.full_url)
+    def redirected(self: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
+        asked = urllib.parse.urlsplit(request.url or "")
         if asked.scheme not in ("http", "https"):
-            raise AssertionError(f"{request.full_url} was opened")
+            raise AssertionError(f"{request.url} was opened")
         if asked.netloc == server.netloc:
-            return urlopen(request, *args, **options)
+            return send(self, request, *args, **options)
         name = asked.hostname or ""
         if name != "www.bing.com" and not name.endswith(".test"):
-            raise urllib.error.URLError(OSError(f"{name}: no such host in tests"))
-        local = copy.copy(request)
-        local.full_url = urllib.parse.urlunsplit((server.scheme, server.netloc, asked.path, asked.query, ""))
-        local.headers = {**request.headers, "Host": asked.netloc}
-        return urlopen(local, *args, **options)
+            cause = MaxRetryError(None, asked.path, OSError(f"{name}: no such host in tests"))  # type: ignore[arg-type]
+            raise requests.ConnectionError(cause) from cause
+        local = request.copy()
+        local.url = urllib.parse.urlunsplit((server.scheme, server.netloc, asked.path, asked.query, ""))
+        local.headers["Host"] = asked.netloc
+        return send(self, local, *args, **options)
 
     return redirected
 
 
 if "EMOTION_TEST_BING" in os.environ:
-    urllib.request.urlopen = redirecting(urllib.request.urlopen, os.environ["EMOTION_TEST_BING"])
+    HTTPAdapter.send = redirecting(HTTPAdapter.send, os.environ["EMOTION_TEST_BING"])  # type: ignore[method-assign]

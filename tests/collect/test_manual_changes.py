@@ -35,7 +35,7 @@ def test_files_and_records_are_brought_in_line(tmp_path: Path, capsys: pytest.Ca
     assert pictures(root) == files - {moved, removed} | {"happy/mine.png"}
     assert quarantined(root) == {moved}
     assert outcome["happy"].rejected == {"rejected by a person": 1, "removed by hand": 1}
-    assert "1 more pictures lie in" in capsys.readouterr().out
+    assert "1 more images in" in capsys.readouterr().out
     before = len(lines(root))
     from_folder(root, path)
     assert len(lines(root)) == before

@@ -1,4 +1,4 @@
-"""Commands as a person can paste them into a shell."""
+"""Commands that the user can paste into a shell."""
 
 from __future__ import annotations
 
