@@ -19,7 +19,7 @@ from emotion.collect.collector import Collector
 from emotion.collect.commands import typed
 from emotion.collect.screening import Screen
 from emotion.collect.table import Outcome
-from emotion.data.dataset_contract import DatasetContract
+from emotion.data.crop_margin import CropMargin
 from emotion.data.manifest import KEPT, Manifest
 from emotion.faces.contract import Contract
 from emotion.faces.labels import EMOTIONS
@@ -132,11 +132,11 @@ def _check_cut(root: Path, manifest: Manifest, screen: Screen) -> None:
 
 
 def _save_contract(root: Path, margin: float, manifest: Manifest) -> None:
-    there = DatasetContract.load(root)
+    there = CropMargin.load(root)
     if there is not None and there.source != _OURS:  # measured since, which is nearer to the truth
         return
     kept = sum(record["decision"] == KEPT for record in manifest.records())
-    DatasetContract(float(margin), _OURS, kept).save(root)
+    CropMargin(float(margin), _OURS, kept).save(root)
 
 
 def _apply(root: Path, given: object) -> Outcome:

@@ -36,7 +36,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Figure:
-    """One person in a image."""
+    """One person in an image."""
 
     person: Identity
     expression: Expression
