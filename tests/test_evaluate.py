@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from emotion import evaluate, runs
 from emotion.base import files
 from emotion.base.errors import UserError
-from emotion.data import preparing, sources, synthetic
+from emotion.data import cache, sources, synthetic
 from emotion.data.examples import Splits
 from emotion.faces.labels import EMOTIONS
 from emotion.inference.predict import predict
@@ -128,7 +128,7 @@ def test_flipped_answers_are_averaged_and_written_apart(run: runs.Run) -> None:
     assert files.read_json(folder / "metrics.json")["tta"] == "flip"
     assert "Test-time augmentation" in (folder / "report.md").read_text()
     splits = sources.load(run.config().dataset)
-    pictures = np.stack([preparing.prepared(splits.test, i, run.contract()) for i in range(len(splits.test))])
+    pictures = np.stack([cache.prepared(splits.test, i, run.contract()) for i in range(len(splits.test))])
     model = checkpoints.load(run.checkpoint())
     mean = (predict(model, pictures) + predict(model, pictures[:, :, ::-1])) / 2
     with np.load(folder / "predictions.npz") as saved:

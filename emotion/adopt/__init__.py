@@ -158,7 +158,7 @@ def _name(given: str | None, path: Path) -> str:
 
 def _contract(cfg: DictConfig, network: keras.Model, names: tuple[str, ...]) -> Contract:
     from emotion.adopt import wrap
-    from emotion.data import dataset_contract
+    from emotion.data import crop_margin
 
     height, width, channels = wrap.input_shape(network, cfg.height, cfg.width)
     colour = cfg.colour or ("gray" if channels == 1 else "rgb")
@@ -166,7 +166,7 @@ def _contract(cfg: DictConfig, network: keras.Model, names: tuple[str, ...]) -> 
         raise UserError("colour: the network takes one channel, so its pictures are gray; leave colour out")
     margin = 0.0
     if cfg.dataset is not None:
-        margin, note = dataset_contract.crop_margin(cfg.dataset)
+        margin, note = crop_margin.for_live(cfg.dataset)
         log.info("%s", note)
     return Contract(height, width, colour, margin, cfg.interpolation, names)
 

@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from emotion.audit import distributions, framing, label_noise, measuring, quality, votes
 from emotion.audit.pictures import Pictures
 from emotion.audit.report import Report, findings
-from emotion.data import dataset_contract, duplicates
-from emotion.data.dataset_contract import DatasetContract
+from emotion.data import crop_margin, duplicates
+from emotion.data.crop_margin import CropMargin
 from emotion.data.examples import SPLITS, Splits
 from emotion.data.folder import show
 from emotion.faces.images import UnreadableImageError
@@ -75,15 +75,15 @@ def _contract(framed: framing.Framing, root: Path | None) -> str:
     override = f"set dataset.crop_margin={framed.margin:g} when you train"
     if root is None:
         return f"There is no folder to write it to: {override}."
-    place = dataset_contract.place(root)
-    there = DatasetContract.load(root)
+    place = crop_margin.path_in(root)
+    there = CropMargin.load(root)
     if there is not None and there.source != _NAME:
         return (
             f"{show(place)} gives {there.crop_margin:g}, which {there.source} wrote, and stays; to "
             f"train with what was measured, {override}."
         )
     try:
-        DatasetContract(framed.margin, _NAME, framed.pictures).save(root)
+        CropMargin(framed.margin, _NAME, framed.pictures).save(root)
     except OSError as error:
         return f"{show(place)} cannot be written ({error.strerror}): {override}."
     return f"Written to {show(place)}, from where training takes it."

@@ -18,7 +18,7 @@ from emotion.collect.collector import Collector
 from emotion.collect.screening import Criteria
 from emotion.collect.shell import typed
 from emotion.collect.table import Outcome
-from emotion.data.dataset_contract import DatasetContract
+from emotion.data.crop_margin import CropMargin
 from emotion.data.manifest import KEPT, Manifest
 from emotion.faces.contract import Contract
 from emotion.faces.labels import EMOTIONS
@@ -129,10 +129,10 @@ def _check_cut(root: Path, manifest: Manifest, criteria: Criteria) -> None:
 
 
 def _save_contract(root: Path, margin: float, manifest: Manifest) -> None:
-    there = DatasetContract.load(root)
+    there = CropMargin.load(root)
     if there is None or there.source == _SOURCE:  # a margin that was measured since is more accurate
         kept = sum(record["decision"] == KEPT for record in manifest.records())
-        DatasetContract(float(margin), _SOURCE, kept).save(root)
+        CropMargin(float(margin), _SOURCE, kept).save(root)
 
 
 # ----------------------------------------------------------------------------------------------------- the sources

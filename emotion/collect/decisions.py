@@ -114,8 +114,8 @@ def _check(root: Path, decisions: Decisions, by_file: dict[str, Record], manifes
     unknown = [f for f in decisions.by_file if f not in by_file or by_file[f]["emotion"] != decisions.emotion]
     if unknown:
         raise UserError(
-            f"apply: {decisions.path} is of another dataset than '{root}': {listed(unknown, 3)} was never collected there "
-            f"as {decisions.emotion}. Set root=<the dataset whose {review.name(decisions.emotion)} saved it>"
+            f"apply: {decisions.path} is of another dataset than '{root}': {listed(unknown, 3)} was never collected "
+            f"there as {decisions.emotion}. Set root=<the dataset whose {review.name(decisions.emotion)} saved it>"
         )
     changed = [
         f"{file} was {shown} and is now {by_file[file]['decision']}"

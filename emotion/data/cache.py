@@ -1,11 +1,13 @@
-"""Prepared pictures, ready to be fetched by row: decoded once into memory or a file, or anew each time.
+"""Prepared images, fetched by row: decoded once into memory or a file (``cache_file``), or each time they are needed.
 
-Every picture is read in colour and goes through :func:`emotion.faces.prepare`, just as a frame of live video does.
+Every image is read in colour and goes through :func:`emotion.faces.images.prepare`, as a frame of live video does.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -18,21 +20,27 @@ import numpy as np
 import tensorflow as tf
 
 from emotion.base.errors import UserError
-from emotion.data import prepared_file, preparing
+from emotion.data import cache_file
+from emotion.data.cache_file import Images, Write
 from emotion.data.examples import Examples
-from emotion.data.preparing import Pictures
+from emotion.faces import images
 from emotion.faces.contract import Contract
+from emotion.faces.images import Image
+
+log = logging.getLogger(__name__)
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 _ALIGNMENT = 64  # bytes; what TensorFlow asks of memory that it does not copy
+_CHUNK = 64  # images that one thread prepares at a time
+_SECONDS_BETWEEN_LINES = 15.0
 
 
 class Store(ABC):
-    """Pictures of one split by row number.
+    """Images of one split by row number.
 
     Attributes:
-        shape: ``(height, width, channels)`` of every picture.
+        shape: ``(height, width, channels)`` of every image.
         failure: What went wrong in :meth:`fetch` inside a dataset, whose own error buries it; see :func:`failing`.
     """
 
@@ -45,8 +53,8 @@ class Store(ABC):
         return self._count
 
     @abstractmethod
-    def read(self, rows: Rows) -> Pictures:
-        """The pictures at these rows: uint8 ``[B, H, W, C]``.
+    def read(self, rows: Rows) -> Images:
+        """The images at these rows: uint8 ``[B, H, W, C]``.
 
         Raises:
             UserError: A file can no longer be read.
@@ -54,10 +62,10 @@ class Store(ABC):
 
     def fetch(self, rows: tf.Tensor) -> tf.Tensor:
         """The same inside ``tf.data``: int64 ``[B]`` to uint8 ``[B, H, W, C]``."""
-        pictures = tf.numpy_function(self._remembering, [rows], tf.uint8, stateful=False)
-        return tf.ensure_shape(pictures, (*rows.shape, *self.shape))
+        fetched = tf.numpy_function(self._remember_failure, [rows], tf.uint8, stateful=False)
+        return tf.ensure_shape(fetched, (*rows.shape, *self.shape))
 
-    def _remembering(self, rows: Rows) -> Pictures:
+    def _remember_failure(self, rows: Rows) -> Images:
         try:
             return self.read(rows)
         except UserError as error:
@@ -66,16 +74,16 @@ class Store(ABC):
 
 
 class MemoryStore(Store):
-    """All pictures in one array, gathered without Python."""
+    """All images in one array, gathered without Python."""
 
-    def __init__(self, pictures: Pictures) -> None:
-        super().__init__(len(pictures), pictures.shape[1:])
-        self._pictures = pictures
-        # tf.constant would hold the pictures twice. DLPack shares the array's memory.
-        self._tensor = tf.experimental.dlpack.from_dlpack(pictures.__dlpack__()) if len(pictures) else None
+    def __init__(self, array: Images) -> None:
+        super().__init__(len(array), array.shape[1:])
+        self._array = array
+        # tf.constant would hold the images twice. DLPack shares the array's memory.
+        self._tensor = tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if len(array) else None
 
-    def read(self, rows: Rows) -> Pictures:
-        return self._pictures[rows]
+    def read(self, rows: Rows) -> Images:
+        return self._array[rows]
 
     def fetch(self, rows: tf.Tensor) -> tf.Tensor:
         if self._tensor is None:
@@ -84,7 +92,7 @@ class MemoryStore(Store):
 
 
 class DiskStore(Store):
-    """All pictures in one .npy file.
+    """All images in one .npy file.
 
     Read with ``pread``: pages of a memory map would count as the process's own memory, up to the whole file.
     """
@@ -92,40 +100,39 @@ class DiskStore(Store):
     def __init__(self, path: Path, count: int, shape: tuple[int, int, int]) -> None:
         super().__init__(count, shape)
         self._path = path
-        self._offset = len(prepared_file.header(count, shape))
+        self._offset = len(cache_file.header((count, *shape)))
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
-    def read(self, rows: Rows) -> Pictures:
-        pictures = np.empty((len(rows), *self.shape), np.uint8)
+    def read(self, rows: Rows) -> Images:
+        batch = np.empty((len(rows), *self.shape), np.uint8)
         size = int(np.prod(self.shape))
-        for picture, row in zip(pictures.reshape(len(rows), size), rows.tolist(), strict=True):
+        for image, row in zip(batch.reshape(len(rows), size), rows.tolist(), strict=True):
             if not 0 <= row < len(self):
                 raise IndexError(f"row {row} of {len(self)}")
-            if os.preadv(self._file, [picture.data], self._offset + row * size) != size:
+            if os.preadv(self._file, [image.data], self._offset + row * size) != size:
                 raise UserError(f"{self._path}: was cut short while it was in use. Delete it and start again")
-        return pictures
+        return batch
 
 
 class SourceStore(Store):
-    """Nothing kept: files are read and decoded, pictures in memory prepared, each time they are asked for."""
+    """Nothing kept: files are read and decoded, images in memory prepared, each time they are requested."""
 
     def __init__(self, examples: Examples, contract: Contract, threads: int) -> None:
         super().__init__(len(examples), contract.shape)
-        self._examples = examples
-        self._contract = contract
+        self._examples, self._contract = examples, contract
         self._pool = ThreadPoolExecutor(threads, "decode")
         weakref.finalize(self, self._pool.shutdown, wait=False)
 
-    def read(self, rows: Rows) -> Pictures:
-        pictures = np.empty((len(rows), *self.shape), np.uint8)
+    def read(self, rows: Rows) -> Images:
+        batch = np.empty((len(rows), *self.shape), np.uint8)
 
         def prepare(i: int) -> None:
-            pictures[i] = preparing.prepared(self._examples, int(rows[i]), self._contract)
+            batch[i] = prepared(self._examples, int(rows[i]), self._contract)
 
         for _ in self._pool.map(prepare, range(len(rows))):
             pass
-        return pictures
+        return batch
 
 
 def open_store(
@@ -137,29 +144,35 @@ def open_store(
     key: str = "pictures",
     threads: int | None = None,
 ) -> Store:
-    """Make a split's pictures available by row.
+    """Make a split's images available by row.
 
     Args:
         examples: The split.
-        contract: What the model eats.
-        cache: ``memory`` prepares everything now and keeps it; ``disk`` does so in a file that later runs find again;
-            ``none`` keeps nothing and works anew in every epoch.
+        contract: The model's input.
+        cache: ``memory`` prepares everything now and keeps it; ``disk`` does so in a file that later runs use again;
+            ``none`` keeps nothing and prepares again in every epoch.
         cache_dir: Folder for ``disk``; ``~`` is the home folder.
-        key: Start of the file's name, for people. What identifies it is a digest over the pictures' hashes, the
-            contract and OpenCV's version.
-        threads: How many decode at once; None is one a core, at most 8.
+        key: Start of that file's name, for people; see :func:`emotion.data.cache_file.path_for`.
+        threads: How many decode at once; None is one per core, at most 8.
 
     Raises:
-        UserError: A picture can no longer be read, or the memory or disk is too small or not writable.
+        UserError: An image can no longer be read, or the memory or disk is too small or not writable.
     """
     threads = threads or min(8, os.cpu_count() or 1)
     if cache == "none":
         return SourceStore(examples, contract, threads)
-    if cache == "disk":
-        return _disk_store(examples, contract, Path(cache_dir).expanduser(), key, threads)
     if cache == "memory":
         return _memory_store(examples, contract, threads)
-    raise UserError(f"dataset.cache: '{cache}' is not one of memory, disk, none")
+    if cache != "disk":
+        raise UserError(f"dataset.cache: '{cache}' is not one of memory, disk, none")
+    path = cache_file.path_for(examples, contract, Path(cache_dir).expanduser(), key)
+    shape = len(examples), *contract.shape
+    if not cache_file.is_complete(path, shape):
+        cache_file.write(path, shape, lambda write: _prepare_all(examples, contract, threads, write))
+    try:
+        return DiskStore(path, len(examples), contract.shape)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}. Set dataset.cache_dir to a folder of your own") from None
 
 
 @contextmanager
@@ -174,29 +187,55 @@ def failing(*stores: Store) -> Iterator[None]:
         raise
 
 
+def prepared(examples: Examples, row: int, contract: Contract) -> Image:
+    """One image as the model gets it: uint8 ``[H, W, C]``.
+
+    Raises:
+        UserError: Its file can no longer be read.
+    """
+    try:
+        return images.prepare(examples.image(row), contract)
+    except images.UnreadableImageError as error:
+        raise UserError(
+            f"{examples.name_of(row)}: {error}, though it could be read when the dataset was scanned. "
+            f"Put the file back or remove it, and start again"
+        ) from None
+
+
+def _prepare_all(examples: Examples, contract: Contract, threads: int, write: Write) -> None:
+    """Prepare every image, in chunks; ``write`` is called in the threads that prepare them."""
+
+    def work(start: int) -> None:
+        rows = range(start, min(start + _CHUNK, len(examples)))
+        write(start, np.stack([prepared(examples, row, contract) for row in rows]))
+
+    last_line = time.monotonic()
+    starts = range(0, len(examples), _CHUNK)
+    pool = ThreadPoolExecutor(threads, "decode")
+    try:
+        for start, _ in zip(starts, pool.map(work, starts), strict=True):
+            if time.monotonic() - last_line > _SECONDS_BETWEEN_LINES:
+                last_line = time.monotonic()
+                log.info("Prepared %s of %s images", f"{start + _CHUNK:,}", f"{len(examples):,}")
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def _memory_store(examples: Examples, contract: Contract, threads: int) -> MemoryStore:
     size = len(examples) * int(np.prod(contract.shape))
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if size > machine:
         raise UserError(
-            f"dataset.cache=memory: {len(examples):,} pictures of {contract.height}x{contract.width}x"
+            f"dataset.cache=memory: {len(examples):,} images of {contract.height}x{contract.width}x"
             f"{contract.channels} take {size / 1e9:,.1f} GB, this machine has {machine / 1e9:,.1f} GB. "
             f"Set dataset.cache=disk or dataset.cache=none"
         )
     block = np.empty(size + _ALIGNMENT, np.uint8)
     start = -block.ctypes.data % _ALIGNMENT
-    pictures = block[start : start + size].reshape(len(examples), *contract.shape)
+    whole = block[start : start + size].reshape(len(examples), *contract.shape)
 
-    def write(row: int, chunk: Pictures) -> None:
-        pictures[row : row + len(chunk)] = chunk
+    def write(row: int, chunk: Images) -> None:
+        whole[row : row + len(chunk)] = chunk
 
-    preparing.prepare_all(examples, contract, threads, write)
-    return MemoryStore(pictures)
-
-
-def _disk_store(examples: Examples, contract: Contract, folder: Path, key: str, threads: int) -> DiskStore:
-    path = prepared_file.find_or_make(examples, contract, folder, key, threads)
-    try:
-        return DiskStore(path, len(examples), contract.shape)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}. Set dataset.cache_dir to a folder of your own") from None
+    _prepare_all(examples, contract, threads, write)
+    return MemoryStore(whole)

@@ -16,7 +16,6 @@ from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.data import similar
 from emotion.data.examples import SPLITS, Examples
-from emotion.faces import images
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -112,8 +111,7 @@ def perceptual_hashes(examples: Examples, cache_dir: Path | None) -> similar.Has
                 return hashes
     hashes = np.zeros((len(examples), 2), np.uint64)
     for i in range(len(examples)):
-        image = images.read(str(examples.paths[i])) if examples.images is None else examples.images[i]  # type: ignore[index]
-        hashes[i] = similar.perceptual_hash(image)
+        hashes[i] = similar.perceptual_hash(examples.image(i))
     if path is not None:
         with suppress(OSError), files.replacing_in_cache(path) as temporary, temporary.open("wb") as file:
             np.save(file, hashes)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from emotion.faces import images
+from emotion.faces.images import Image
 from emotion.faces.labels import EMOTIONS
 
 SPLITS = ("train", "validation", "test")
@@ -53,8 +55,19 @@ class Examples:
         taken: dict[str, Any] = {name: None if column is None else column[rows] for name, column in columns}
         return Examples(**taken)
 
+    def image(self, i: int) -> Image:
+        """One image, decoded where it is a file: uint8 grey, BGR or BGRA.
+
+        Raises:
+            emotion.faces.images.UnreadableImageError: Its file cannot be read.
+        """
+        if self.paths is not None:
+            return images.read(str(self.paths[i]))
+        image: Image = self.images[i]  # type: ignore[index]
+        return image
+
     def name_of(self, i: int) -> str:
-        """Where a picture comes from, for people: its path, or its row in a table."""
+        """Where an image comes from, for people: its path, or its row in a table."""
         if self.paths is not None:
             return str(self.paths[i])
         return f"row {i if self.rows is None else self.rows[i]}"

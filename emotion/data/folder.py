@@ -11,7 +11,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from emotion.base.errors import UserError, did_you_mean
-from emotion.data import collected
+from emotion.data import manifest
 from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.data.pixel_index import hash_files
 from emotion.data.splits import assemble, complete
@@ -64,8 +64,8 @@ def load(cfg: DictConfig) -> Splits:
         max_unreadable=cfg.max_unreadable,
         cache_dir=Path(cfg.cache_dir).expanduser(),
     )
-    testable = None if cfg.get("test_unreviewed") else collected.reviewed(root, found.parts["train"])
-    parts = collected.with_origins(root, found.parts)
+    testable = None if cfg.get("test_unreviewed") else manifest.reviewed(root, found.parts["train"])
+    parts = manifest.with_origins(root, found.parts)
     parts, notes = complete(
         parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed, alike=True, testable=testable
     )

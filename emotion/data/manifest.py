@@ -13,11 +13,16 @@ import json
 import os
 import threading
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from emotion.base.errors import UserError
+from emotion.data.examples import Examples
 from emotion.faces.labels import EMOTIONS
 
 NAME = "manifest.jsonl"
@@ -151,6 +156,26 @@ def origins(root: Path) -> dict[str, str]:
     found = {file: by_file.get(file, by_name[Path(file).name]) for file in there}
     count = Counter(found.values())
     return {file: origin for file, origin in found.items() if count[origin] > 1}
+
+
+def reviewed(root: Path, examples: Examples) -> np.ndarray[Any, Any] | None:
+    """bool ``[N]``: images whose label is more than a search engine's answer; None where nothing was collected."""
+    names = unreviewed(root)
+    if not names:
+        return None
+    paths = {str(root.absolute() / name) for name in names}
+    return np.array([str(path) not in paths for path in examples.paths], np.bool_)  # type: ignore[union-attr]
+
+
+def with_origins(root: Path, parts: Mapping[str, Examples]) -> dict[str, Examples]:
+    """The same images with their :attr:`Examples.origin`, where several come from one film, photo or session."""
+    origin_of = {str(root.absolute() / name): origin for name, origin in origins(root).items()}
+    if not origin_of:
+        return dict(parts)
+    return {
+        split: replace(examples, origin=np.array([origin_of.get(str(p), "") for p in examples.paths], np.str_))  # type: ignore[union-attr]
+        for split, examples in parts.items()
+    }
 
 
 def _origin(record: Record) -> str:

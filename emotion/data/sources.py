@@ -1,6 +1,8 @@
-"""Where a dataset's name leads: the one door through which examples come in."""
+"""Loading a dataset by its name; each name is a module of this package with a function ``load``."""
 
 from __future__ import annotations
+
+from importlib import import_module
 
 from omegaconf import DictConfig
 
@@ -19,21 +21,9 @@ def load(cfg: DictConfig) -> Splits:
     Raises:
         UserError: There is no such dataset, or its files are not what its config says.
     """
-    # Imported when asked for: each source has its own dependencies and start-up time.
-    if cfg.name == "synthetic":
-        from emotion.data import synthetic
-
-        return synthetic.load(cfg)
-    if cfg.name == "fer2013":
-        from emotion.data import fer2013
-
-        return fer2013.load(cfg)
-    if cfg.name == "ferplus":
-        from emotion.data import ferplus
-
-        return ferplus.load(cfg)
-    if cfg.name == "folder":
-        from emotion.data import folder
-
-        return folder.load(cfg)
-    raise UserError(f"dataset.name: '{cfg.name}' is not one of {', '.join(NAMES)}.{did_you_mean(cfg.name, NAMES)}")
+    if cfg.name not in NAMES:
+        raise UserError(f"dataset.name: '{cfg.name}' is not one of {', '.join(NAMES)}.{did_you_mean(cfg.name, NAMES)}")
+    # Imported on demand: each source has its own dependencies and start-up time.
+    source = import_module(f"emotion.data.{cfg.name}")
+    splits: Splits = source.load(cfg)
+    return splits

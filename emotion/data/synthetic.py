@@ -2,8 +2,8 @@
 
     python -m emotion.train dataset=synthetic dataset.per_emotion=300
 
-Every picture is drawn in a frame of its own and cut out where the Haar cascade would frame the face, so that a model
-trained on these crops meets the same in video.
+Every image is drawn in a frame of its own and cut out where the Haar cascade would frame the face, so that a model
+trained on these crops gets the same in video.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from emotion.faces import images as faces
 from emotion.faces.images import Box, Image
 from emotion.faces.labels import EMOTIONS
 
-# Streams of chance; each is mixed with the seed and a number, so that no picture depends on another.
+# Random streams; each is mixed with the seed and a number, so that no image depends on another.
 _PERSON, _PICTURE, _FRAME = 1, 2, 3
 
 
@@ -35,8 +35,8 @@ _PERSON, _PICTURE, _FRAME = 1, 2, 3
 def load(cfg: Any) -> Splits:
     """Draw the dataset that ``conf/dataset/synthetic.yaml`` describes.
 
-    Person ``k`` shows each of the seven emotions once, in the pictures ``7 k`` to ``7 k + 6``. A whole person goes into
-    one split, so the splits are balanced and no identity is in two of them. A picture depends on ``split_seed``,
+    Person ``k`` shows each of the seven emotions once, in the images ``7 k`` to ``7 k + 6``. A whole person goes into
+    one split, so the splits are balanced and no identity is in two of them. An image depends on ``split_seed``,
     ``image_size``, ``noise`` and its number, and on nothing else.
 
     Args:
@@ -47,12 +47,12 @@ def load(cfg: Any) -> Splits:
         Pictures as uint8 BGR ``[N, image_size, image_size, 3]``, person by person.
 
     Raises:
-        UserError: Too few pictures for three splits.
+        UserError: Too few images for three splits.
     """
     splits, dropped = drop({name: draw_split(cfg, name) for name in SPLITS}, cfg)
     notes = (
         f"drawn faces of {cfg.per_emotion} people, not real ones; no person is in two splits",
-        *([f"limited to {cfg.limit} pictures a split"] if cfg.limit is not None else []),
+        *([f"limited to {cfg.limit} images per split"] if cfg.limit is not None else []),
         *dropped,
     )
     return Splits(
@@ -72,7 +72,7 @@ def _divide(cfg: Any) -> dict[str, list[int]]:
     test, validation = (max(1, round(count * f)) for f in (cfg.test_fraction, cfg.validation_fraction))
     if count - test - validation < 1:
         raise UserError(
-            f"dataset.per_emotion: {count} pictures leave none to train on with dataset.validation_fraction="
+            f"dataset.per_emotion: {count} images leave none to train on with dataset.validation_fraction="
             f"{cfg.validation_fraction} and dataset.test_fraction={cfg.test_fraction}. Raise it or lower those"
         )
     # Multiples of the golden ratio spread evenly over [0, 1) however many there are.
@@ -96,7 +96,7 @@ def picture(seed: int, number: int, size: int, noise: float) -> Image:
 
     Args:
         seed: The dataset's ``split_seed``.
-        number: Of the picture: person ``number // 7`` shows emotion ``number % 7``.
+        number: Of the image: person ``number // 7`` shows emotion ``number % 7``.
         size: Side of the crop in pixels.
         noise: How far pose, lighting, blur, grain and expression stray.
 
@@ -104,10 +104,9 @@ def picture(seed: int, number: int, size: int, noise: float) -> Image:
         uint8 BGR ``[size, size, 3]``.
     """
     person, emotion = divmod(number, len(EMOTIONS))
-    who = _person(seed, person)
     rng = np.random.default_rng([_PICTURE, seed, number])
     side = max(80.0, 1.25 * size)
-    figure = _figure(rng, who, emotion, side, noise)
+    figure = _figure(rng, _person(seed, person), emotion, side, noise)
     whole = round(1.3 * side)
     figure = drawing.centred(figure, whole / 2, whole / 2)
     light = _light(rng, side, noise)
@@ -120,10 +119,10 @@ def _person(seed: int, number: int) -> people.Identity:
     return people.sample(np.random.default_rng([_PERSON, seed, number]))
 
 
-def _figure(rng: np.random.Generator, who: people.Identity, emotion: int, side: float, noise: float) -> Figure:
+def _figure(rng: np.random.Generator, person: people.Identity, emotion: int, side: float, noise: float) -> Figure:
     """A person in the origin whose face is framed by a box of about this side."""
     yaw, pitch, roll = (rng.normal(0, (8, 5, 5)) * noise).clip(-20, 20)
-    return Figure(who, facs.sample(rng, emotion, noise), Pose(0, 0, side / drawing.BOX_SIDE, yaw, pitch, roll))
+    return Figure(person, facs.sample(rng, emotion, noise), Pose(0, 0, side / drawing.BOX_SIDE, yaw, pitch, roll))
 
 
 def _light(rng: np.random.Generator, side: float, noise: float) -> Light:
@@ -150,7 +149,7 @@ def _jitter(rng: np.random.Generator, box: Box, noise: float) -> Box:
 
 
 def frame(seed: int, emotion: int, size: tuple[int, int] = (640, 480), noise: float = 1.0) -> tuple[Image, Box]:
-    """Draw a whole picture of one person.
+    """Draw a whole image of one person.
 
     Args:
         seed: Person, pose, place, light and background follow from it.
@@ -163,9 +162,9 @@ def frame(seed: int, emotion: int, size: tuple[int, int] = (640, 480), noise: fl
     """
     width, height = size
     rng = np.random.default_rng([_FRAME, seed, emotion])
-    who = people.sample(np.random.default_rng([_FRAME, seed]))
+    person = people.sample(np.random.default_rng([_FRAME, seed]))
     side = min(width, height) * float(rng.uniform(0.25, 0.5))
-    figure = _figure(rng, who, emotion, side, noise)
+    figure = _figure(rng, person, emotion, side, noise)
     x, y = rng.uniform(0.8 * side, width - 0.8 * side), rng.uniform(0.85 * side, max(0.9 * side, height - 0.75 * side))
     figure = drawing.centred(figure, x, y)
     image = drawing.draw(
@@ -188,13 +187,13 @@ def video(
     Args:
         path: The file, ``.mp4``; its folder must be there.
         seconds: Length.
-        fps: Frames a second.
+        fps: Frames per second.
         size: Width and height in pixels.
         seed: People, movement and background follow from it.
         persons: 1 or 2.
 
     Returns:
-        The truth, a frame each.
+        The truth about each frame.
 
     Raises:
         UserError: The file cannot be written, or this OpenCV has no encoder for it.

@@ -105,12 +105,12 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
 
 def _contract(cfg: DictConfig, run: runs.Run, labels: tuple[str, ...], resume: bool) -> Contract:
     """What the model eats and says; a run that goes on keeps what it began with."""
-    from emotion.data import dataset_contract
+    from emotion.data import crop_margin
     from emotion.models.build import contract_of
 
     if resume and (run.path / "contract.json").is_file():
         return run.contract()
-    margin, note = dataset_contract.crop_margin(cfg.dataset)
+    margin, note = crop_margin.for_live(cfg.dataset)
     log.info("%s", note)
     contract = contract_of(cfg.model, margin, labels)
     contract.save(run.path / "contract.json")

@@ -19,7 +19,7 @@ from emotion.collect.candidates import Candidate
 from emotion.collect.collector import Collector
 from emotion.config import cli
 from emotion.data import folder, similar
-from emotion.data.dataset_contract import DatasetContract
+from emotion.data.crop_margin import CropMargin
 from emotion.data.manifest import Manifest, unreviewed
 from emotion.faces import images
 from emotion.faces.labels import EMOTIONS
@@ -50,7 +50,7 @@ def test_own_pictures_become_a_dataset(tmp_path: Path, capsys: pytest.CaptureFix
     read = folder.read(folder.layout(root))
     assert {"angry/", "happy/"} == {f"{Path(str(p)).parent.name}/" for p in read.parts["train"].paths}  # type: ignore[union-attr]
     assert (len(read.parts["train"]), read.unreadable) == (4, ())
-    contract = DatasetContract.load(root)
+    contract = CropMargin.load(root)
     assert contract is not None
     assert (contract.crop_margin, contract.pictures) == (0.1, 4)
     assert unreviewed(root) == frozenset()
@@ -186,9 +186,9 @@ def test_pictures_of_one_dataset_are_cut_alike(tmp_path: Path) -> None:
 def test_a_margin_that_was_measured_stays(tmp_path: Path) -> None:
     root, path = tmp_path / "data", own(tmp_path / "own", happy=range(1))
     from_folder(root, path)
-    DatasetContract(0.07, "emotion.audit", 1).save(root)
+    CropMargin(0.07, "emotion.audit", 1).save(root)
     from_folder(root, path)
-    assert DatasetContract.load(root) == DatasetContract(0.07, "emotion.audit", 1)
+    assert CropMargin.load(root) == CropMargin(0.07, "emotion.audit", 1)
 
 
 # ------------------------------------------------------------------------------------------------------------ film

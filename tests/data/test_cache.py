@@ -157,7 +157,7 @@ def test_home_folder(tmp_path, monkeypatch):
 def test_a_full_disk_is_told_before_any_picture_is_read(files, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6 - 10, 10))
     Path(files.paths[0]).unlink()
-    with pytest.raises(UserError, match=r"dataset.cache_dir: the pictures take .* dataset.cache=none"):
+    with pytest.raises(UserError, match=r"dataset.cache_dir: the images take .* dataset.cache=none"):
         open_store(files, CONTRACTS[0], cache="disk", cache_dir=tmp_path / "cache")
 
 
@@ -222,9 +222,9 @@ def test_rows_out_of_range_are_errors(tmp_path):
                 store.fetch(tf.constant([row], tf.int64))
 
 
-def test_more_pictures_than_memory(monkeypatch, tmp_path):
+def test_more_images_than_memory(monkeypatch, tmp_path):
     monkeypatch.setattr(module.os, "sysconf", lambda _: 100)
-    with pytest.raises(UserError, match=r"dataset.cache=memory: 70 pictures of 16x16x1 .* dataset.cache=disk"):
+    with pytest.raises(UserError, match=r"dataset.cache=memory: 70 images of 16x16x1 .* dataset.cache=disk"):
         open_store(in_memory(pictures()), CONTRACTS[0], cache="memory", cache_dir=tmp_path)
 
 

@@ -1,7 +1,7 @@
 """Procedurally drawn people whose faces move by action units.
 
     figure = Figure(people.sample(rng), facs.sample(rng, emotion, noise=1.0), Pose(x=320, y=200, scale=60))
-    picture = draw(background(rng, 640, 480), [figure], Light())
+    image = draw(background(rng, 640, 480), [figure], Light())
 
 ``facs`` holds expressions, ``people`` identities; ``portrait`` and ``adornment`` turn both into polygons (``shapes``),
 ``scene`` draws them, ``camera`` does the rest, and ``acting`` moves them through time.

@@ -16,19 +16,12 @@ from emotion.faces.labels import EMOTIONS
 
 @dataclass(frozen=True)
 class Shown:
-    """What one face in one frame of :func:`moments` shows.
+    """What one face in one frame of :func:`moments` shows."""
 
-    Attributes:
-        person: Which of the video's people, from the left.
-        emotion: Index into :data:`emotion.faces.labels.EMOTIONS`; between two emotions, the nearer one.
-        strength: 1 while the emotion is held, lower while it comes and goes, 0.5 at the change.
-        box: Where the frontal Haar cascade should find the face.
-    """
-
-    person: int
-    emotion: int
-    strength: float
-    box: Box
+    person: int  #: which of the video's people, from the left
+    emotion: int  #: index into :data:`emotion.faces.labels.EMOTIONS`; between two emotions, the nearer one
+    strength: float  #: 1 while the emotion is held, lower while it comes and goes, 0.5 at the change
+    box: Box  #: where the frontal Haar cascade should find the face
 
 
 @dataclass(frozen=True)
@@ -52,8 +45,8 @@ def moments(
     for n in range(count):
         figures, shown = [], []
         for person, actor in enumerate(actors):
-            how, emotion, strength = actor.at(n / count)
-            figure = Figure(actor.who, how, actor.pose(n / fps, side / BOX_SIDE))
+            expression, emotion, strength = actor.at(n / count)
+            figure = Figure(actor.identity, expression, actor.pose(n / fps, side / BOX_SIDE))
             middle = width * (person + 0.5 + 0.05 * np.sin(0.9 * n / fps + actor.phase)) / persons
             figure = centred(figure, middle, height * (0.5 + 0.015 * np.sin(1.3 * n / fps + actor.phase)))
             figures.append(figure)
@@ -66,7 +59,7 @@ def moments(
 class _Actor:
     """One person of a video, with the order in which the emotions come and how the head sways."""
 
-    who: people.Identity
+    identity: people.Identity
     order: tuple[int, ...]
     phase: float
 
@@ -95,6 +88,8 @@ class _Actor:
 
 
 def _actor(rng: np.random.Generator, person: int) -> _Actor:
-    who = people.sample(rng, tone=int(rng.integers(0, 5)) + 4 * (person % 2))
-    who = replace(who, clothes=people.CLOTHES[(person * 3 + int(rng.integers(3))) % len(people.CLOTHES)][::-1])
-    return _Actor(who, tuple(int(e) for e in rng.permutation(len(EMOTIONS))), float(rng.uniform(0, 6)))
+    identity = people.sample(rng, tone=int(rng.integers(0, 5)) + 4 * (person % 2))
+    identity = replace(
+        identity, clothes=people.CLOTHES[(person * 3 + int(rng.integers(3))) % len(people.CLOTHES)][::-1]
+    )
+    return _Actor(identity, tuple(int(e) for e in rng.permutation(len(EMOTIONS))), float(rng.uniform(0, 6)))

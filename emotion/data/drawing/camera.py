@@ -14,25 +14,15 @@ from emotion.faces.images import Image
 
 @dataclass(frozen=True)
 class Light:
-    """What lights a scene, and what the camera does to it.
+    """What lights a scene, and what the camera does to it."""
 
-    Attributes:
-        x: From -1 (from the picture's left) to 1 (from its right).
-        y: From -1 (from above) to 1 (from below).
-        brightness: Factor on all values.
-        gamma: Exponent on values from 0 to 1.
-        warmth: From -1 (blue) to 1 (orange).
-        blur: Standard deviation of the blur, in pixels.
-        grain: Standard deviation of the sensor's noise, in grey levels.
-    """
-
-    x: float = -0.3
-    y: float = -0.4
-    brightness: float = 1.0
-    gamma: float = 1.0
-    warmth: float = 0.0
-    blur: float = 0.0
-    grain: float = 0.0
+    x: float = -0.3  #: from -1 (from the image's left) to 1 (from its right)
+    y: float = -0.4  #: from -1 (from above) to 1 (from below)
+    brightness: float = 1.0  #: factor on all values
+    gamma: float = 1.0  #: exponent on values from 0 to 1
+    warmth: float = 0.0  #: from -1 (blue) to 1 (orange)
+    blur: float = 0.0  #: standard deviation of the blur, in pixels
+    grain: float = 0.0  #: standard deviation of the sensor's noise, in grey levels
 
 
 def background(rng: np.random.Generator, width: int, height: int) -> Image:
@@ -59,30 +49,32 @@ def background(rng: np.random.Generator, width: int, height: int) -> Image:
                 wall, (int(x - w / 2), int(y - h / 2)), (int(x + w / 2), int(y + h / 2)), colour[0, 0].tolist(), -1
             )
     wall = cv2.GaussianBlur(wall, (0, 0), float(rng.uniform(0.7, 2.0)))
-    return cv2.resize(wall, (width, height), interpolation=cv2.INTER_CUBIC)
+    image: Image = cv2.resize(wall, (width, height), interpolation=cv2.INTER_CUBIC)
+    return image
 
 
 @lru_cache(maxsize=1)
 def _grain() -> np.ndarray[Any, Any]:
-    """One fixed sheet of noise with standard deviation 1: drawing it anew would cost as much as a face does."""
-    sheet = np.random.default_rng(0).standard_normal((1024, 1024, 3), np.float32)
-    return 0.8 * sheet.mean(axis=2, keepdims=True) * 3**0.5 + 0.6 * sheet  # sensors' noise is mostly in brightness
+    """One fixed sheet of noise with standard deviation 1: drawing it each time would cost as much as a face does."""
+    sheet: np.ndarray[Any, Any] = np.random.default_rng(0).standard_normal((1024, 1024, 3), np.float32)
+    brightness = 0.8 * sheet.mean(axis=2, keepdims=True) * 3**0.5  # sensors' noise is mostly in brightness
+    return np.asarray(brightness + 0.6 * sheet)
 
 
-def expose(picture: Image, light: Light, grain_seed: int) -> Image:
+def expose(image: Image, light: Light, grain_seed: int) -> Image:
     """Blur, exposure, white balance and grain, in a camera's order."""
     if light.blur > 0.1:
-        picture = cv2.GaussianBlur(picture, (0, 0), light.blur)  # type: ignore[assignment]
+        image = cv2.GaussianBlur(image, (0, 0), light.blur)  # type: ignore[assignment]
     level = (np.arange(256) / 255) ** light.gamma * 255 * light.brightness
     gains = np.array([1 - 0.08 * light.warmth, 1.0, 1 + 0.08 * light.warmth])
     table = np.clip(level[:, None] * gains, 0, 255).astype(np.uint8)[:, None, :]
-    picture = cv2.LUT(picture, table)  # type: ignore[assignment]
+    image = cv2.LUT(image, table)  # type: ignore[assignment]
     if light.grain > 0:
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         sheet = _grain()
         dy, dx = grain_seed % 509, grain_seed // 509 % 509
         if max(height, width) > 512:
             sheet = np.tile(sheet, (height // 1024 + 2, width // 1024 + 2, 1))
         grain = np.ascontiguousarray(sheet[dy : dy + height, dx : dx + width])
-        picture = cv2.scaleAdd(grain, light.grain, picture.astype(np.float32)).round().clip(0, 255).astype(np.uint8)
-    return picture
+        image = cv2.scaleAdd(grain, light.grain, image.astype(np.float32)).round().clip(0, 255).astype(np.uint8)
+    return image

@@ -7,60 +7,45 @@ Action Coding System: Investigator's Guide" (2002), table 10-2.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from emotion.faces.labels import EMOTIONS
 
+#: What an action unit, by its name in :class:`Expression`, contributes to a movement.
+Weights = Mapping[str, float]
+
 
 @dataclass(frozen=True)
 class Expression:
-    """Action units from 0 (absent) to 1 (as strong as it gets), and what goes with them.
+    """Action units from 0 (absent) to 1 (as strong as it gets), and what goes with them."""
 
-    Attributes:
-        au1: Inner brow raiser.
-        au2: Outer brow raiser.
-        au4: Brow lowerer: brows down and together.
-        au5: Upper lid raiser.
-        au6: Cheek raiser: cheeks up, crow's feet, narrower eyes.
-        au7: Lid tightener.
-        au9: Nose wrinkler.
-        au10: Upper lip raiser.
-        au12: Lip corner puller: the smile.
-        au15: Lip corner depressor.
-        au16: Lower lip depressor.
-        au17: Chin raiser: lower lip pushed up, chin dimpled.
-        au20: Lip stretcher: corners straight out.
-        au23: Lip tightener: lips thin and narrow.
-        au25: Lips part.
-        au26: Jaw drop.
-        au43: Eyes closed.
-        asymmetry: From -1 to 1: how much stronger the picture's right half of the face moves than its left.
-        gaze_x: From -1 (the picture's left) to 1 (its right).
-        gaze_y: From -1 (up) to 1 (down).
-    """
+    au1: float = 0.0  #: inner brow raiser
+    au2: float = 0.0  #: outer brow raiser
+    au4: float = 0.0  #: brow lowerer: brows down and together
+    au5: float = 0.0  #: upper lid raiser
+    au6: float = 0.0  #: cheek raiser: cheeks up, crow's feet, narrower eyes
+    au7: float = 0.0  #: lid tightener
+    au9: float = 0.0  #: nose wrinkler
+    au10: float = 0.0  #: upper lip raiser
+    au12: float = 0.0  #: lip corner puller: the smile
+    au15: float = 0.0  #: lip corner depressor
+    au16: float = 0.0  #: lower lip depressor
+    au17: float = 0.0  #: chin raiser: lower lip pushed up, chin dimpled
+    au20: float = 0.0  #: lip stretcher: corners straight out
+    au23: float = 0.0  #: lip tightener: lips thin and narrow
+    au25: float = 0.0  #: lips part
+    au26: float = 0.0  #: jaw drop
+    au43: float = 0.0  #: eyes closed
+    asymmetry: float = 0.0  #: from -1 to 1: how much stronger the image's right half of the face moves than its left
+    gaze_x: float = 0.0  #: from -1 (the image's left) to 1 (its right)
+    gaze_y: float = 0.0  #: from -1 (up) to 1 (down)
 
-    au1: float = 0.0
-    au2: float = 0.0
-    au4: float = 0.0
-    au5: float = 0.0
-    au6: float = 0.0
-    au7: float = 0.0
-    au9: float = 0.0
-    au10: float = 0.0
-    au12: float = 0.0
-    au15: float = 0.0
-    au16: float = 0.0
-    au17: float = 0.0
-    au20: float = 0.0
-    au23: float = 0.0
-    au25: float = 0.0
-    au26: float = 0.0
-    au43: float = 0.0
-    asymmetry: float = 0.0
-    gaze_x: float = 0.0
-    gaze_y: float = 0.0
+    def weighted(self, weights: Weights) -> float:
+        """The sum of these units, each times its weight."""
+        return sum(weight * float(getattr(self, unit)) for unit, weight in weights.items())
 
 
 UNITS = tuple(f.name for f in fields(Expression) if f.name.startswith("au"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 Colour = tuple[float, float, float]
+RGB = np.ndarray[Any, np.dtype[np.float64]]
 
 #: The ten tones of the Monk Skin Tone Scale (Ellis Monk, 2022, skintone.google, CC BY 4.0), as RGB.
 SKIN_TONES = (
@@ -15,19 +17,17 @@ SKIN_TONES = (
 )  # fmt: skip
 
 HAIR_STYLES = ("short", "parted", "fringe", "long", "bob", "curly", "afro", "bun", "receding", "buzz", "bald", "scarf")
+_MASCULINE_STYLES = ("short", "parted", "short", "curly", "receding", "buzz", "bald")
+_FEMININE_STYLES = ("long", "bob", "fringe", "parted", "curly", "bun", "long", "scarf")
 BEARDS = ("none", "stubble", "full", "goatee", "moustache")
 
 _HAIR_COLOURS = (
-    (28, 24, 24),
-    (48, 34, 28),
-    (74, 48, 32),
-    (110, 70, 40),
-    (160, 112, 62),
-    (184, 143, 88),
-    (146, 62, 32),
-)
+    (28, 24, 24), (48, 34, 28), (74, 48, 32), (110, 70, 40), (160, 112, 62), (184, 143, 88), (146, 62, 32),
+)  # fmt: skip
 _GREYS = ((120, 118, 116), (168, 166, 164), (206, 204, 200))
 _EYE_COLOURS = ((58, 36, 24), (82, 54, 34), (110, 84, 48), (86, 104, 70), (84, 118, 148), (110, 130, 140))
+_LIPSTICKS = ((176, 54, 62), (150, 40, 60), (196, 92, 92))
+_FRAMES = ((34, 32, 34), (92, 60, 40), (60, 64, 84))
 #: Colours of clothes and scarves, as RGB.
 CLOTHES = (
     (54, 70, 92), (122, 52, 52), (70, 98, 84), (196, 180, 150), (58, 58, 62), (170, 112, 60), (104, 84, 124),
@@ -37,72 +37,36 @@ CLOTHES = (
 
 @dataclass(frozen=True)
 class Identity:
-    """One person. Lengths are in half face widths, colours are BGR from 0 to 255.
+    """One person. Lengths are in half face widths, colours are BGR from 0 to 255."""
 
-    Attributes:
-        tone: Index of the person's skin in :data:`SKIN_TONES`, 0 (light) to 9 (dark).
-        skin: Skin colour.
-        length: From the eyes' line down to the chin.
-        jaw: Half width of the jaw.
-        eye_spacing: From the middle of the face to a pupil.
-        eye_size: 1 is average.
-        eye_tilt: How much higher an eye's outer corner is than its inner one.
-        iris: Colour of the iris.
-        brow_height: Of the brows' middle above the eyes' line.
-        brow_arch: How far a brow's middle rises above its ends.
-        brow_weight: Thickness of the brows.
-        nose_width: 1 is average.
-        nose_length: From the eyes' line to the nose's base.
-        mouth_width: 1 is average.
-        lips: Fullness of the lips; 1 is average.
-        lip_colour: Colour of the lips.
-        rest: What the mouth's corners do at rest; positive is up.
-        hair: One of :data:`HAIR_STYLES`.
-        hair_colour: Of the hair, or the scarf.
-        brow_colour: Of brows and beard.
-        hairline: Height of the hairline above the eyes' line.
-        parting: From -1 to 1: on which side the hair is parted.
-        beard: One of :data:`BEARDS`.
-        glasses: Colour of the frame, or None.
-        age: 0 (young) to 1 (old): depth of the wrinkles.
-        freckles: Whether there are any.
-        clothes: Colour of the clothes.
-        texture: Seed of strands, freckles and other small things.
-    """
-
-    tone: int
-    skin: Colour
-    length: float
-    jaw: float
-    eye_spacing: float
-    eye_size: float
-    eye_tilt: float
-    iris: Colour
-    brow_height: float
-    brow_arch: float
-    brow_weight: float
-    nose_width: float
-    nose_length: float
-    mouth_width: float
-    lips: float
-    lip_colour: Colour
-    rest: float
-    hair: str
-    hair_colour: Colour
-    brow_colour: Colour
-    hairline: float
-    parting: float
-    beard: str
-    glasses: Colour | None
-    age: float
-    freckles: bool
-    clothes: Colour
-    texture: int
-
-
-def _bgr(rgb: np.ndarray | tuple[float, ...]) -> Colour:
-    r, g, b = (float(np.clip(v, 0, 255)) for v in rgb)
-    return b, g, r
+    tone: int  #: index of the person's skin in :data:`SKIN_TONES`, 0 (light) to 9 (dark)
+    skin: Colour  #: skin colour
+    length: float  #: from the eyes' line down to the chin
+    jaw: float  #: half width of the jaw
+    eye_spacing: float  #: from the middle of the face to a pupil
+    eye_size: float  #: 1 is average
+    eye_tilt: float  #: how much higher an eye's outer corner is than its inner one
+    iris: Colour  #: colour of the iris
+    brow_height: float  #: of the brows' middle above the eyes' line
+    brow_arch: float  #: how far a brow's middle rises above its ends
+    brow_weight: float  #: thickness of the brows
+    nose_width: float  #: 1 is average
+    nose_length: float  #: from the eyes' line to the nose's base
+    mouth_width: float  #: 1 is average
+    lips: float  #: fullness of the lips; 1 is average
+    lip_colour: Colour  #: colour of the lips
+    rest: float  #: what the mouth's corners do at rest; positive is up
+    hair: str  #: one of :data:`HAIR_STYLES`
+    hair_colour: Colour  #: of the hair, or the scarf
+    brow_colour: Colour  #: of brows and beard
+    hairline: float  #: height of the hairline above the eyes' line
+    parting: float  #: from -1 to 1: on which side the hair is parted
+    beard: str  #: one of :data:`BEARDS`
+    glasses: Colour | None  #: colour of the frame, or None
+    age: float  #: 0 (young) to 1 (old): depth of the wrinkles
+    freckles: bool  #: whether there are any
+    clothes: Colour  #: colour of the clothes
+    texture: int  #: seed of strands, freckles and other small things
 
 
 def sample(rng: np.random.Generator, tone: int | None = None) -> Identity:
@@ -112,52 +76,17 @@ def sample(rng: np.random.Generator, tone: int | None = None) -> Identity:
         rng: Where chance comes from.
         tone: Index into :data:`SKIN_TONES`; None draws all of them equally often.
     """
-
-    def pick(options: tuple) -> tuple[float, ...]:
-        return options[int(rng.integers(len(options)))]
-
     tone = int(rng.integers(len(SKIN_TONES))) if tone is None else tone
-    near = int(np.clip(tone + rng.choice((-1, 1)), 0, len(SKIN_TONES) - 1))
-    share = rng.uniform(0, 0.4)
-    # The scale's lightest tones are paper white: a little blood makes them skin.
-    skin = (1 - share) * np.array(SKIN_TONES[tone]) + share * np.array(SKIN_TONES[near])
-    skin = (
-        skin * np.array([0.98, 0.865, np.interp(tone, [1, 3], [0.80, 0.87])])
-        if tone < 4
-        else skin * np.array([1.02, 0.93, 0.86])
-    )
-    # Its darkest are skin without light on it: a photographer would open the aperture.
-    skin = skin * np.interp(tone, [6, 7, 8, 9], [1.04, 1.3, 1.7, 2.0]) + (np.array([13, -2, -6]) if tone > 7 else 0)
-    skin = skin + rng.normal(0, 3, 3)
-
+    skin = _skin(rng, tone)
     masculine = bool(rng.random() < 0.5)
     age = float(rng.beta(1.2, 2.2))
-    if masculine:
-        styles: tuple[str, ...] = (
-            "short",
-            "parted",
-            "short",
-            "curly",
-            "receding",
-            "buzz",
-            "bald",
-            "afro" if tone > 4 else "fringe",
-        )
-    else:
-        styles = ("long", "bob", "fringe", "parted", "curly", "bun", "long", "scarf", "afro" if tone > 4 else "bob")
-    hair = str(rng.choice(styles))
-    colours = _HAIR_COLOURS if tone < 4 else _HAIR_COLOURS[:4] if tone < 6 else _HAIR_COLOURS[:2]
-    hair_rgb = np.array(
-        pick(_GREYS if tone < 6 else _GREYS[:2]) if age > 0.5 and rng.random() < 0.6 else pick(colours)
-    ) * rng.uniform(0.85, 1.15)
-    brow_rgb = hair_rgb * 0.7
-    if hair == "scarf":
-        brow_rgb = np.array(_HAIR_COLOURS[int(rng.integers(3))]) * 0.8
-        hair_rgb = np.array(pick(CLOTHES), float)
-    brow_rgb = brow_rgb * min(1.0, 0.6 * skin.mean() / brow_rgb.mean())  # brows stay darker than the skin
+    styles = _MASCULINE_STYLES if masculine else _FEMININE_STYLES
+    hair = str(rng.choice((*styles, "afro" if tone > 4 else "fringe" if masculine else "bob")))
+    hair_colour, brow_colour = _hair_colours(rng, tone, age, hair)
+    brow_colour = brow_colour * min(1.0, 0.6 * skin.mean() / brow_colour.mean())  # brows stay darker than the skin
     lip = skin * np.array([0.86, 0.62, 0.62]) + np.array([14, 2, 8])
     if not masculine and rng.random() < 0.45:
-        lip = 0.5 * lip + 0.5 * np.array(pick(((176, 54, 62), (150, 40, 60), (196, 92, 92))))
+        lip = 0.5 * lip + 0.5 * np.array(_pick(rng, _LIPSTICKS))
     return Identity(
         tone=tone,
         skin=_bgr(skin),
@@ -166,7 +95,7 @@ def sample(rng: np.random.Generator, tone: int | None = None) -> Identity:
         eye_spacing=rng.uniform(0.41, 0.46),
         eye_size=rng.uniform(0.94, 1.08) + (0 if masculine else 0.07),
         eye_tilt=rng.normal(0.02, 0.02),
-        iris=_bgr(pick(_EYE_COLOURS if tone < 4 else _EYE_COLOURS[:2])),
+        iris=_bgr(_pick(rng, _EYE_COLOURS if tone < 4 else _EYE_COLOURS[:2])),
         brow_height=rng.uniform(0.255, 0.31) + (0 if masculine else 0.01),
         brow_arch=rng.uniform(0.02, 0.08),
         brow_weight=rng.uniform(0.07, 0.10) if masculine else rng.uniform(0.045, 0.07),
@@ -177,14 +106,50 @@ def sample(rng: np.random.Generator, tone: int | None = None) -> Identity:
         lip_colour=_bgr(lip),
         rest=rng.normal(0.0, 0.012),
         hair=hair,
-        hair_colour=_bgr(hair_rgb),
-        brow_colour=_bgr(brow_rgb),
+        hair_colour=_bgr(hair_colour),
+        brow_colour=_bgr(brow_colour),
         hairline=rng.uniform(0.72, 0.84),
         parting=rng.uniform(-1, 1),
         beard=str(rng.choice(BEARDS, p=(0.46, 0.18, 0.16, 0.1, 0.1))) if masculine else "none",
-        glasses=_bgr(pick(((34, 32, 34), (92, 60, 40), (60, 64, 84)))) if rng.random() < 0.16 else None,
+        glasses=_bgr(_pick(rng, _FRAMES)) if rng.random() < 0.16 else None,
         age=age,
         freckles=bool(tone < 4 and rng.random() < 0.18),
-        clothes=_bgr(pick(CLOTHES)),
+        clothes=_bgr(_pick(rng, CLOTHES)),
         texture=int(rng.integers(2**31)),
     )
+
+
+def _skin(rng: np.random.Generator, tone: int) -> RGB:
+    neighbour = int(np.clip(tone + rng.choice((-1, 1)), 0, len(SKIN_TONES) - 1))
+    share = rng.uniform(0, 0.4)
+    skin: RGB = (1 - share) * np.array(SKIN_TONES[tone]) + share * np.array(SKIN_TONES[neighbour])
+    if tone < 4:  # the scale's lightest tones are paper white: a little blood makes them skin
+        skin = skin * np.array([0.98, 0.865, np.interp(tone, [1, 3], [0.80, 0.87])])
+    else:
+        skin = skin * np.array([1.02, 0.93, 0.86])
+    # Its darkest are skin without light on it: a photographer would open the aperture.
+    skin = skin * np.interp(tone, [6, 7, 8, 9], [1.04, 1.3, 1.7, 2.0]) + (np.array([13, -2, -6]) if tone > 7 else 0)
+    return skin + rng.normal(0, 3, 3)
+
+
+def _hair_colours(rng: np.random.Generator, tone: int, age: float, hair: str) -> tuple[RGB, RGB]:
+    """Of the hair, or of the scarf, and of the brows."""
+    colours: tuple[Colour, ...]
+    if age > 0.5 and rng.random() < 0.6:
+        colours = _GREYS if tone < 6 else _GREYS[:2]
+    else:
+        colours = _HAIR_COLOURS if tone < 4 else _HAIR_COLOURS[:4] if tone < 6 else _HAIR_COLOURS[:2]
+    colour = np.array(_pick(rng, colours)) * rng.uniform(0.85, 1.15)
+    if hair != "scarf":
+        return colour, colour * 0.7
+    brows = np.array(_pick(rng, _HAIR_COLOURS[:3])) * 0.8
+    return np.array(_pick(rng, CLOTHES), float), brows
+
+
+def _pick(rng: np.random.Generator, options: tuple[Colour, ...]) -> Colour:
+    return options[int(rng.integers(len(options)))]
+
+
+def _bgr(rgb: RGB | Colour) -> Colour:
+    r, g, b = (float(np.clip(v, 0, 255)) for v in rgb)
+    return b, g, r

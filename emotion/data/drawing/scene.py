@@ -1,4 +1,4 @@
-"""Drawing people into pictures with OpenCV: pose, shading, skin, hair and clothes."""
+"""Drawing people into images with OpenCV: pose, shading, skin, hair and clothes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from emotion.data.drawing import adornment, portrait, shapes
+from emotion.data.drawing import adornment, mouth, portrait, shapes
 from emotion.data.drawing.camera import Light, expose
 from emotion.data.drawing.facs import Expression
 from emotion.data.drawing.people import Colour, Identity
@@ -24,31 +24,22 @@ BOX_SIDE = 2.6
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a head is and how it is turned.
+    """Where a head is and how it is turned."""
 
-    Attributes:
-        x: Column of the point between the eyes, in pixels.
-        y: Row of it.
-        scale: Half the face's width, in pixels.
-        yaw: Turn to the picture's right, in degrees.
-        pitch: Nod down, in degrees.
-        roll: Tilt clockwise, in degrees.
-    """
-
-    x: float
-    y: float
-    scale: float
-    yaw: float = 0.0
-    pitch: float = 0.0
-    roll: float = 0.0
+    x: float  #: column of the point between the eyes, in pixels
+    y: float  #: row of it
+    scale: float  #: half the face's width, in pixels
+    yaw: float = 0.0  #: turn to the image's right, in degrees
+    pitch: float = 0.0  #: nod down, in degrees
+    roll: float = 0.0  #: tilt clockwise, in degrees
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One person in a picture."""
+    """One person in an image."""
 
-    who: Identity
-    how: Expression
+    person: Identity
+    expression: Expression
     pose: Pose
 
 
@@ -71,17 +62,17 @@ def draw(background: Image, figures: list[Figure], light: Light, grain_seed: int
 
     Args:
         background: uint8 BGR ``[H, W, 3]``; left as it is.
-        figures: Who is in the picture, farthest first.
+        figures: Who is in the image, farthest first.
         light: Light and camera.
         grain_seed: Which piece of the sensor's noise is used.
 
     Returns:
         uint8 BGR ``[H, W, 3]``.
     """
-    picture = background.copy()
+    image = background.copy()
     for figure in figures:
-        _head(picture, figure, light)
-    return expose(picture, light, grain_seed)
+        _head(image, figure, light)
+    return expose(image, light, grain_seed)
 
 
 # ---------------------------------------------------------------------------------------------------------- people
@@ -98,7 +89,7 @@ def _project(pose: Pose, points: np.ndarray[Any, Any], z: np.ndarray[Any, Any]) 
 
 
 def _pixels(figure: Figure, parts: list[shapes.Shape], left: int, top: int) -> list[np.ndarray[Any, Any]]:
-    """Each shape's polygon in OpenCV's fixed-point pixels from a corner of the picture."""
+    """Each shape's polygon in OpenCV's fixed-point pixels from a corner of the image."""
     polygons = shapes.outlines(parts)
     counts = [len(p) for p in polygons]
     points = np.concatenate(polygons)
@@ -122,15 +113,15 @@ def _ramp(colour: Colour, contrast: float, warmth: float) -> Image:
     shadow = base * np.minimum(level, 1) ** (1 + warmth * np.array([0.2, 0.08, -0.15]))
     shine = np.array([0.4, 0.42, 0.44])
     highlight = np.maximum(level - 1, 0) * (255 - base) * shine
-    return np.clip(shadow + highlight, 0, 255).astype(np.uint8)[:, None, :]
+    return np.asarray(np.clip(shadow + highlight, 0, 255), np.uint8)[:, None, :]
 
 
-def _skin(who: Identity) -> Image:
-    return _ramp(who.skin, 1 + 0.08 * max(who.tone - 4, 0), 1.0)  # dark skin shows its form by sheen
+def _skin(person: Identity) -> Image:
+    return _ramp(person.skin, 1 + 0.08 * max(person.tone - 4, 0), 1.0)  # dark skin shows its form by sheen
 
 
-def _blend(below: Any, above: Any, mask: Any) -> Image:
-    alpha = cv2.merge([mask, mask, mask])
+def _blend(below: Any, above: Any, mask: Any) -> Any:
+    alpha: Any = cv2.merge([mask, mask, mask])
     over = cv2.multiply(above, alpha, scale=1 / 255)
     return cv2.add(cv2.multiply(below, cv2.bitwise_not(alpha), scale=1 / 255), over)
 
@@ -139,18 +130,19 @@ def _blend(below: Any, above: Any, mask: Any) -> Image:
 _LEVELS = {"back": 0, "skin": 0, "soft": 128, "fine": 128, "beard": 0, "hair": 0, "strand": 128}
 
 
-def _head(picture: Image, figure: Figure, light: Light) -> None:
-    pose, who = figure.pose, figure.who
+def _head(image: Image, figure: Figure, light: Light) -> None:
+    pose, person = figure.pose, figure.person
     reach = 2.8 * pose.scale
     left, top = max(0, int(pose.x - reach)), max(0, int(pose.y - reach))
-    right, bottom = min(picture.shape[1], int(pose.x + reach)), picture.shape[0]
+    right, bottom = min(image.shape[1], int(pose.x + reach)), image.shape[0]
     if right - left < 2 or bottom - top < 2:
         return
-    parts = [*adornment.hair_behind(who), *portrait.draw(who, figure.how), *adornment.beard(who, figure.how)]
-    parts += [*adornment.freckles(who), *adornment.hair(who), *adornment.glasses(who)]
+    face = (portrait.head, portrait.folds, mouth.nose, mouth.mouth, portrait.eyes, portrait.brows, adornment.beard)
+    parts = [*adornment.hair_behind(person), *(shape for part in face for shape in part(person, figure.expression))]
+    parts += [*adornment.freckles(person), *adornment.hair(person), *adornment.glasses(person)]
     polygons = list(zip(parts, _pixels(figure, parts, left, top), strict=True))
 
-    canvas: Any = np.ascontiguousarray(picture[top:bottom, left:right])
+    canvas: Any = np.ascontiguousarray(image[top:bottom, left:right])
     size = canvas.shape[:2]
     layers = {name: np.full(size, level, np.uint8) for name, level in _LEVELS.items()}
     small = max(1, round(0.045 * pose.scale))  # soft shading is blurred anyway, so it needs few pixels
@@ -166,14 +158,14 @@ def _head(picture: Image, figure: Figure, light: Light) -> None:
     shade = cv2.addWeighted(soft, 1, _soften(layers["fine"], 0.022 * pose.scale), 1, -128)
     shade = cv2.add(shade, slope, dtype=cv2.CV_8U)
     strands = cv2.add(_soften(layers["strand"], 0.03 * pose.scale - 0.6), 0.45 * slope, dtype=cv2.CV_8U)
-    hair = _ramp(who.hair_colour, 1.0, 0.2)
+    hair = _ramp(person.hair_colour, 1.0, 0.2)
 
     canvas = _blend(canvas, cv2.applyColorMap(cv2.convertScaleAbs(strands, alpha=0.77), hair), layers["back"])
     _body(canvas, figure, left, top)
-    canvas = _blend(canvas, cv2.applyColorMap(shade, _skin(who)), layers["skin"])
-    if who.beard != "none":
+    canvas = _blend(canvas, cv2.applyColorMap(shade, _skin(person)), layers["skin"])
+    if person.beard != "none":
         cover = cv2.min(_soften(layers["beard"], 0.035 * pose.scale), layers["skin"])
-        canvas = _blend(canvas, cv2.applyColorMap(shade, _ramp(who.brow_colour, 1.0, 0.2)), cover)
+        canvas = _blend(canvas, cv2.applyColorMap(shade, _ramp(person.brow_colour, 1.0, 0.2)), cover)
     for shape, at in polygons:
         if shape.layer == "front":
             _fill(canvas, at, shape.paint)
@@ -181,7 +173,7 @@ def _head(picture: Image, figure: Figure, light: Light) -> None:
     for shape, at in polygons:
         if shape.layer == "top":
             _fill(canvas, at, shape.paint)
-    picture[top:bottom, left:right] = canvas
+    image[top:bottom, left:right] = canvas
 
 
 def _soften(layer: Image, sigma: float) -> Image:
@@ -194,17 +186,17 @@ def _directional(pose: Pose, light: Light, size: tuple[int, int], left: int, top
     v = (np.arange(size[0], dtype=np.float32) + top - pose.y) / pose.scale - 0.25
     across = 30 * light.x * u - 26 * np.minimum(u * u, 1.44) ** 2
     down = 18 * light.y * v - 7 * np.minimum(v * v, 2) + 4
-    return (across[None, :] + down[:, None]).astype(np.float32)
+    return np.asarray(across[None, :] + down[:, None], np.float32)
 
 
 def _body(canvas: Image, figure: Figure, left: int, top: int) -> None:
     """Neck, shoulders and collar; they stay upright while the head moves."""
-    pose, who = figure.pose, figure.who
-    skin = _skin(who)
+    pose, person = figure.pose, figure.person
+    skin = _skin(person)
     lit, shaded = skin[86, 0].tolist(), skin[62, 0].tolist()
-    cloth = [_ramp(who.clothes, 1.0, 0.2)[level, 0].tolist() for level in (122, 100, 146)]
+    cloth = [_ramp(person.clothes, 1.0, 0.2)[level, 0].tolist() for level in (122, 100, 146)]
     paints = (cloth[0], cloth[1], cloth[1], lit, lit, shaded, cloth[2])
-    for points, paint in zip(_torso(who.jaw * 0.72, who.length), paints, strict=True):
+    for points, paint in zip(_torso(person.jaw * 0.72, person.length), paints, strict=True):
         at = (points * pose.scale + (pose.x - left, pose.y - top)) * 2**_SHIFT
         _fill(canvas, np.round(at).astype(np.int32), paint)
 

@@ -1,7 +1,8 @@
-"""Polygons and strokes, the stuff that drawn faces are made of, and the smooth curves they follow."""
+"""Polygons and strokes, which drawn faces are made of, and the smooth curves they follow."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from emotion.data.drawing.people import Colour
 
-Points = np.ndarray[Any, Any]
+Points = np.ndarray[Any, np.dtype[np.float64]]
+Half = Sequence[tuple[float, float]]
 
 _ARC = np.linspace(0, 2 * np.pi, 20, endpoint=False)
 _RING = np.stack([np.cos(_ARC), np.sin(_ARC)], axis=1)
@@ -62,7 +64,18 @@ def _spline(count: int, closed: bool, per: int = 6) -> Points:
 
 
 def smooth(points: Any, closed: bool = True) -> Points:
-    return _spline(len(points), closed) @ np.asarray(points, float)
+    curve: Points = _spline(len(points), closed) @ np.asarray(points, float)
+    return curve
+
+
+def mirrored(half: Half, middle: Half = ()) -> list[tuple[float, float]]:
+    """A line across the face: one half, what is between, and the half's mirror image, backwards."""
+    return [*half, *middle, *[(-x, y) for x, y in half[::-1]]]
+
+
+def band(first: Points, second: Points) -> Points:
+    """The polygon between two lines that run the same way."""
+    return np.concatenate([first, second[::-1]])
 
 
 def xy(x: Points, y: Points) -> Points:
@@ -105,14 +118,14 @@ def outlines(shapes: list[Shape]) -> list[Points]:
     side = along[:, ::-1] * (0.5, -0.5) * (width / (np.hypot(along[:, 0], along[:, 1]) + 1e-9))[:, None]
     left, right = points + side, points - side
     spans = iter(zip(ends - counts, ends, strict=True))
-    found: list[Points] = []
+    polygons: list[Points] = []
     for shape in shapes:
         if isinstance(shape.outline, Line):
-            a, b = next(spans)
-            found.append(np.concatenate([left[a:b], right[a:b][::-1]]))
+            span = slice(*next(spans))
+            polygons.append(band(left[span], right[span]))
         else:
-            found.append(shape.outline)
-    return found
+            polygons.append(shape.outline)
+    return polygons
 
 
 def toned(colour: Colour, factor: float) -> Colour:

@@ -1,4 +1,4 @@
-"""``dataset.json`` in a dataset's folder: how its pictures were cut, so that live video cuts faces alike.
+"""The crop margin of a dataset, ``dataset.json`` in its folder: how its images were cut, so that live video cuts alike.
 
 ``emotion.collect`` writes the margin that it cut with, ``emotion.audit`` the one that it measured.
 """
@@ -24,18 +24,12 @@ _LOWEST, _HIGHEST = CROP_MARGINS
 
 
 @dataclass(frozen=True)
-class DatasetContract:
-    """How a dataset's pictures are framed.
+class CropMargin:
+    """How a dataset's images are cut."""
 
-    Attributes:
-        crop_margin: What is added on each side of the Haar cascade's box, as a fraction of its longer side.
-        source: Which command wrote it: ``emotion.collect`` or ``emotion.audit``.
-        pictures: How many pictures it rests on.
-    """
-
-    crop_margin: float
-    source: str
-    pictures: int
+    crop_margin: float  #: added on each side of the Haar cascade's box, as a fraction of its longer side
+    source: str  #: the command that wrote it: ``emotion.collect`` or ``emotion.audit``
+    pictures: int  #: how many images it was derived from
 
     def save(self, root: Path) -> Path:
         """Write it into a dataset's folder, or beside its file; return where.
@@ -43,18 +37,18 @@ class DatasetContract:
         Raises:
             OSError: The folder cannot be written to.
         """
-        path = place(root)
+        path = path_in(root)
         files.write_json(path, asdict(self))
         return path
 
     @classmethod
-    def load(cls, root: Path) -> DatasetContract | None:
+    def load(cls, root: Path) -> CropMargin | None:
         """Read it; None where there is none, or a file of that name that is not ours.
 
         Raises:
             UserError: The file is ours and damaged.
         """
-        path = place(root)
+        path = path_in(root)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):  # ours is never half written
@@ -74,33 +68,32 @@ def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def place(root: Path) -> Path:
-    """Where a dataset's contract is: in its folder, or beside its file."""
+def path_in(root: Path) -> Path:
+    """Where a dataset's margin is kept: in its folder, or beside its file."""
     return (root if root.is_dir() else root.parent) / FILE
 
 
-#: What ``emotion.audit`` measured of datasets that are the same for everybody.
+#: What ``emotion.audit`` measured of datasets of which there is one version.
 _MEASURED: dict[str, float] = {"synthetic": 0.0, "fer2013": 0.015, "ferplus": 0.015}
 
 
-def crop_margin(dataset: DictConfig) -> tuple[float, str]:
+def for_live(dataset: DictConfig) -> tuple[float, str]:
     """The margin that live video adds round the detector's box, and a sentence that says where it comes from.
 
     Raises:
-        UserError: The dataset's contract is damaged.
+        UserError: The dataset's ``dataset.json`` is damaged.
     """
+    root = Path(dataset.root).expanduser() if dataset.get("root") else None
     if dataset.crop_margin is not None:
-        return float(dataset.crop_margin), f"Live crops get a margin of {dataset.crop_margin:g} (dataset.crop_margin)."
-    if dataset.get("root"):
-        root = Path(dataset.root).expanduser()
-        found = DatasetContract.load(root)
-        if found is not None:
-            where = place(root)
-            return found.crop_margin, f"Live crops get a margin of {found.crop_margin:g} ({where}, by {found.source})."
-    if dataset.name in _MEASURED:
-        margin = _MEASURED[dataset.name]
-        return margin, f"Live crops get a margin of {margin:g}, measured on {dataset.name}."
-    return 0.0, (
-        "Live crops get no margin, as nobody has measured how these pictures are cut. Measure it with: "
-        f"python -m emotion.audit dataset={dataset.name}" + (f" dataset.root={dataset.root}" if dataset.root else "")
-    )
+        margin, origin = float(dataset.crop_margin), "(dataset.crop_margin)"
+    elif root is not None and (saved := CropMargin.load(root)) is not None:
+        margin, origin = saved.crop_margin, f"({path_in(root)}, by {saved.source})"
+    elif dataset.name in _MEASURED:
+        margin, origin = _MEASURED[dataset.name], f"(measured on {dataset.name})"
+    else:
+        at = f" dataset.root={dataset.root}" if dataset.root else ""
+        return 0.0, (
+            "Live crops get no margin, as it was not measured how these images are cut. Measure it with: "
+            f"python -m emotion.audit dataset={dataset.name}{at}"
+        )
+    return margin, f"Live crops get a margin of {margin:g} {origin}."
