@@ -19,11 +19,11 @@ from emotion.data.manifest import KEPT, Record, now
 from emotion.faces.images import Box, Image, resize
 from emotion.faces.labels import EMOTIONS
 from emotion.video import detector, source
-from emotion.video.display import NoWindowError
 from emotion.video.frame import Frame
 from emotion.video.lettering import width, write
 from emotion.video.palette import COLOURS, DARK, LIGHT, ink
 from emotion.video.window import MESSAGE_SECONDS, SMALLEST, Window
+from emotion.video.window_probe import NoWindowError
 
 log = logging.getLogger("emotion.collect")
 

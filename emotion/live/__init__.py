@@ -60,7 +60,7 @@ def label_frames(
     """
     from emotion.base.interrupts import Stop
     from emotion.live import engines
-    from emotion.live.labelling import Labeller
+    from emotion.live.labeller import Labeller
     from emotion.video.detector import Detector
     from emotion.video.source import opened
 

@@ -41,9 +41,9 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         UserError: No such run, source, folder or display, or a model that disagrees with its contract.
     """
     from emotion.config import commands
-    from emotion.live import annotate, engines, loop
-    from emotion.live.labelling import Labeller
-    from emotion.live.steady import LINGERING
+    from emotion.live import annotate, engines, main_loop
+    from emotion.live.labeller import Labeller
+    from emotion.live.stabilising import LINGERING
     from emotion.live.summary import report
     from emotion.video import source
     from emotion.video.detector import Detector
@@ -71,7 +71,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             )
             overlay = annotate.compose(labels, bars=cfg.bars, rate=not stream.independent, blur=cfg.blur)
             print(f"run {chosen.id}{_choice(chosen)} on {stream.name}", flush=True)
-            summary = loop.run(stream, labeller, labels, sinks, overlay, stop, window.idle if window else None)
+            summary = main_loop.run(stream, labeller, labels, sinks, overlay, stop, window.idle if window else None)
     if stop.signal is not None:
         print("interrupted; files are whole up to here" if summary.processed else "interrupted before the first frame")
     print(report(summary))
@@ -94,7 +94,7 @@ def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
     if cfg.save is not None:
         sinks.append(save_sink(cfg.save, stream, cfg.stride))
     if cfg.log is not None:
-        from emotion.live.records import log_sink
+        from emotion.live.face_log import log_sink
 
         sinks.append(log_sink(cfg.log, contract.labels))
     if cfg.timeline is not None:
@@ -109,8 +109,8 @@ def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
 def _window(cfg: DictConfig, stream: Stream, stop: Stop) -> Window | None:
     if cfg.display == "none":
         return None
-    from emotion.video.display import NoWindowError
     from emotion.video.window import Window
+    from emotion.video.window_probe import NoWindowError
 
     try:
         return Window(not stream.live, stream.independent, stop, cfg.snapshots)

@@ -1,6 +1,6 @@
 """Where annotated pictures go: the protocol of all sinks, a video file, a folder of pictures.
 
-Nothing is stored unless it is asked for. See :mod:`emotion.live.records` for logs.
+Nothing is stored unless it is asked for. See :mod:`emotion.live.face_log` for logs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Steady answers: each track's probabilities are averaged over time, and its label changes for a reason only."""
+"""BoxStabiliser answers: each track's probabilities are averaged over time, and its label changes for a reason only."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emotion.faces.face import UNCERTAIN
-from emotion.live.labelling import Labelled
+from emotion.live.labeller import Labelled
 
 STAGES = ("read", "detect", "crop", "classify", "draw", "write")
 #: The timings of this many last frames are kept: a camera may run for weeks.

@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 
 from emotion.base.errors import UserError, did_you_mean
-from emotion.video import capture, diagnose, files, reconnect, stills
+from emotion.video import capture, diagnose, image_files, reconnect, video_file
 from emotion.video.frame import Frame, Stream
 
 Stopped = Callable[[], bool]
@@ -87,16 +87,16 @@ def _choose(source: int | str | Path, stride: int, loop: bool, stopped: Stopped)
     if path is None:
         return _address(text, stride, loop, stopped)
     there = _exists(path)
-    if there and path.is_file() and os.access(path, os.R_OK) and not stills.is_picture(path):
+    if there and path.is_file() and os.access(path, os.R_OK) and not image_files.is_picture(path):
         return _video(path, stride, loop, stopped)
-    if there or stills.is_glob(text):
+    if there or image_files.is_glob(text):
         _refuse_loop(loop, text)
     if there and path.is_dir():
-        return nullcontext(stills.folder(path, stride))
-    if not there and stills.is_glob(text):
-        return nullcontext(stills.glob(text, stride))
+        return nullcontext(image_files.folder(path, stride))
+    if not there and image_files.is_glob(text):
+        return nullcontext(image_files.glob(text, stride))
     _check_file(path)
-    return nullcontext(stills.single(path))
+    return nullcontext(image_files.single(path))
 
 
 def path_of(source: int | str | Path | None, key: str = "source") -> Path | None:
@@ -156,7 +156,9 @@ def _video(path: Path, stride: int, loop: bool, stopped: Stopped) -> Iterator[St
 def _finite(
     file: cv2.VideoCapture, reopen: Callable[[], cv2.VideoCapture], name: str, stride: int, loop: bool, stopped: Stopped
 ) -> Iterator[Stream]:
-    found = files.repeat(file, reopen, name, stopped, stride) if loop else files.read(file, name, stopped, stride)
+    found = (
+        video_file.repeat(file, reopen, name, stopped, stride) if loop else video_file.read(file, name, stopped, stride)
+    )
     announced = capture.announced(file)
     try:
         yield Stream(name, "video", capture.rate(file), found, announced and math.ceil(announced / stride))

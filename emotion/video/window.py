@@ -17,10 +17,10 @@ import cv2
 
 from emotion.faces.face import Face
 from emotion.faces.images import Image, resize
-from emotion.video.display import NoWindowError, probe, silence_qt
 from emotion.video.frame import Frame
 from emotion.video.lettering import width, write
 from emotion.video.palette import DARK, LIGHT
+from emotion.video.window_probe import NoWindowError, probe, silence_qt
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from emotion.base.errors import UserError
-from emotion.video import capture, files, reconnect
+from emotion.video import capture, reconnect, video_file
 from emotion.video.source import frames, opened
 
 pytestmark = pytest.mark.timeout(60)
@@ -152,7 +152,7 @@ def test_a_damaged_middle_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_a_damaged_file_is_not_read_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MOST_FAILED", 3)
+    monkeypatch.setattr(video_file, "MOST_FAILED", 3)
     path = _mess(_video(tmp_path / "clip.mp4", 10.0, 100), 0.4, 0.6)
     assert 0 < len(list(frames(path))) < 60
 

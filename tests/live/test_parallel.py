@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emotion.live.stages import DEPTH, parallel
+from emotion.live.parallel import DEPTH, parallel
 
 
 def _ours() -> list[str]:
@@ -121,7 +121,7 @@ def test_a_slow_taker_gets_items_that_are_hardly_old() -> None:
 def test_a_program_may_end_in_the_middle_of_an_iteration() -> None:
     code = (
         "from itertools import count\n"
-        "from emotion.live.stages import parallel\n"
+        "from emotion.live.parallel import parallel\n"
         "held = parallel(count(), [lambda x: x])\n"
         "print(next(iter(held.__enter__())))\n"
     )

@@ -20,19 +20,19 @@ from emotion.video.frame import Frame
 
 
 def log_sink(path: str | Path, labels: Sequence[str]) -> Sink:
-    """The log that a path's ending asks for: :class:`Lines` for ``.jsonl``, :class:`Table` for ``.csv``.
+    """The log that a path's ending asks for: :class:`JsonLinesLog` for ``.jsonl``, :class:`CsvLog` for ``.csv``.
 
     Raises:
         UserError: Another ending, no such folder, or a file that cannot be written.
     """
-    kinds = {".jsonl": Lines, ".csv": Table}
+    kinds = {".jsonl": JsonLinesLog, ".csv": CsvLog}
     kind = kinds.get(Path(path).suffix.lower())
     if kind is None:
         raise UserError(f"log: '{path}' must end in {' or '.join(kinds)}, such as log=faces.jsonl")
     return kind(path, labels)
 
 
-class _Log(ABC):
+class _FrameLog(ABC):
     """A file that grows by whole frames only: a reader, or a crash, finds each at once, and never a part of one.
 
     Args:
@@ -86,7 +86,7 @@ class _Log(ABC):
         self._whole += len(data)
 
 
-class Lines(_Log):
+class JsonLinesLog(_FrameLog):
     """Writes JSON objects, each on a line of its own.
 
     Keys: ``frame`` (from 0), ``time`` (seconds), ``name`` (of a picture of several), ``track`` (null where frames stand
@@ -115,8 +115,8 @@ class Lines(_Log):
         return {label: round(p, 6) for label, p in zip(self._labels, probabilities, strict=True)}
 
 
-class Table(_Log):
-    """Writes CSV (RFC 4180): a header line, then a row a face a frame, with what :class:`Lines` writes.
+class CsvLog(_FrameLog):
+    """Writes CSV (RFC 4180): a header line, then a row a face a frame, with what :class:`JsonLinesLog` writes.
 
     Columns: ``frame``, ``time``, ``name`` (only where pictures have one), ``track`` (empty where frames stand alone),
     ``x``, ``y``, ``width``, ``height``, ``label``, ``confidence``, one for each label, and ``raw_<label>`` for each.

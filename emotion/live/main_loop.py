@@ -11,7 +11,7 @@ from itertools import islice
 from emotion.base.interrupts import Stop
 from emotion.faces.face import Face
 from emotion.faces.images import Image
-from emotion.live.labelling import Labeller
+from emotion.live.labeller import Labeller
 from emotion.live.sinks import Sink
 from emotion.live.summary import Summary, Tally
 from emotion.video.frame import Stream

@@ -25,7 +25,7 @@ class _Drawn:
     time: float
 
 
-class Steady:
+class BoxStabiliser:
     """Keeps what was drawn last of each track.
 
     Args:

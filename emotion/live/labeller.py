@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from emotion.faces.face import Face
 from emotion.faces.images import Box
 from emotion.inference.classifier import Classifier
+from emotion.live.parallel import Parallel, parallel
 from emotion.live.smoothing import Smoother
-from emotion.live.stages import Parallel, parallel
-from emotion.live.steady import LINGERING, Steady
+from emotion.live.stabilising import LINGERING, BoxStabiliser
 from emotion.live.tracker import Tracker
 from emotion.video.detector import Detector, Scan
 from emotion.video.frame import Frame, Stream
@@ -25,7 +25,7 @@ class Labelled:
     Attributes:
         frame: As the source gave it.
         faces: Its faces, largest first.
-        shown: The faces as they are to be drawn; see :mod:`emotion.live.steady`.
+        shown: The faces as they are to be drawn; see :mod:`emotion.live.stabilising`.
         seconds: How long each stage took.
     """
 
@@ -74,7 +74,7 @@ class Labeller:
     ) -> None:
         self._detector, self._classifier, self._independent = detector, classifier, independent
         self.read = 0
-        self._tracker, self._steady = Tracker(max_gap=max_gap), Steady(lingering)
+        self._tracker, self._steady = Tracker(max_gap=max_gap), BoxStabiliser(lingering)
         self._smoother = Smoother(0.0 if independent else smoothing, min_confidence, classifier.contract.labels)
 
     @contextmanager

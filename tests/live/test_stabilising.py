@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from emotion.faces.face import Face
 from emotion.faces.images import Box
-from emotion.live.steady import LINGERING, Steady
+from emotion.live.stabilising import LINGERING, BoxStabiliser
 
 
 def _face(x: float, y: float = 50, side: float = 100, track: int | None = 1, label: str = "happy") -> Face:
@@ -16,7 +16,7 @@ def _face(x: float, y: float = 50, side: float = 100, track: int | None = 1, lab
 
 @pytest.mark.parametrize("rate", [15, 30, 60])
 def test_a_still_face_trembles_less(rate: int) -> None:
-    random, steady = np.random.default_rng(0), Steady()
+    random, steady = np.random.default_rng(0), BoxStabiliser()
     found = [_face(200 + random.normal(0, 4), side=100 + random.normal(0, 4)) for _ in range(4 * rate)]
     drawn = [steady.update(i / rate, [face])[0] for i, face in enumerate(found)]
     steps = [np.abs(np.diff([face.box.x for face in faces])).mean() for faces in (found, drawn)]
@@ -27,14 +27,14 @@ def test_a_still_face_trembles_less(rate: int) -> None:
 @pytest.mark.parametrize("rate", [10, 30, 60])
 def test_a_moving_face_is_not_left(rate: int) -> None:
     """Two of its own widths a second: the box stays on it, whatever the frame rate."""
-    steady = Steady()
+    steady = BoxStabiliser()
     for i in range(2 * rate):
         drawn = steady.update(i / rate, [_face(200 * i / rate)])[0]
         assert abs(drawn.box.x - 200 * i / rate) <= 20
 
 
 def test_a_missed_frame_does_not_blink_but_a_face_that_left_is_gone() -> None:
-    steady = Steady()
+    steady = BoxStabiliser()
     (drawn,) = steady.update(0.0, [_face(10)])
     assert steady.update(0.5 * LINGERING, []) == [drawn]
     assert steady.update(LINGERING, []) == [drawn]
@@ -43,20 +43,20 @@ def test_a_missed_frame_does_not_blink_but_a_face_that_left_is_gone() -> None:
 
 
 def test_faces_that_are_blurred_may_stay_longer() -> None:
-    steady = Steady(0.5)
+    steady = BoxStabiliser(0.5)
     shown = steady.update(0.0, [_face(10)])
     assert steady.update(0.45, []) == shown
     assert steady.update(0.51, []) == []
 
 
 def test_time_that_runs_back_shows_nothing_old() -> None:
-    steady = Steady()
+    steady = BoxStabiliser()
     steady.update(5.0, [_face(10)])
     assert steady.update(1.0, []) == []
 
 
 def test_a_cut_shows_nothing_old() -> None:
-    steady = Steady()
+    steady = BoxStabiliser()
     steady.update(0.0, [_face(10)])
     steady.reset()
     assert steady.update(0.01, []) == []
@@ -64,12 +64,12 @@ def test_a_cut_shows_nothing_old() -> None:
 
 def test_faces_without_tracks_pass() -> None:
     alone = [_face(10, track=None), _face(200, track=None)]
-    assert Steady().update(0.0, alone) == alone
+    assert BoxStabiliser().update(0.0, alone) == alone
 
 
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(1, 5)), max_size=20))
 def test_everything_but_the_box_is_kept(moves: list[tuple[int, int]]) -> None:
-    steady = Steady()
+    steady = BoxStabiliser()
     for i, (x, track) in enumerate(moves):
         face = _face(x, track=track, label=f"label {i}")
         first, *lingering = steady.update(i / 30, [face])
