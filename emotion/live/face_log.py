@@ -1,16 +1,15 @@
-"""What ``log=`` writes: one record a face a frame, as JSON Lines or as CSV."""
+"""What ``log=`` writes: one record per face per frame, as JSON Lines or as CSV."""
 
 from __future__ import annotations
 
 import csv
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from io import FileIO, StringIO
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from emotion.base.errors import UserError
 from emotion.faces.face import Face
@@ -32,7 +31,7 @@ def log_sink(path: str | Path, labels: Sequence[str]) -> Sink:
     return kind(path, labels)
 
 
-class _FrameLog(ABC):
+class _FrameLog(Sink):
     """A file that grows by whole frames only: a reader, or a crash, finds each at once, and never a part of one.
 
     Args:
@@ -59,19 +58,33 @@ class _FrameLog(ABC):
             raise UserError(f"log: cannot write '{self.path}': {error.strerror}") from None
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._file is not None:
             self._file.close()
 
     def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
-        self._append(self._text(frame, faces))
+        self._append(self._text(frame, [self._record(frame, face) for face in faces]))
         return True
 
     @abstractmethod
-    def _text(self, frame: Frame, faces: Sequence[Face]) -> str:
+    def _text(self, frame: Frame, records: Sequence[dict[str, Any]]) -> str:
         """A frame's lines."""
+
+    def _record(self, frame: Frame, face: Face) -> dict[str, Any]:
+        return {
+            "frame": frame.index,
+            "time": round(frame.time, 6),
+            **({} if frame.name is None else {"name": frame.name}),
+            "track": face.track,
+            "box": [face.box.x, face.box.y, face.box.width, face.box.height],
+            "label": face.label,
+            "confidence": round(face.confidence, 6),
+            "probabilities": self._by_label(face.probabilities),
+            "raw": self._by_label(face.raw or face.probabilities),
+        }
+
+    def _by_label(self, probabilities: Sequence[float]) -> dict[str, float]:
+        return {label: round(p, 6) for label, p in zip(self._labels, probabilities, strict=True)}
 
     def _append(self, text: str) -> None:
         assert self._file is not None, "used outside `with`"
@@ -89,77 +102,47 @@ class _FrameLog(ABC):
 class JsonLinesLog(_FrameLog):
     """Writes JSON objects, each on a line of its own.
 
-    Keys: ``frame`` (from 0), ``time`` (seconds), ``name`` (of a picture of several), ``track`` (null where frames stand
+    Keys: ``frame`` (from 0), ``time`` (seconds), ``name`` (of an image of several), ``track`` (null where frames stand
     alone), ``box`` (``[x, y, width, height]`` in the source's pixels), ``label``, ``confidence``, ``probabilities`` (by
     label, smoothed over the track) and ``raw`` (of this frame alone).
     """
 
-    def _text(self, frame: Frame, faces: Sequence[Face]) -> str:
-        return "".join(json.dumps(self._record(frame, face), allow_nan=False) + "\n" for face in faces)
-
-    def _record(self, frame: Frame, face: Face) -> dict[str, object]:
-        box = face.box
-        return {
-            "frame": frame.index,
-            "time": round(frame.time, 6),
-            **({} if frame.name is None else {"name": frame.name}),
-            "track": face.track,
-            "box": [box.x, box.y, box.width, box.height],
-            "label": face.label,
-            "confidence": round(face.confidence, 6),
-            "probabilities": self._by_label(face.probabilities),
-            "raw": self._by_label(face.raw or face.probabilities),
-        }
-
-    def _by_label(self, probabilities: Sequence[float]) -> dict[str, float]:
-        return {label: round(p, 6) for label, p in zip(self._labels, probabilities, strict=True)}
+    def _text(self, frame: Frame, records: Sequence[dict[str, Any]]) -> str:
+        return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
 
 
 class CsvLog(_FrameLog):
-    """Writes CSV (RFC 4180): a header line, then a row a face a frame, with what :class:`JsonLinesLog` writes.
+    """Writes CSV (RFC 4180): a header line, then one row per face per frame, with what :class:`JsonLinesLog` writes.
 
-    Columns: ``frame``, ``time``, ``name`` (only where pictures have one), ``track`` (empty where frames stand alone),
+    Columns: ``frame``, ``time``, ``name`` (only where images have one), ``track`` (empty where frames stand alone),
     ``x``, ``y``, ``width``, ``height``, ``label``, ``confidence``, one for each label, and ``raw_<label>`` for each.
     """
 
-    _named: bool | None = None  # None until the header is written, as only a frame tells
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if self._named is None and self._file is not None and kind is None:
-                self._append(self._header(named=False))
+            if kind is None and not self._whole:
+                self._append(_rows([self._columns(named=False)]))
         finally:
-            super().__exit__(kind, error, trace)
+            super().__exit__(kind)
 
-    def _header(self, named: bool) -> str:
-        self._named = named
-        raw = (f"raw_{label}" for label in self._labels)
+    def _columns(self, named: bool) -> list[str]:
         name = ("name",) if named else ()
         columns = ("frame", "time", *name, "track", "x", "y", "width", "height", "label", "confidence")
-        return _rows([(*columns, *self._labels, *raw)])
+        return [*columns, *self._labels, *(f"raw_{label}" for label in self._labels)]
 
-    def _text(self, frame: Frame, faces: Sequence[Face]) -> str:
-        header = self._header(frame.name is not None) if self._named is None else ""
-        return header + _rows([self._row(frame, face) for face in faces])
+    def _text(self, frame: Frame, records: Sequence[dict[str, Any]]) -> str:
+        header = [] if self._whole else [self._columns(frame.name is not None)]
+        return _rows([*header, *map(_flat, records)])
 
-    def _row(self, frame: Frame, face: Face) -> tuple[object, ...]:
-        box = face.box
-        numbers = (*face.probabilities, *(face.raw or face.probabilities))
-        return (
-            frame.index,
-            round(frame.time, 6),
-            *((frame.name or "",) if self._named else ()),
-            "" if face.track is None else face.track,
-            *(box.x, box.y, box.width, box.height),
-            face.label,
-            round(face.confidence, 6),
-            *(round(p, 6) for p in numbers),
-        )
+
+def _flat(record: dict[str, Any]) -> list[object]:
+    row: list[object] = []
+    for value in record.values():
+        row += value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return row
 
 
 def _rows(rows: Sequence[Sequence[object]]) -> str:
     text = StringIO()
-    csv.writer(text).writerows(rows)
+    csv.writer(text).writerows(rows)  # None is an empty field
     return text.getvalue()

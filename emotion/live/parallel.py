@@ -5,20 +5,20 @@ from __future__ import annotations
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
+#: A function of one item.
 Step = Callable[[Any], Any]
 
 #: Items that wait between two steps. More would hide hiccups of some milliseconds at the price of delay and memory.
 DEPTH = 4
-#: Items between the first step and the taker, both included, where the newest wins.
-ON_THEIR_WAY = 2
-#: Seconds between two looks at whether the work was called off, while a thread waits.
-_PATIENCE = 0.1
+#: Items between the first step and the consumer, both included, where the newest wins.
+IN_FLIGHT = 2
+#: Seconds between two checks for cancellation, while a thread waits.
+_POLL_SECONDS = 0.1
 
 
 class _End:
@@ -28,12 +28,12 @@ class _End:
         self.error = error
 
 
-class Inbox(Generic[T]):
+class _Queue(Generic[T]):
     """A bounded queue from one thread to one other.
 
     Args:
         depth: Items that may wait.
-        cancelled: Set when nobody gives or takes any more.
+        cancelled: Set when nothing is put or taken any more.
 
     Attributes:
         dropped: Items that made room for newer ones.
@@ -48,55 +48,91 @@ class Inbox(Generic[T]):
         """Wait for room."""
         while not self._cancelled.is_set():
             try:
-                self._queue.put(item, timeout=_PATIENCE)
+                self._queue.put(item, timeout=_POLL_SECONDS)
             except queue.Full:
                 continue
             return
 
     def put_newest(self, item: T) -> None:
-        """Make room by taking out the item that has waited longest."""
+        """Make room by removing the item that has waited longest."""
         if self._queue.full():
             try:
                 self._queue.get_nowait()
                 self.dropped += 1
-            except queue.Empty:  # the taker was faster
+            except queue.Empty:  # the consumer was faster
                 pass
         self.put(item)
 
-    def get(self, idle: Callable[[], bool] = lambda: True) -> T | _End:
-        """Wait for an item, calling ``idle`` now and then; where that returns False, it is the end."""
+    def items(self, idle: Callable[[], bool] = lambda: True, admit: Callable[[], None] = lambda: None) -> Iterator[T]:
+        """The items, or the error that ended them.
+
+        Args:
+            idle: Called about ten times a second while no item comes; False ends the items.
+            admit: Called before each item is taken.
+        """
+        admit()
         while not self._cancelled.is_set():
             try:
-                return self._queue.get(timeout=_PATIENCE)
+                item = self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 if not idle():
-                    break
-        return _End()
+                    return
+                continue
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+            admit()
 
 
 class Parallel(Generic[T]):
-    """The items of an iterator after several steps, in their order; see :func:`parallel`."""
+    """A context manager that passes items through steps, each step in its own thread, and yields the results in order.
+
+    Every step sees the items one after the other, so it may keep a state. An error in the iterator or in a step comes
+    out of the result's iteration, after the items before it. On leaving, the threads have ended; so they have where a
+    program ends in the middle.
+
+    Args:
+        items: Iterated in a thread of its own.
+        steps: Each takes what the one before returns.
+        newest: Skip items that came while the first step was busy, all but the newest, and keep the queues short: for
+            sources that don't wait.
+        ending: Called before the threads are waited for, so that an iterator that waits for something gives up.
+    """
 
     def __init__(
-        self, items: Iterator[Any], steps: Sequence[Step], newest: bool, ending: Callable[[], None] | None
+        self,
+        items: Iterable[Any],
+        steps: Sequence[Step],
+        newest: bool = False,
+        ending: Callable[[], None] = lambda: None,
     ) -> None:
         self._cancelled = threading.Event()
-        # Where the newest item wins, so few are let in that none grows old on its way to a slow taker.
-        self._room = threading.Semaphore(ON_THEIR_WAY) if newest else None
-        boxes = [Inbox[Any](1 if newest else DEPTH, self._cancelled) for _ in range(len(steps) + 1)]
-        self._first, self._last = boxes[0], boxes[-1]
+        # Where the newest item wins, so few are let in that none grows old on its way to a slow consumer.
+        self._room = threading.Semaphore(IN_FLIGHT) if newest else None
+        queues = [_Queue[Any](1 if newest else DEPTH, self._cancelled) for _ in range(len(steps) + 1)]
+        self._first, self._last = queues[0], queues[-1]
+        # Daemons, since Python waits for other threads before it would cancel them at its exit; and they must be
+        # cancelled, as a thread inside OpenCV at interpreter shutdown crashes the process.
         put = self._first.put_newest if newest else self._first.put
-        # Daemons, since Python waits for other threads before it would call off the work at its exit; and called off it
-        # has to be, as a thread that is in OpenCV when the interpreter goes takes the process with it.
-        threads = [threading.Thread(target=self._feed, args=(items, put), name="emotion read", daemon=True)]
-        admit = self._admit
-        for step, source, target in zip(steps, boxes, boxes[1:], strict=False):
-            name, work = f"emotion {getattr(step, '__name__', 'step')}", (step, source, target, admit)
-            threads.append(threading.Thread(target=_work, args=work, name=name, daemon=True))
-            admit = _nothing
-        self._call_off = weakref.finalize(self, _call_off, self._cancelled, ending, threads)
-        for thread in threads:
+        self._threads = [self._thread("read", items, lambda item: item, put, self._first)]
+        for number, (step, source, target) in enumerate(zip(steps, queues, queues[1:], strict=False)):
+            inputs = source.items() if number else source.items(admit=self._admit)
+            name = getattr(step, "__name__", "step")
+            self._threads.append(self._thread(name, inputs, step, target.put, target))
+        self._close = weakref.finalize(self, _cancel, self._cancelled, ending, self._threads)
+
+    def _thread(self, name: str, *work: Any) -> threading.Thread:
+        return threading.Thread(target=_work, args=(self._cancelled, *work), name=f"emotion {name}", daemon=True)
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
             thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
 
     @property
     def dropped(self) -> int:
@@ -108,84 +144,34 @@ class Parallel(Generic[T]):
 
     def take(self, idle: Callable[[], bool] = lambda: True) -> Iterator[T]:
         """The items; while none comes, ``idle`` is called about ten times a second, and ends them by False."""
-        while True:
-            item = self._last.get(idle)
-            if not isinstance(item, _End):
-                yield item
-                if self._room is not None:
-                    self._room.release()
-                continue
-            if item.error is not None:
-                raise item.error
-            return
+        for item in self._last.items(idle):
+            yield item
+            if self._room is not None:
+                self._room.release()
 
     def _admit(self) -> None:
         """Wait until another item may be let in."""
-        while self._room is not None and not self._room.acquire(timeout=_PATIENCE) and not self._cancelled.is_set():
+        while self._room is not None and not self._room.acquire(timeout=_POLL_SECONDS) and not self._cancelled.is_set():
             pass
 
-    def _feed(self, items: Iterator[Any], put: Callable[[Any], None]) -> None:
-        end = _End()
-        try:
-            for item in items:
-                put(item)
-                if self._cancelled.is_set():
-                    return
-        except BaseException as error:
-            end = _End(error)
-        self._first.put(end)
 
-    def close(self) -> None:
-        """Call the work off and wait for the threads to end, each after the item it is at."""
-        self._call_off()
-
-
-@contextmanager
-def parallel(
-    items: Iterator[Any], steps: Sequence[Step], newest: bool = False, ending: Callable[[], None] | None = None
-) -> Iterator[Parallel[Any]]:
-    """Pass items through steps, each step in its own thread.
-
-    Every step sees the items one after the other in their order, so it may keep a state. An error in the iterator or in
-    a step comes out of the result's iteration, after the items before it. On leaving, the threads have ended; so they
-    have where a program ends in the middle.
-
-    Args:
-        items: Gone through in a thread of its own.
-        steps: Functions of one item; each takes what the one before returns.
-        newest: Skip items that came while the first step was busy, all but the newest, and keep the queues short: for
-            sources that don't wait.
-        ending: Called before the threads are waited for, to tell an iterator that waits for something to give up.
-    """
-    running: Parallel[Any] = Parallel(items, steps, newest, ending)
-    try:
-        yield running
-    finally:
-        running.close()
-
-
-def _call_off(
-    cancelled: threading.Event, ending: Callable[[], None] | None, threads: Sequence[threading.Thread]
+def _work(
+    cancelled: threading.Event, items: Iterable[Any], step: Step, put: Callable[[Any], None], target: _Queue[Any]
 ) -> None:
-    cancelled.set()
-    if ending is not None:
-        ending()
-    for thread in threads:
-        if thread is not threading.current_thread():
-            thread.join()
-
-
-def _nothing() -> None:
-    pass
-
-
-def _work(step: Step, source: Inbox[Any], target: Inbox[Any], admit: Callable[[], None]) -> None:
+    end = _End()
     try:
-        admit()
-        while not isinstance(item := source.get(), _End):
-            target.put(step(item))
-            admit()
-        end = item
+        for item in items:
+            put(step(item))
+            if cancelled.is_set():
+                return
     except BaseException as error:
         end = _End(error)
     target.put(end)
+
+
+def _cancel(cancelled: threading.Event, ending: Callable[[], None], threads: Sequence[threading.Thread]) -> None:
+    cancelled.set()
+    ending()
+    for thread in threads:
+        if thread.ident is not None and thread is not threading.current_thread():
+            thread.join()

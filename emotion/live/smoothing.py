@@ -1,4 +1,4 @@
-"""BoxStabiliser answers: each track's probabilities are averaged over time, and its label changes for a reason only."""
+"""Smoothed probabilities: each track is averaged over time, and its label changes only with cause."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from dataclasses import dataclass
 
 from emotion.faces.face import UNCERTAIN
 
-#: Another label is shown as soon as it leads by this much, or has led by less for this many seconds. Measured on still
-#: faces with camera noise: at 5 to 60 frames a second more than 90 % of the flips go, and a clear change is seen in
-#: less than 0.5 s.
+#: Another label is shown as soon as it leads by this much, or has led by less for this many seconds (measured:
+#: docs/decisions/smoothing.md).
 LEAD, PATIENCE = 0.12, 0.5
-#: The same where nothing is shown, as the answer was uncertain: less, since no label has to give way. Measured with
-#: answers exactly at the threshold: of the flips between a label and "uncertain" 67 to 75 % go at 5 frames a second,
-#: 85 to 89 % at 15, 92 to 94 % at 30.
+#: The same where "uncertain" is shown: less, since no label has to give way.
 LEAD_FROM_UNCERTAIN, PATIENCE_FROM_UNCERTAIN = 0.08, 0.25
 
 
@@ -51,7 +48,7 @@ class Smoother:
         """Take one observation.
 
         Args:
-            track: Whose; see :mod:`emotion.live.tracker`.
+            track: Its number; see :mod:`emotion.live.tracker`.
             time: The frame's, in seconds.
             raw: ``[labels]`` probabilities.
 
@@ -65,9 +62,9 @@ class Smoother:
             top = max(range(len(raw)), key=raw.__getitem__)
             state.shown = top if raw[top] >= self._least else None
             return self._answer(tuple(raw), state.shown, top)
-        kept = math.exp(-max(0.0, time - state.time) / self._seconds)
-        state.sums = [kept * old + new for old, new in zip(state.sums, raw, strict=True)]
-        state.weight = kept * state.weight + 1
+        decay = math.exp(-max(0.0, time - state.time) / self._seconds)
+        state.sums = [decay * old + new for old, new in zip(state.sums, raw, strict=True)]
+        state.weight = decay * state.weight + 1
         state.time = max(time, state.time)
         smoothed = tuple(total / state.weight for total in state.sums)
         top = max(range(len(smoothed)), key=smoothed.__getitem__)

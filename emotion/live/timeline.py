@@ -6,8 +6,7 @@ from array import array
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Image
-from emotion.live.sinks import check_target
+from emotion.live.sinks import Sink, check_target
 from emotion.video import palette
 from emotion.video.frame import Frame
 
@@ -73,7 +72,7 @@ class _Track:
         return times, np.array(self.values, np.float64).reshape(len(times), -1), np.array(self.shown)
 
 
-class Timeline:
+class Timeline(Sink):
     """Collects each track's smoothed probabilities, and draws them to a PNG file at the end.
 
     Args:
@@ -97,12 +96,7 @@ class Timeline:
         self._forgotten = 0
         self._end = 0.0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             files.write_bytes(self.path, self._draw())
         except OSError as failure:

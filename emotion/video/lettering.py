@@ -24,9 +24,9 @@ _CAPITAL = 0.729  # height of a capital letter in DejaVu, as a fraction of the f
 
 @lru_cache(maxsize=32)
 def _font(capital: int, bold: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    found = importlib.util.find_spec("matplotlib")  # its place, without the second that importing it takes
+    matplotlib = importlib.util.find_spec("matplotlib")  # its place, without the second that importing it takes
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    path = Path(found.origin or "").parent / "mpl-data" / "fonts" / "ttf" / name if found else Path()
+    path = Path(matplotlib.origin or "").parent / "mpl-data" / "fonts" / "ttf" / name if matplotlib else Path()
     size = capital / _CAPITAL
     return ImageFont.truetype(path, size) if path.is_file() else ImageFont.load_default(size)
 
@@ -60,7 +60,7 @@ def ascent(capital: int) -> int:
 
 def width(text: str, capital: int, bold: bool = False) -> int:
     """How many pixels wide a text is."""
-    return letters(text, capital, bold).shape[1]
+    return int(letters(text, capital, bold).shape[1])
 
 
 @lru_cache(maxsize=64)
@@ -95,4 +95,4 @@ def write(
     x1, y1 = min(scene.shape[1], left + part.shape[1]), min(scene.shape[0], top + part.shape[0])
     if x0 < x1 and y0 < y1:
         scene[y0:y1, x0:x1] = _shades(ink, background).take(part[y0 - top : y1 - top, x0 - left : x1 - left], axis=0)
-    return bitmap.shape[1]
+    return int(bitmap.shape[1])
