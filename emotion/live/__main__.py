@@ -43,7 +43,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     from emotion.config import commands
     from emotion.live import annotate, engines, main_loop
     from emotion.live.labeller import Labeller
-    from emotion.live.stabilising import LINGERING
+    from emotion.live.smoothing import LINGERING
     from emotion.live.summary import report
     from emotion.video import source
     from emotion.video.detector import Detector

@@ -10,8 +10,7 @@ from emotion.faces.face import Face
 from emotion.faces.images import Box
 from emotion.inference.classifier import Classifier
 from emotion.live.parallel import Parallel
-from emotion.live.smoothing import Smoother
-from emotion.live.stabilising import LINGERING, BoxStabiliser
+from emotion.live.smoothing import LINGERING, BoxStabiliser, Smoother
 from emotion.live.tracker import Tracker
 from emotion.video.detector import Detector, Scan
 from emotion.video.frame import Frame, Stream
@@ -24,7 +23,7 @@ class Labelled:
     Attributes:
         frame: As the source gave it.
         faces: Its faces, largest first.
-        shown: The faces as they are to be drawn; see :mod:`emotion.live.stabilising`.
+        shown: The faces as they are to be drawn; see :mod:`emotion.live.smoothing`.
         seconds: How long each stage took.
     """
 

@@ -1,18 +1,23 @@
-"""Smoothed probabilities: each track is averaged over time, and its label changes only with cause."""
+"""Averages over time: of each track's probabilities, from which its label follows, and of the boxes that are drawn."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from emotion.faces.face import UNCERTAIN
+from emotion.faces.face import UNCERTAIN, Face
+from emotion.faces.images import Box
 
 #: Another label is shown as soon as it leads by this much, or has led by less for this many seconds (measured:
 #: docs/decisions/smoothing.md).
 LEAD, PATIENCE = 0.12, 0.5
 #: The same where "uncertain" is shown: less, since no label has to give way.
 LEAD_FROM_UNCERTAIN, PATIENCE_FROM_UNCERTAIN = 0.08, 0.25
+#: Seconds over which a box's place and size are averaged: two or three frames, so that it keeps up with its face.
+SETTLING = 0.08
+#: Seconds for which a face that is missing stays drawn where it was, by default.
+LINGERING = 0.2
 
 
 @dataclass(slots=True)
@@ -98,3 +103,64 @@ class Smoother:
         if shown is None:
             return smoothed, UNCERTAIN, smoothed[top]
         return smoothed, self._labels[shown], smoothed[shown]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    face: Face
+    edges: tuple[float, float, float, float]
+    time: float
+
+
+class BoxStabiliser:
+    """Faces as they are drawn: without the detector's jitter, and without blinking where it misses a frame.
+
+    This is for the eye alone. What is logged is what was found.
+
+    Args:
+        lingering: Seconds for which a face that is missing stays drawn.
+    """
+
+    def __init__(self, lingering: float = LINGERING) -> None:
+        self._lingering = lingering
+        self._drawn: dict[int, _Drawn] = {}
+
+    def update(self, time: float, faces: Sequence[Face]) -> list[Face]:
+        """The faces to draw in a frame.
+
+        Args:
+            time: The frame's, in seconds.
+            faces: Those found in it.
+
+        Returns:
+            These with averaged boxes, in their order, then those that are missing for no longer than
+            ``lingering``, as they were drawn last. A face without a track is returned as it is.
+        """
+        shown, now = [], dict[int, _Drawn]()
+        for face in faces:
+            if face.track is None:
+                shown.append(face)
+                continue
+            edges = self._averaged(face, time)
+            drawn = replace(face, box=Box(*(round(edge) for edge in edges)))
+            now[face.track] = _Drawn(drawn, edges, time)
+            shown.append(drawn)
+        for track, drawn_before in self._drawn.items():
+            if track not in now and 0 <= time - drawn_before.time <= self._lingering:
+                now[track] = drawn_before
+                shown.append(drawn_before.face)
+        self._drawn = now
+        return shown
+
+    def reset(self) -> None:
+        """Forget all, as after a cut."""
+        self._drawn = {}
+
+    def _averaged(self, face: Face, time: float) -> tuple[float, float, float, float]:
+        edges = float(face.box.x), float(face.box.y), float(face.box.width), float(face.box.height)
+        before = self._drawn.get(face.track or 0)
+        if before is None:
+            return edges
+        decay = math.exp(-max(0.0, time - before.time) / SETTLING)
+        x, y, width, height = (decay * old + (1 - decay) * new for old, new in zip(before.edges, edges, strict=True))
+        return x, y, width, height
