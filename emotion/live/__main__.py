@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from emotion.base.interrupts import Stop
     from emotion.faces.contract import Contract
     from emotion.live.sinks import Sink
-    from emotion.runs.exports import Exported
     from emotion.video.frame import Stream
     from emotion.video.window import Window
 
@@ -57,20 +56,21 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         with source.opened(cfg.source, cfg.max_frames, cfg.stride, cfg.loop, stop) as stream:
             sinks = _sinks(cfg, stream, classifier.contract)
             window = _window(cfg, stream, stop)
-            if window is not None:
-                sinks.append(window)
+            sinks += [window] if window else []
             labeller = Labeller(
                 Detector(commands.Detector(**cfg.detector)),
                 classifier,
                 smoothing=cfg.smoothing,
                 min_confidence=cfg.min_confidence,
                 max_gap=cfg.max_gap,
-                # A face that the detector misses for some frames must not be seen bare.
+                # A face that the detector misses for some frames must stay blurred.
                 lingering=max(LINGERING, cfg.max_gap) if cfg.blur else LINGERING,
                 independent=stream.independent,
             )
             overlay = annotate.compose(labels, bars=cfg.bars, rate=not stream.independent, blur=cfg.blur)
-            print(f"run {chosen.id}{_choice(chosen)} on {stream.name}", flush=True)
+            ships = isinstance(chosen, runs.Run) and chosen.ships
+            hint = ", the model that ships with emotion (run=<id> takes another)," if ships else ""
+            print(f"run {chosen.id}{hint} on {stream.name}", flush=True)
             summary = main_loop.run(stream, labeller, labels, sinks, overlay, stop, window.idle if window else None)
     if stop.signal is not None:
         print("interrupted; files are whole up to here" if summary.processed else "interrupted before the first frame")
@@ -79,12 +79,6 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         if cfg[key] is not None and summary.processed:
             print(f"  {key}: {cfg[key]}")
     return asdict(summary) | {"run": chosen.id, "signal": stop.signal}
-
-
-def _choice(chosen: runs.Run | Exported) -> str:
-    """That there are other models than the one that ships, for whoever named none."""
-    shipped = isinstance(chosen, runs.Run) and chosen.ships
-    return ", the model that ships with emotion (run=<id> takes another)," if shipped else ""
 
 
 def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
@@ -101,7 +95,7 @@ def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
         from emotion.live.timeline import Timeline
 
         if stream.independent:
-            raise UserError(f"timeline: {stream.name} has no time to draw; leave timeline out, or give a video")
+            raise UserError(f"timeline: {stream.name} has no time axis; leave timeline out, or give a video")
         sinks.append(Timeline(cfg.timeline, contract.labels))
     return sinks
 
@@ -122,28 +116,26 @@ def _window(cfg: DictConfig, stream: Stream, stop: Stop) -> Window | None:
 
 
 def _check_paths(cfg: DictConfig) -> None:
-    """Refuse to write over what is read, or twice to one file, whatever link or spelling leads there."""
+    """Refuse to overwrite the source, or to write twice to one file, by whatever link or spelling."""
     from emotion.video import source
 
     source.path_of(cfg.snapshots, "snapshots")  # its files replace no other
     taken: dict[Path | tuple[int, int], str] = {}
     for key in ("source", "save", "log", "timeline"):
         path = source.path_of(cfg[key], key)
-        if path is None:
-            continue
-        place = _place(path)
-        if place in taken:
-            raise UserError(f"{key}: '{cfg[key]}' is also {taken[place]}=; choose another place")
-        taken[place] = key
+        if path is not None:
+            other = taken.setdefault(_place(path), key)
+            if other != key:
+                raise UserError(f"{key}: '{cfg[key]}' is also {other}=; choose another place")
 
 
 def _place(path: Path) -> Path | tuple[int, int]:
     """What is the same for all names of one file: hard links share no path."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return path.resolve()
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _task(cfg: DictConfig) -> None:

@@ -30,15 +30,8 @@ _SIDES = (
     *(layout.ABOVE, layout.BELOW, layout.ABOVE_RIGHT, layout.BELOW_RIGHT),
     *(layout.RIGHT, layout.LEFT, layout.INSIDE, layout.INSIDE_LOW),
 )
-_PLATE = Kind(
-    "plate",
-    Variant(_SIDES),  # whole
-    Variant(_SIDES),  # smaller
-    Variant(_SIDES),  # as small as can be
-    Variant(_SIDES),  # without the confidence
-    Variant(_SIDES, clear=False),  # over another box
-    Variant(_SIDES, clear=False),  # the track alone
-)
+#: Whole, smaller, as small as can be, without the confidence, then over another box, and the track alone.
+_PLATE = Kind("plate", *[Variant(_SIDES)] * 4, *[Variant(_SIDES, clear=False)] * 2)
 
 
 class Annotator(Protocol):

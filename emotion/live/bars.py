@@ -25,12 +25,8 @@ _BESIDE = (
     *(layout.BELOW, layout.BELOW_RIGHT, layout.ABOVE, layout.ABOVE_RIGHT),
 )
 _INSIDE = (layout.INSIDE_LOW_RIGHT, layout.INSIDE_LOW)
-_CHART = Kind(  # each large, and small
-    "chart",
-    *(Variant(_BESIDE), Variant(_BESIDE)),
-    *(Variant(_BESIDE, joined=True), Variant(_BESIDE, joined=True)),  # beyond the plate
-    *(Variant(_INSIDE), Variant(_INSIDE)),
-)
+#: Each large and small: beside the box, beyond the plate, inside the box.
+_CHART = Kind("chart", *[Variant(_BESIDE)] * 2, *[Variant(_BESIDE, joined=True)] * 2, *[Variant(_INSIDE)] * 2)
 #: How much of the scene shows through.
 _GLASS = 0.2
 

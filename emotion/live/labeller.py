@@ -18,19 +18,12 @@ from emotion.video.frame import Frame, Stream
 
 @dataclass(frozen=True)
 class Labelled:
-    """A frame and what was found in it.
-
-    Attributes:
-        frame: As the source gave it.
-        faces: Its faces, largest first.
-        shown: The faces as they are to be drawn; see :mod:`emotion.live.smoothing`.
-        seconds: How long each stage took.
-    """
+    """A frame and what was found in it."""
 
     frame: Frame
-    faces: list[Face]
-    shown: list[Face]
-    seconds: dict[str, float]
+    faces: list[Face]  # largest first
+    shown: list[Face]  # as they are drawn; see BoxStabiliser
+    seconds: dict[str, float]  # by stage
 
 
 @dataclass

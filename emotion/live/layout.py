@@ -1,9 +1,8 @@
 """Where plates and charts go: rectangles in, rectangles out.
 
 A thing that belongs to a face has several places round its box, and comes in several sizes; each pair is an option, and
-options are ranked. What is placed stays inside the frame and never covers another thing that is placed. So that nothing
-jumps from side to side while a face trembles, a face with a track keeps its option while that fits at all, and takes
-another only where that one fits with room to spare.
+options are ranked. What is placed stays inside the frame and never covers another thing that is placed. A face with a
+track keeps its option while that fits, so that nothing flickers while the face trembles.
 """
 
 from __future__ import annotations
@@ -37,17 +36,11 @@ INSIDE, INSIDE_LOW, INSIDE_LOW_RIGHT = (Side((a, -a, 0), (b, -b, 0)) for a, b in
 
 @dataclass(frozen=True)
 class Variant:
-    """How a thing is placed in one of its sizes.
+    """How a thing is placed in one of its sizes."""
 
-    Attributes:
-        sides: Where it may be, best first.
-        clear: It keeps off the other faces' boxes.
-        joined: Its place is round the box and what the face already has there, instead of round the box alone.
-    """
-
-    sides: tuple[Side, ...]
-    clear: bool = True
-    joined: bool = False
+    sides: tuple[Side, ...]  # best first
+    clear: bool = True  # it keeps off the other faces' boxes
+    joined: bool = False  # its place is round the box and what the face already has there, not round the box alone
 
 
 class Kind:
@@ -102,10 +95,9 @@ class Layout:
     ) -> list[Placed | None]:
         """Place one thing for each face, and reserve where they are.
 
-        First each face keeps what it has, if that still fits. Then those without get the best that fits with room to
-        spare, in the order of the faces. Last, those that have kept a lesser option get a better one if that fits with
-        as much to spare. While no box moves by more than a quarter of that, ranks can only improve, so nothing goes
-        back and forth.
+        First each face keeps its last option, if that still fits. Then those without one, and last those that could
+        have a better one, get the best that fits with room to spare. While no box moves by more than a quarter of that
+        room, ranks can only improve, so nothing goes back and forth.
 
         Args:
             kind: What they are.
@@ -170,13 +162,13 @@ class _Search:
         left, room_x = _along(side.x, min(lefts), max(rights), width, self.gap, self.frame[0])
         top, room_y = _along(side.y, min(tops), max(bottoms), height, self.gap, self.frame[1])
         rectangle = left, top, left + width, top + height
+        if min(room_x, room_y) < spare:
+            return None
         obstacles = [(edges, 0 if owner == face else spare) for owner, edges in self.taken]  # its own move with it
         obstacles += [(edges, spare) for other, (_, edges) in self.chosen.items() if other != face]
         if variant.clear:
             obstacles += [(edges, spare) for other, edges in enumerate(self.faces) if other != face]
-        if min(room_x, room_y) < spare or any(_near(rectangle, edges, distance) for edges, distance in obstacles):
-            return None
-        return rectangle
+        return None if any(_near(rectangle, edges, distance) for edges, distance in obstacles) else rectangle
 
 
 def _edges(box: Box) -> _Edges:

@@ -5,6 +5,7 @@ Nothing is stored unless it is asked for. See :mod:`emotion.live.face_log` for l
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from emotion.base.errors import UserError
 from emotion.faces.face import Face
 from emotion.faces.images import Image
 from emotion.video.frame import Frame, Stream
+from emotion.video.image_files import is_glob
 
 #: Codecs that OpenCV's wheels can write (they cannot write H.264). A process that is killed with SIGKILL leaves an
 #: ``.avi`` that plays up to its last second, and an ``.mp4`` that doesn't play: its table of contents comes last.
@@ -102,8 +104,7 @@ def _home(source: Path) -> Path:
     """The folder that the names of a source's images are relative to."""
     if source.exists():
         return source if source.is_dir() else source.parent
-    plain = next((i for i, part in enumerate(source.parts) if any(c in part for c in "*?[")), len(source.parts))
-    return Path(*source.parts[:plain])
+    return Path(*itertools.takewhile(lambda part: not is_glob(part), source.parts))
 
 
 class Video(Sink):

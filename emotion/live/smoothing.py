@@ -32,12 +32,9 @@ class _State:
 class Smoother:
     """Averages each track's probabilities with weights that fade with age, and picks the label to show.
 
-    An observation's weight is ``exp(-age / seconds)``, and weights are normalised. That is exponential smoothing
-    without a bias at the start, exact for irregular times, so the result does not depend on the frame rate.
-
-    What is shown keeps being shown (hysteresis) until another label leads by :data:`LEAD`, or for :data:`PATIENCE`.
-    "Uncertain" is shown as soon as the shown label's probability falls below ``min_confidence``, and left by a like
-    rule, sooner. So a label is never shown with less than ``min_confidence``.
+    An observation's weight is ``exp(-age / seconds)``, and weights are normalised, so the result does not depend on the
+    frame rate. A label is shown (hysteresis) until another one leads by :data:`LEAD`, or for :data:`PATIENCE`, or until
+    its probability falls below ``min_confidence``: then "uncertain" is shown, and left by a similar rule, sooner.
 
     Args:
         seconds: Time constant; 0 takes every frame by itself, without hysteresis.

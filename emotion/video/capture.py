@@ -150,8 +150,7 @@ def cameras() -> list[int]:
     working = []
     with quiet():
         for number in numbers:
-            capture = _opened(cv2.VideoCapture(number))
-            if capture is not None:
+            if (capture := try_camera(number)) is not None:
                 capture.release()
                 working.append(number)
     return working

@@ -1,13 +1,9 @@
 """Finding faces in video as OpenCV's whole-frame search does, at a fraction of its cost.
 
-The cascade's cost is the number of windows that it looks at, so:
-
 - A frame that has little to do with the one before (the first, a cut) is searched whole, by OpenCV's own search.
-- In any other frame a sparse search looks at every fourth window of some of the scales; the scales take turns, so that
-  each has been searched after ``spread`` frames. Its hits are candidates, and so is each face of the last frames.
-- Round a candidate the windows of the whole-frame search are looked at, those and no others: the scales of its pyramid
-  are made of the whole frame and cut on its grid. What is reported is therefore what the whole-frame search finds
-  there, by the same number of neighbours. A face that is no longer found is looked for a few frames more.
+- In any other frame a sparse search looks at every fourth window of some of the scales; the scales take turns. Its hits
+  are candidates, and so is each face of the last frames, for ``hold`` frames after it was lost.
+- Round a candidate the same windows are looked at as in the whole-frame search, on the same grid.
 """
 
 from __future__ import annotations
@@ -46,21 +42,13 @@ SAME, SETTLED = 0.3, 0.5
 
 @dataclass(frozen=True)
 class Scan:
-    """The result of searching a whole frame, for :meth:`Detector.find`.
+    """The result of searching a whole frame, for :meth:`Detector.find`."""
 
-    Attributes:
-        pyramid: The grey frame at the working size.
-        scale: Pixels of the frame for one of the working size.
-        is_cut: Whether the frame has little to do with the one before; the first frame is a cut.
-        whole: The faces, where the frame was searched whole; None where it was searched sparsely.
-        hits: The sparse search's windows, at the working size.
-    """
-
-    pyramid: Pyramid
-    scale: float
-    is_cut: bool
-    whole: list[Box] | None
-    hits: list[Hit] = field(default_factory=list)
+    pyramid: Pyramid  # the grey frame at the working size
+    scale: float  # pixels of the frame per pixel of the working size
+    is_cut: bool  # the frame has little to do with the one before; the first frame is a cut
+    whole: list[Box] | None  # the faces, where the frame was searched whole; None where it was searched sparsely
+    hits: list[Hit] = field(default_factory=list)  # the sparse search's windows, at the working size
 
 
 @dataclass(frozen=True)

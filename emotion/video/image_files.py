@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -84,12 +85,11 @@ def glob(pattern: str, stride: int = 1) -> Stream:
         UserError: It matches no file, or, at the end, none that can be read.
     """
     path = Path(pattern).expanduser()
-    first = next(i for i, part in enumerate(path.parts) if is_glob(part))
-    base, rest = Path(*path.parts[:first]), str(Path(*path.parts[first:]))
+    base = Path(*itertools.takewhile(lambda part: not is_glob(part), path.parts))
     if not base.is_dir():
         raise UserError(f"source: '{pattern}' matches nothing: there is no folder '{base}' (seen from {Path.cwd()})")
     try:
-        found = [p for p in base.glob(rest) if p.is_file() and not p.name.startswith(".")]
+        found = [p for p in base.glob(str(path.relative_to(base))) if p.is_file() and not p.name.startswith(".")]
     except (ValueError, OSError) as error:
         raise UserError(f"source: '{pattern}' is not a glob: {error}") from None
     if not found:

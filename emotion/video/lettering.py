@@ -1,7 +1,4 @@
-"""Letters: DejaVu Sans, the font that Matplotlib brings, as small cached bitmaps.
-
-OpenCV's own Hershey strokes have no hinting and few characters; at nine pixels a word of theirs is hard to read.
-"""
+"""Text in DejaVu Sans, the font that Matplotlib brings: OpenCV's own font is hard to read when small."""
 
 from __future__ import annotations
 
@@ -33,16 +30,10 @@ def _font(capital: int, bold: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageF
 
 @lru_cache(maxsize=512)
 def letters(text: str, capital: int, bold: bool = False) -> Image:
-    """A text as the share of ink in each pixel.
+    """One line of text as the share of ink in each pixel, uint8 ``[H, W]``, read-only.
 
-    Args:
-        text: One line.
-        capital: Height of a capital letter in pixels.
-        bold: In the bold face.
-
-    Returns:
-        uint8 ``[H, W]``, read-only. ``H`` depends on ``capital`` alone: the baseline is ``ascent(capital)`` rows down,
-        and capitals reach ``capital`` rows above it.
+    ``H`` depends on ``capital``, the height of a capital letter in pixels, alone: the baseline is ``ascent(capital)``
+    rows down, and capitals reach ``capital`` rows above it.
     """
     font = _font(capital, bold)
     width = max(1, math.ceil(font.getlength(text)))
@@ -72,15 +63,15 @@ def _shades(ink: Colour, background: Colour) -> Image:
 def write(
     scene: Image, text: str, at: tuple[int, int], capital: int, ink: Colour, background: Colour, bold: bool = False
 ) -> int:
-    """Write a text on a plain background, in place; what lies outside the scene is cut.
+    """Write one line of text on a plain background, in place; what lies outside the scene is cut.
 
     Args:
         scene: uint8 ``[H, W, 3]``.
         text: One line.
         at: The left end of its baseline.
         capital: Height of a capital letter in pixels.
-        ink: Of the letters.
-        background: What is there already.
+        ink: Colour of the letters.
+        background: Colour of what is below them.
         bold: In the bold face.
 
     Returns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import threading
@@ -32,11 +33,8 @@ def gui(build_information: str) -> str | None:
     Args:
         build_information: From ``cv2.getBuildInformation()``.
     """
-    for line in build_information.splitlines():
-        name, _, value = line.strip().partition(":")
-        if name == "GUI":
-            return value.strip() if value.strip() not in ("", "NONE", "NO") else None
-    return None
+    match = re.search(r"^ *GUI: *(\S+)", build_information, re.MULTILINE)
+    return match[1] if match and match[1] not in ("NONE", "NO") else None
 
 
 @contextmanager
