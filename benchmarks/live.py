@@ -35,9 +35,9 @@ from emotion.base import files, provenance
 from emotion.config import commands, schema
 from emotion.faces.images import Box, Image, overlap
 from emotion.inference.classifier import Classifier
-from emotion.live import engines, loop
-from emotion.live.labelling import Labeller
-from emotion.live.records import Lines
+from emotion.live import engines, main_loop
+from emotion.live.face_log import JsonLinesLog
+from emotion.live.labeller import Labeller
 from emotion.video import source
 from emotion.video.detector import Detector
 
@@ -129,7 +129,7 @@ def ours(video: Path, classifier: Classifier, log: Path) -> float:
             min_confidence=SETTINGS.min_confidence,
             max_gap=SETTINGS.max_gap,
         )
-        summary = loop.run(stream, labeller, labels, [Lines(log, labels)])
+        summary = main_loop.run(stream, labeller, labels, [JsonLinesLog(log, labels)])
     return summary.processed / summary.seconds
 
 

@@ -19,10 +19,10 @@ from emotion.data.manifest import KEPT, now
 from emotion.faces.images import Box, Image, resize
 from emotion.faces.labels import EMOTIONS
 from emotion.video import detector, source
-from emotion.video.display import NoWindowError
 from emotion.video.lettering import width, write
 from emotion.video.palette import COLOURS, DARK, LIGHT, ink
 from emotion.video.window import MESSAGE_SECONDS, SMALLEST, Window
+from emotion.video.window_probe import NoWindowError
 
 log = logging.getLogger("emotion.collect")
 

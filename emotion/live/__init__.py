@@ -32,7 +32,7 @@ def label_frames(
     max_gap: float = 0.5,
     detector: DetectorConfig | None = None,
 ) -> Iterator[tuple[Frame, list[Face]]]:
-    """Label a source's frames as ``python -m emotion.live`` does, in threads of their own.
+    """Label a source's frames as ``python -m emotion.live`` does, in separate threads.
 
     The source is closed and the threads end when the generator does: at the source's end, after an error, or by its
     ``close()``. Leaving a ``for`` loop early closes it too, unless it has a name; then close it yourself.
@@ -40,27 +40,27 @@ def label_frames(
     Args:
         run: Id, unique prefix, path, ``latest``, ``best`` or ``pretrained``; or an export, such as
             ``latest/exports/litert-int8``.
-        source: A camera's number, a video, picture, folder or glob of pictures, or an address.
+        source: A camera's number, a video, image, folder or glob of images, or an address.
         outputs: Folder that holds the runs.
-        max_frames: End after this many frames; None reads to the end.
+        max_frames: Stop after this many frames; None reads to the end.
         stride: Take every n-th frame.
-        engine: ``auto``, ``litert`` or ``keras``; an export knows its own.
+        engine: ``auto``, ``litert`` or ``keras``; an export brings its own.
         threads: CPU threads for the model.
         smoothing: Seconds over which a track's probabilities are averaged; 0 takes each frame by itself.
         min_confidence: Less probable labels become "uncertain".
         max_gap: Seconds that a face may be out of sight and keep its track.
-        detector: How faces are searched for; None means as ``conf/live.yaml`` says.
+        detector: How faces are searched for; None uses the defaults of ``conf/live.yaml``.
 
     Yields:
         Each frame with its faces, largest first. Where the source does not wait (a camera, a stream), frames that
-        come while the last one is worked on are left out, all but the newest.
+        come while another one is processed are left out, all but the newest.
 
     Raises:
         UserError: No such run or source, or a model that disagrees with its contract; at the first frame.
     """
     from emotion.base.interrupts import Stop
     from emotion.live import engines
-    from emotion.live.labelling import Labeller
+    from emotion.live.labeller import Labeller
     from emotion.video.detector import Detector
     from emotion.video.source import opened
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from emotion.base.interrupts import Stop
     from emotion.faces.contract import Contract
     from emotion.live.sinks import Sink
-    from emotion.runs.exports import Exported
     from emotion.video.frame import Stream
     from emotion.video.window import Window
 
@@ -41,9 +40,9 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         UserError: No such run, source, folder or display, or a model that disagrees with its contract.
     """
     from emotion.config import commands
-    from emotion.live import annotate, engines, loop
-    from emotion.live.labelling import Labeller
-    from emotion.live.steady import LINGERING
+    from emotion.live import annotate, engines, main_loop
+    from emotion.live.labeller import Labeller
+    from emotion.live.smoothing import LINGERING
     from emotion.live.summary import report
     from emotion.video import source
     from emotion.video.detector import Detector
@@ -57,21 +56,22 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         with source.opened(cfg.source, cfg.max_frames, cfg.stride, cfg.loop, stop) as stream:
             sinks = _sinks(cfg, stream, classifier.contract)
             window = _window(cfg, stream, stop)
-            if window is not None:
-                sinks.append(window)
+            sinks += [window] if window else []
             labeller = Labeller(
                 Detector(commands.Detector(**cfg.detector)),
                 classifier,
                 smoothing=cfg.smoothing,
                 min_confidence=cfg.min_confidence,
                 max_gap=cfg.max_gap,
-                # A face that the detector misses for some frames must not be seen bare.
+                # A face that the detector misses for some frames must stay blurred.
                 lingering=max(LINGERING, cfg.max_gap) if cfg.blur else LINGERING,
                 independent=stream.independent,
             )
             overlay = annotate.compose(labels, bars=cfg.bars, rate=not stream.independent, blur=cfg.blur)
-            print(f"run {chosen.id}{_choice(chosen)} on {stream.name}", flush=True)
-            summary = loop.run(stream, labeller, labels, sinks, overlay, stop, window.idle if window else None)
+            ships = isinstance(chosen, runs.Run) and chosen.ships
+            hint = ", the model that ships with emotion (run=<id> takes another)," if ships else ""
+            print(f"run {chosen.id}{hint} on {stream.name}", flush=True)
+            summary = main_loop.run(stream, labeller, labels, sinks, overlay, stop, window.idle if window else None)
     if stop.signal is not None:
         print("interrupted; files are whole up to here" if summary.processed else "interrupted before the first frame")
     print(report(summary))
@@ -81,12 +81,6 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     return asdict(summary) | {"run": chosen.id, "signal": stop.signal}
 
 
-def _choice(chosen: runs.Run | Exported) -> str:
-    """That there are other models than the one that ships, for whoever named none."""
-    shipped = isinstance(chosen, runs.Run) and chosen.ships
-    return ", the model that ships with emotion (run=<id> takes another)," if shipped else ""
-
-
 def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
     from emotion.live.sinks import save_sink
 
@@ -94,14 +88,14 @@ def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
     if cfg.save is not None:
         sinks.append(save_sink(cfg.save, stream, cfg.stride))
     if cfg.log is not None:
-        from emotion.live.records import log_sink
+        from emotion.live.face_log import log_sink
 
         sinks.append(log_sink(cfg.log, contract.labels))
     if cfg.timeline is not None:
         from emotion.live.timeline import Timeline
 
         if stream.independent:
-            raise UserError(f"timeline: {stream.name} has no time to draw; leave timeline out, or give a video")
+            raise UserError(f"timeline: {stream.name} has no time axis; leave timeline out, or give a video")
         sinks.append(Timeline(cfg.timeline, contract.labels))
     return sinks
 
@@ -109,8 +103,8 @@ def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
 def _window(cfg: DictConfig, stream: Stream, stop: Stop) -> Window | None:
     if cfg.display == "none":
         return None
-    from emotion.video.display import NoWindowError
     from emotion.video.window import Window
+    from emotion.video.window_probe import NoWindowError
 
     try:
         return Window(not stream.live, stream.independent, stop, cfg.snapshots)
@@ -122,28 +116,26 @@ def _window(cfg: DictConfig, stream: Stream, stop: Stop) -> Window | None:
 
 
 def _check_paths(cfg: DictConfig) -> None:
-    """Refuse to write over what is read, or twice to one file, whatever link or spelling leads there."""
+    """Refuse to overwrite the source, or to write twice to one file, by whatever link or spelling."""
     from emotion.video import source
 
     source.path_of(cfg.snapshots, "snapshots")  # its files replace no other
     taken: dict[Path | tuple[int, int], str] = {}
     for key in ("source", "save", "log", "timeline"):
         path = source.path_of(cfg[key], key)
-        if path is None:
-            continue
-        place = _place(path)
-        if place in taken:
-            raise UserError(f"{key}: '{cfg[key]}' is also {taken[place]}=; choose another place")
-        taken[place] = key
+        if path is not None:
+            other = taken.setdefault(_place(path), key)
+            if other != key:
+                raise UserError(f"{key}: '{cfg[key]}' is also {other}=; choose another place")
 
 
 def _place(path: Path) -> Path | tuple[int, int]:
     """What is the same for all names of one file: hard links share no path."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return path.resolve()
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _task(cfg: DictConfig) -> None:

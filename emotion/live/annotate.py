@@ -1,4 +1,4 @@
-"""Drawing on frames: what is where in each face, and how sure the model is.
+"""Drawing on frames: the faces, their labels, and how confident the model is.
 
 Small classes in the style of `supervision <https://supervision.roboflow.com>`_: each has one method
 ``annotate(scene, faces)`` that draws on the scene in place and returns it. :func:`compose` puts them together:
@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import cv2
+import numpy as np
 
 from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Box, Image
 from emotion.live import layout
 from emotion.live.bars import Bars
-from emotion.live.blur import Blur
 from emotion.live.layout import ANY, Kind, Layout, Variant
 from emotion.video.lettering import SMALLEST, width, write
 from emotion.video.palette import DARK, LIGHT, colour, ink
@@ -30,19 +30,12 @@ _SIDES = (
     *(layout.ABOVE, layout.BELOW, layout.ABOVE_RIGHT, layout.BELOW_RIGHT),
     *(layout.RIGHT, layout.LEFT, layout.INSIDE, layout.INSIDE_LOW),
 )
-_PLATE = Kind(
-    "plate",
-    Variant(_SIDES),  # whole
-    Variant(_SIDES),  # smaller
-    Variant(_SIDES),  # as small as can be
-    Variant(_SIDES),  # without the confidence
-    Variant(_SIDES, clear=False),  # over another box
-    Variant(_SIDES, clear=False),  # the track alone
-)
+#: Whole, smaller, as small as can be, without the confidence, then over another box, and the track alone.
+_PLATE = Kind("plate", *[Variant(_SIDES)] * 4, *[Variant(_SIDES, clear=False)] * 2)
 
 
 class Annotator(Protocol):
-    """Something that draws on a frame."""
+    """Draws on frames."""
 
     def annotate(self, scene: Image, faces: Sequence[Face]) -> Image:
         """Draw on uint8 BGR ``[H, W, 3]`` in place, and return it. The first faces are the most important."""
@@ -54,7 +47,7 @@ class Overlay:
 
     Args:
         annotators: In the order in which they draw.
-        layout: Shared by those that keep off each other.
+        layout: Shared by those that must not cover each other.
     """
 
     def __init__(self, annotators: Sequence[Annotator], layout: Layout) -> None:
@@ -62,7 +55,7 @@ class Overlay:
         self._layout = layout
 
     def __call__(self, image: Image, faces: Sequence[Face]) -> Image:
-        """Return an annotated copy of uint8 BGR ``[H, W, 3]``. The first faces get the best places."""
+        """An annotated copy of uint8 BGR ``[H, W, 3]``. The first faces get the best places."""
         scene = image.copy()
         self._layout.clear()
         for annotator in self.annotators:
@@ -71,24 +64,44 @@ class Overlay:
 
 
 def compose(labels: Sequence[str], bars: bool = True, rate: bool = True, blur: bool = False) -> Overlay:
-    """The overlay that ``python -m emotion.live`` draws: boxes and plates, and what is asked for besides.
+    """The overlay that ``python -m emotion.live`` draws: boxes and plates, and what is asked for in addition.
 
     Args:
         labels: The contract's, in the order of the probabilities.
         bars: A small bar chart of the probabilities beside each face.
-        rate: Frames a second, in the corner.
+        rate: Frames per second, in the corner.
         blur: Make the faces unrecognisable first.
     """
     layout = Layout()
-    annotators: list[Annotator] = [Boxes()]
-    if blur:
-        annotators.insert(0, Blur())
-    if rate:
-        annotators.append(Rate(layout))
-    annotators.append(Labels(layout))
-    if bars:
-        annotators.append(Bars(labels, layout))
+    annotators: list[Annotator] = [Blur()] if blur else []
+    annotators += [Boxes(), Rate(layout)] if rate else [Boxes()]
+    annotators += [Labels(layout), Bars(labels, layout)] if bars else [Labels(layout)]
     return Overlay(annotators, layout)
+
+
+class Blur:
+    """Makes each face unrecognisable, hair and chin included.
+
+    The pixels are averaged over cells first, so that what remains is no more than :data:`CELLS` x :data:`CELLS`
+    colours, which no sharpening restores; the cells are then blended into each other.
+    """
+
+    #: Cells along a side, and how far it reaches beyond the box on each side: Haar boxes end at brows and lower lip.
+    CELLS, MARGIN = 6, 0.25
+
+    def annotate(self, scene: Image, faces: Sequence[Face]) -> Image:
+        height, across = scene.shape[:2]
+        for face in faces:
+            box = face.box
+            dx, dy = round(self.MARGIN * box.width), round(self.MARGIN * box.height)
+            left, right = np.clip((box.x - dx, box.x + box.width + dx), 0, across).tolist()
+            top, bottom = np.clip((box.y - dy, box.y + box.height + dy), 0, height).tolist()
+            if left < right and top < bottom:
+                region = scene[top:bottom, left:right]
+                cells = min(self.CELLS, right - left), min(self.CELLS, bottom - top)
+                averages = cv2.resize(region, cells, interpolation=cv2.INTER_AREA)
+                region[:] = cv2.resize(averages, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+        return scene
 
 
 class Boxes:
@@ -117,23 +130,20 @@ def _outline(scene: Image, box: Box, line: int, shade: tuple[int, int, int]) -> 
 class Labels:
     """A plate at each face with its track, label and confidence, such as ``#3 happy 87 %``.
 
-    A face that nothing certain can be said of gets no number: ``#3 uncertain``. In a crowd plates become smaller, then
-    shorter, and are left out where they would cover each other.
+    An uncertain face gets no confidence: ``#3 uncertain``. In a crowd plates become smaller, then shorter, and are left
+    out where they would cover each other.
 
     Args:
-        layout: Shared with other annotators, whose things the plates keep off; who shares it calls its ``clear``
-            before each frame.
+        layout: Shared with other annotators; to be cleared before each frame.
     """
 
     #: Letters' height as a fraction of the frame's shorter side, and the steps by which they shrink in a crowd.
     HEIGHT, STEPS = 0.026, (1.0, 0.75, 0.55)
 
-    def __init__(self, layout: Layout | None = None) -> None:
-        self._layout, self._alone = layout or Layout(), layout is None
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
 
     def annotate(self, scene: Image, faces: Sequence[Face]) -> Image:
-        if self._alone:
-            self._layout.clear()
         height, across = scene.shape[:2]
         # One for each of the sizes of `_PLATE`, as in `_texts`.
         normal, small, smallest = (max(SMALLEST, round(self.HEIGHT * min(height, across) * s)) for s in self.STEPS)
@@ -142,9 +152,8 @@ class Labels:
         sizes = [_sizes(text, capitals, face.box.width) for text, face in zip(texts, faces, strict=True)]
         boxes, tracks = [face.box for face in faces], [face.track for face in faces]
         gap = max(2, round(min(height, across) / 300))
-        for face, text, placed in zip(
-            faces, texts, self._layout.place(_PLATE, (across, height), boxes, tracks, sizes, gap), strict=True
-        ):
+        places = self._layout.place(_PLATE, (across, height), boxes, tracks, sizes, gap)
+        for face, text, placed in zip(faces, texts, places, strict=True):
             if placed is not None:
                 _plate(scene, placed.box, text[placed.size], colour(face.label), capitals[placed.size])
         return scene
@@ -198,7 +207,7 @@ def _plate(scene: Image, box: Box, text: _Text, shade: tuple[int, int, int], cap
 
 
 class Rate:
-    """Frames a second over the last second, in the top left corner; measured between its calls.
+    """Frames per second over the last second, in the top left corner; measured between its calls.
 
     Args:
         layout: As for :class:`Labels`.
@@ -207,7 +216,7 @@ class Rate:
 
     HEIGHT, SECONDS, REFRESH = 0.022, 1.0, 0.25
 
-    def __init__(self, layout: Layout | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, layout: Layout, clock: Callable[[], float] = time.monotonic) -> None:
         self._layout, self._clock = layout, clock
         self._calls: deque[float] = deque()
         self._text, self._written = "", float("-inf")
@@ -218,10 +227,9 @@ class Rate:
             return scene
         capital = max(SMALLEST, round(self.HEIGHT * min(scene.shape[:2])))
         pad = _pad(capital)
-        # As wide as three digits need, so that the plate does not tremble.
+        # As wide as three digits need, so that the plate does not change its width.
         box = Box(pad, pad, width("000.0 fps", capital) + 2 * pad, capital + 2 * pad)
-        if self._layout is not None:
-            self._layout.reserve(box)
+        self._layout.reserve(box)
         cv2.rectangle(scene, (box.x, box.y), (box.x + box.width - 1, box.y + box.height - 1), DARK, cv2.FILLED)
         at = box.x + (box.width - width(text, capital)) // 2, box.y + pad + capital
         write(scene, text, at, capital, LIGHT, DARK)

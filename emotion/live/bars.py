@@ -25,12 +25,8 @@ _BESIDE = (
     *(layout.BELOW, layout.BELOW_RIGHT, layout.ABOVE, layout.ABOVE_RIGHT),
 )
 _INSIDE = (layout.INSIDE_LOW_RIGHT, layout.INSIDE_LOW)
-_CHART = Kind(  # each large, and small
-    "chart",
-    *(Variant(_BESIDE), Variant(_BESIDE)),
-    *(Variant(_BESIDE, joined=True), Variant(_BESIDE, joined=True)),  # beyond the plate
-    *(Variant(_INSIDE), Variant(_INSIDE)),
-)
+#: Each large and small: beside the box, beyond the plate, inside the box.
+_CHART = Kind("chart", *[Variant(_BESIDE)] * 2, *[Variant(_BESIDE, joined=True)] * 2, *[Variant(_INSIDE)] * 2)
 #: How much of the scene shows through.
 _GLASS = 0.2
 
@@ -42,8 +38,7 @@ class Bars:
 
     Args:
         labels: The contract's, in the order of the probabilities.
-        layout: Shared with other annotators, whose things the charts keep off; who shares it calls its ``clear``
-            before each frame.
+        layout: Shared with other annotators; to be cleared before each frame.
     """
 
     #: Letters' height as a fraction of the frame's shorter side, and the steps by which they shrink.
@@ -51,33 +46,25 @@ class Bars:
     #: A chart may be so many times as high as its face; inside a face it may cover so much of it.
     TALLEST, COVERS = 2.0, 0.2
 
-    def __init__(self, labels: Sequence[str], layout: Layout | None = None) -> None:
-        self._labels = tuple(labels)
-        self._layout, self._alone = layout or Layout(), layout is None
+    def __init__(self, labels: Sequence[str], layout: Layout) -> None:
+        self._labels, self._layout = tuple(labels), layout
 
     def annotate(self, scene: Image, faces: Sequence[Face]) -> Image:
-        if self._alone:
-            self._layout.clear()
         height, across = scene.shape[:2]
         capitals = [max(SMALLEST, round(self.HEIGHT * min(height, across) * step)) for step in self.STEPS]
-        wanted = [_panel_size(self._labels, capital) for capital in capitals]
+        panels = [_panel_size(self._labels, capital) for capital in capitals]
+        sizes = [self._sizes(face.box, panels) for face in faces]
+        boxes, tracks = [face.box for face in faces], [face.track for face in faces]
         gap = max(4, round(min(height, across) / 90))
-        places = self._layout.place(
-            _CHART,
-            (across, height),
-            [face.box for face in faces],
-            [face.track for face in faces],
-            [self._sizes(face.box, wanted) for face in faces],
-            gap,
-        )
+        places = self._layout.place(_CHART, (across, height), boxes, tracks, sizes, gap)
         for face, placed in zip(faces, places, strict=True):
             if placed is not None:
                 _chart(scene, placed.box, face, self._labels, capitals[placed.size % len(capitals)])
         return scene
 
-    def _sizes(self, box: Box, wanted: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
-        beside = [(w, h, math.floor(box.height - h / self.TALLEST)) for w, h in wanted]
-        inside = [(w, h, math.floor(min(box.width, box.height) - math.sqrt(w * h / self.COVERS))) for w, h in wanted]
+    def _sizes(self, box: Box, panels: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+        beside = [(w, h, math.floor(box.height - h / self.TALLEST)) for w, h in panels]
+        inside = [(w, h, math.floor(min(box.width, box.height) - math.sqrt(w * h / self.COVERS))) for w, h in panels]
         return beside + beside + inside
 
 

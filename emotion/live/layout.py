@@ -1,24 +1,19 @@
 """Where plates and charts go: rectangles in, rectangles out.
 
 A thing that belongs to a face has several places round its box, and comes in several sizes; each pair is an option, and
-options are ranked. What is placed stays inside the frame and never covers another thing that is placed. So that nothing
-jumps from side to side while a face trembles, a face with a track keeps its option while that fits at all, and takes
-another only where that one fits with room to spare.
+options are ranked. What is placed stays inside the frame and never covers another thing that is placed. A face with a
+track keeps its option while that fits, so that nothing flickers while the face trembles.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from emotion.faces.images import Box
 
-Rectangles = np.ndarray[Any, np.dtype[np.int64]]  # [..., 4]: left, top, right, bottom; right and bottom exclusive
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
+_Edges = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom exclusive
 
 #: More pixels than any frame has.
 ANY = 10**6
@@ -28,31 +23,24 @@ ANY = 10**6
 class Side:
     """A place at a box, ``x = left + a * box width + b * own width + c * gap``, and ``y`` likewise."""
 
-    x: tuple[float, int, int]
-    y: tuple[float, int, int]
+    x: tuple[int, int, int]
+    y: tuple[int, int, int]
 
 
 ABOVE, ABOVE_RIGHT = Side((0, 0, 0), (0, -1, -1)), Side((1, -1, 0), (0, -1, -1))
 BELOW, BELOW_RIGHT = Side((0, 0, 0), (1, 0, 1)), Side((1, -1, 0), (1, 0, 1))
 RIGHT, RIGHT_LOW = Side((1, 0, 1), (0, 0, 0)), Side((1, 0, 1), (1, -1, 0))
 LEFT, LEFT_LOW = Side((0, -1, -1), (0, 0, 0)), Side((0, -1, -1), (1, -1, 0))
-INSIDE, INSIDE_RIGHT = Side((0, 0, 0), (0, 0, 0)), Side((1, -1, 0), (0, 0, 0))
-INSIDE_LOW, INSIDE_LOW_RIGHT = Side((0, 0, 0), (1, -1, 0)), Side((1, -1, 0), (1, -1, 0))
+INSIDE, INSIDE_LOW, INSIDE_LOW_RIGHT = (Side((a, -a, 0), (b, -b, 0)) for a, b in ((0, 0), (0, 1), (1, 1)))
 
 
 @dataclass(frozen=True)
 class Variant:
-    """How a thing is placed in one of its sizes.
+    """How a thing is placed in one of its sizes."""
 
-    Attributes:
-        sides: Where it may be, best first.
-        clear: It keeps off the other faces' boxes.
-        joined: Its place is round the box and what the face already has there, instead of round the box alone.
-    """
-
-    sides: tuple[Side, ...]
-    clear: bool = True
-    joined: bool = False
+    sides: tuple[Side, ...]  # best first
+    clear: bool = True  # it keeps off the other faces' boxes
+    joined: bool = False  # its place is round the box and what the face already has there, not round the box alone
 
 
 class Kind:
@@ -64,13 +52,8 @@ class Kind:
     """
 
     def __init__(self, name: str, *variants: Variant) -> None:
-        self.name = name
-        options = [(size, variant, side) for size, variant in enumerate(variants) for side in variant.sides]
-        self.size = np.array([size for size, _, _ in options])  # [K], of each option
-        self.clear = np.array([variant.clear for _, variant, _ in options])  # [K]
-        self.joined = np.array([int(variant.joined) for _, variant, _ in options])  # [K]
-        formulas = np.array([(side.x, side.y) for _, _, side in options], float)  # [K, 2, 3]
-        self.of_box, self.of_own, self.of_gap = np.moveaxis(formulas, 2, 0)
+        self.name, self.variants = name, variants
+        self.options = [(size, variant, side) for size, variant in enumerate(variants) for side in variant.sides]
 
 
 @dataclass(frozen=True)
@@ -91,7 +74,7 @@ class Layout:
     def __init__(self, memory: int = 256) -> None:
         self._memory = memory
         self._options: OrderedDict[tuple[str, Hashable], int] = OrderedDict()
-        self._taken: list[tuple[Box, int]] = []  # with the face that each belongs to, or -1
+        self._taken: list[tuple[int, _Edges]] = []  # with the face that each belongs to, or -1
 
     def clear(self) -> None:
         """Begin the next frame: nothing is placed yet."""
@@ -99,7 +82,7 @@ class Layout:
 
     def reserve(self, box: Box) -> None:
         """Keep things off a rectangle, in this frame."""
-        self._taken.append((box, -1))
+        self._taken.append((-1, _edges(box)))
 
     def place(
         self,
@@ -111,6 +94,10 @@ class Layout:
         gap: int,
     ) -> list[Placed | None]:
         """Place one thing for each face, and reserve where they are.
+
+        First each face keeps its last option, if that still fits. Then those without one, and last those that could
+        have a better one, get the best that fits with room to spare. While no box moves by more than a quarter of that
+        room, ranks can only improve, so nothing goes back and forth.
 
         Args:
             kind: What they are.
@@ -124,138 +111,81 @@ class Layout:
         Returns:
             A place for each face, or None where there is none.
         """
-        if not boxes:
-            return []
-        keys = [None if track is None else (kind.name, track) for track in tracks]
-        edges, joined = _edges(boxes), _edges(boxes)
-        for box, owner in self._taken:
-            if owner >= 0:
-                start, end = (box.x, box.y), (box.x + box.width, box.y + box.height)
-                joined[owner] = *np.minimum(joined[owner, :2], start), *np.maximum(joined[owner, 2:], end)
-        rectangles, room = _options(kind, frame, np.stack([edges, joined], axis=1), np.array(sizes, np.int64), gap)
-        slack = max(6, min(frame) // 60)
-        chosen = settle(
-            rectangles,
-            room,
-            kind.clear,
-            edges,
-            _edges([box for box, _ in self._taken]),
-            [owner for _, owner in self._taken],
-            [None if key is None else self._options.get(key) for key in keys],
-            [0 if key is None else slack for key in keys],
-        )
-        self._remember(keys, chosen)
-        placed: list[Placed | None] = []
-        for face, option in enumerate(chosen):
-            if option is None:
-                placed.append(None)
-                continue
-            left, top, right, bottom = rectangles[face, option].tolist()
-            box = Box(left, top, right - left, bottom - top)
-            placed.append(Placed(box, int(kind.size[option])))
-            self._taken.append((box, face))
-        return placed
-
-    def _remember(self, keys: Sequence[tuple[str, Hashable] | None], chosen: Sequence[int | None]) -> None:
-        for key, option in zip(keys, chosen, strict=True):
-            if key is None:
-                continue
-            self._options.pop(key, None)
-            if option is not None:
-                self._options[key] = option
+        search = _Search(kind, frame, [_edges(box) for box in boxes], sizes, gap, self._taken)
+        remembered = {face: (kind.name, track) for face, track in enumerate(tracks) if track is not None}
+        for face, key in remembered.items():
+            if key in self._options:
+                search.choose(face, (self._options.pop(key),), 0)
+        for face in sorted(range(len(boxes)), key=set(search.chosen).__contains__):
+            better = search.chosen[face][0] if face in search.chosen else len(kind.options)
+            search.choose(face, range(better), max(6, min(frame) // 60) if face in remembered else 0)
+        placed: list[Placed | None] = [None] * len(boxes)
+        for face, (option, (left, top, right, bottom)) in sorted(search.chosen.items()):
+            placed[face] = Placed(Box(left, top, right - left, bottom - top), kind.options[option][0])
+            self._taken.append((face, (left, top, right, bottom)))
+            if face in remembered:
+                self._options[remembered[face]] = option
         while len(self._options) > self._memory:
             self._options.popitem(last=False)
+        return placed
 
 
-def _edges(boxes: Sequence[Box]) -> Rectangles:
-    return np.array([(b.x, b.y, b.x + b.width, b.y + b.height) for b in boxes], np.int64).reshape(-1, 4)
+@dataclass
+class _Search:
+    """The options of one kind in one frame, and those that were chosen, with their rectangles, by face."""
+
+    kind: Kind
+    frame: tuple[int, int]
+    faces: Sequence[_Edges]
+    sizes: Sequence[Sequence[tuple[int, int, int]]]
+    gap: int
+    taken: Sequence[tuple[int, _Edges]]
+    chosen: dict[int, tuple[int, _Edges]] = field(default_factory=dict)
+
+    def choose(self, face: int, options: Iterable[int], spare: int) -> None:
+        """Give a face the first of the options that fits with so many pixels to spare."""
+        for option in options:
+            rectangle = self._rectangle(face, option, spare)
+            if rectangle is not None:
+                self.chosen[face] = option, rectangle
+                return
+
+    def _rectangle(self, face: int, option: int, spare: int) -> _Edges | None:
+        size, variant, side = self.kind.options[option]
+        width, height, larger = self.sizes[face][size]
+        if larger < spare:
+            return None
+        around = [self.faces[face]]
+        if variant.joined:
+            around += [edges for owner, edges in self.taken if owner == face]
+        lefts, tops, rights, bottoms = zip(*around, strict=True)
+        left, room_x = _along(side.x, min(lefts), max(rights), width, self.gap, self.frame[0])
+        top, room_y = _along(side.y, min(tops), max(bottoms), height, self.gap, self.frame[1])
+        rectangle = left, top, left + width, top + height
+        if min(room_x, room_y) < spare:
+            return None
+        obstacles = [(edges, 0 if owner == face else spare) for owner, edges in self.taken]  # its own move with it
+        obstacles += [(edges, spare) for other, (_, edges) in self.chosen.items() if other != face]
+        if variant.clear:
+            obstacles += [(edges, spare) for other, edges in enumerate(self.faces) if other != face]
+        return None if any(_near(rectangle, edges, distance) for edges, distance in obstacles) else rectangle
 
 
-def _options(
-    kind: Kind, frame: tuple[int, int], edges: Rectangles, sizes: Rectangles, gap: int
-) -> tuple[Rectangles, Rectangles]:
-    """Every option of every face, from boxes ``[N, 2, 4]``, alone and joined, and sizes ``[N, T, 3]``.
+def _edges(box: Box) -> _Edges:
+    return box.x, box.y, box.x + box.width, box.y + box.height
 
-    Returns:
-        Rectangles ``[N, K, 4]``, and the pixels to spare ``[N, K]``: to the frame's border on the side that the thing
-        is pushed to, and to the least box; negative where it cannot be.
+
+def _along(formula: tuple[int, int, int], start: int, end: int, own: int, gap: int, frame: int) -> tuple[int, int]:
+    """Where a thing begins along one axis, and its room: pixels to the border that it is pushed to, or negative.
+
+    A thing slides along a border, but it is not pushed back over its own box.
     """
-    start, end = edges[:, kind.joined, :2], edges[:, kind.joined, 2:]  # [N, K, 2]
-    own, spare = sizes[:, kind.size, :2], sizes[:, kind.size, 2]  # [N, K, 2], [N, K]
-    wanted = (start + kind.of_box * (end - start) + kind.of_own * own + kind.of_gap * gap).astype(np.int64)
-    limit = np.array(frame) - own
-    corner = np.maximum(np.minimum(wanted, limit), 0)
-    # A thing slides along a border, but it is not pushed back over its own box.
-    outward = np.where(kind.of_gap < 0, wanted, np.where(kind.of_gap > 0, limit - wanted, ANY)).min(axis=2)
-    outward[(limit < 0).any(axis=2)] = -1
-    return np.concatenate([corner, corner + own], axis=2), np.minimum(outward, spare)
+    of_box, of_own, of_gap = formula
+    wanted, limit = start + of_box * (end - start) + of_own * own + of_gap * gap, frame - own
+    room = -1 if limit < 0 else wanted if of_gap < 0 else limit - wanted if of_gap > 0 else ANY
+    return max(0, min(wanted, limit)), room
 
 
-def settle(
-    rectangles: Rectangles,
-    room: Rectangles,
-    clear: Flags,
-    boxes: Rectangles,
-    taken: Rectangles,
-    owners: Sequence[int],
-    kept: Sequence[int | None],
-    slack: Sequence[int],
-) -> list[int | None]:
-    """Choose an option for each face.
-
-    First each face keeps what it has, if that still fits. Then those without get the best that fits with ``slack``
-    pixels to spare, in the order of the faces. Last, those that have kept a lesser option get a better one if that fits
-    with as much to spare. While no box moves by more than a quarter of the slack, ranks can only improve, so nothing
-    goes back and forth.
-
-    Args:
-        rectangles: ``[N, K, 4]``, best option first.
-        room: ``[N, K]``, pixels to spare, negative where an option cannot be.
-        clear: ``[K]``, whether an option keeps off other faces' boxes.
-        boxes: ``[N, 4]``, the faces.
-        taken: ``[M, 4]``, where nothing may be.
-        owners: The face that each of ``taken`` belongs to and moves with, so that it needs no slack there, or -1.
-        kept: Each face's option in the frame before, or None.
-        slack: Pixels, for each face.
-
-    Returns:
-        The option of each face, or None.
-    """
-    count = len(rectangles)
-    walls = np.concatenate([np.full((count, 4), -ANY), taken])  # the first are what is placed here
-    owned = np.concatenate([np.full(count, -1), np.asarray(owners, np.int64)])
-    chosen: list[int | None] = [None] * count
-
-    def fitting(face: int, options: slice, spare: int) -> np.ndarray[Any, np.dtype[np.intp]]:
-        candidates, keep_off = rectangles[face, options], clear[options]
-        own_wall, own_box = walls[face].copy(), boxes[face].copy()
-        walls[face] = boxes[face] = -ANY
-        free = (room[face, options] >= spare) & ~_overlap(candidates, walls, np.where(owned == face, 0, spare))
-        if keep_off.any():
-            free &= ~(keep_off & _overlap(candidates, boxes, np.full(count, spare)))
-        walls[face], boxes[face] = own_wall, own_box
-        return np.flatnonzero(free)
-
-    def choose(face: int, option: int) -> None:
-        chosen[face] = option
-        walls[face] = rectangles[face, option]
-
-    for face, option in enumerate(kept):
-        if option is not None and option < rectangles.shape[1] and len(fitting(face, slice(option, option + 1), 0)):
-            choose(face, option)
-    possible = room.max(axis=1) >= 0
-    without = [face for face, option in enumerate(chosen) if option is None and possible[face]]
-    for face in without + [face for face, option in enumerate(chosen) if option]:
-        better = fitting(face, slice(0, chosen[face]), slack[face])
-        if len(better):
-            choose(face, int(better[0]))
-    return chosen
-
-
-def _overlap(rectangles: Rectangles, others: Rectangles, spare: Rectangles) -> Flags:
-    """Whether each of ``[K, 4]`` comes nearer than ``spare`` pixels, ``[M]``, to any of ``[M, 4]``."""
-    left, top, right, bottom = rectangles.T[:, :, None]
-    west, north, east, south = others.T
-    near: Flags = np.less(left, east + spare)
-    near &= (right > west - spare) & (top < south + spare) & (bottom > north - spare)
-    return np.logical_or.reduce(near, axis=1)
+def _near(a: _Edges, b: _Edges, spare: int) -> bool:
+    """Whether two rectangles come nearer to each other than so many pixels."""
+    return a[0] < b[2] + spare and a[2] > b[0] - spare and a[1] < b[3] + spare and a[3] > b[1] - spare

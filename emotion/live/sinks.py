@@ -1,15 +1,15 @@
-"""Where annotated pictures go: the protocol of all sinks, a video file, a folder of pictures.
+"""Where annotated frames go: the protocol of all sinks, a video file, a folder of images.
 
-Nothing is stored unless it is asked for. See :mod:`emotion.live.records` for logs.
+Nothing is stored unless it is asked for. See :mod:`emotion.live.face_log` for logs.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 import cv2
@@ -19,11 +19,12 @@ from emotion.base.errors import UserError
 from emotion.faces.face import Face
 from emotion.faces.images import Image
 from emotion.video.frame import Frame, Stream
+from emotion.video.image_files import is_glob
 
 #: Codecs that OpenCV's wheels can write (they cannot write H.264). A process that is killed with SIGKILL leaves an
 #: ``.avi`` that plays up to its last second, and an ``.mp4`` that doesn't play: its table of contents comes last.
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
-#: Endings of pictures that can be written.
+#: Endings of images that can be written.
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 #: A recording of a live source shows at most this many seconds of nothing new, such as while it was away.
 LONGEST_PAUSE = 2.0
@@ -35,16 +36,17 @@ class Sink(Protocol):
     """A context manager that takes labelled frames.
 
     Attributes:
-        draws: Whether it shows the annotated picture; if no sink does, nothing is drawn.
+        draws: Whether it shows the annotated image; if no sink does, nothing is drawn.
     """
 
-    draws: bool
+    draws: bool = True
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close what is open; ``kind`` is that of the error that ended the block, if any."""
+        return
 
     def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
         """Take one frame; False asks the loop to end after it."""
@@ -66,7 +68,7 @@ def check_target(key: str, path: Path) -> None:
 
 
 def save_sink(path: str | Path, stream: Stream, stride: int = 1) -> Sink:
-    """What ``save=`` asks for: a video (``x.mp4``, ``x.avi``), or for pictures also a folder or one picture.
+    """What ``save=`` asks for: a video (``x.mp4``, ``x.avi``), or for images also a folder or one image.
 
     Args:
         path: As the user gave it; a slash at its end means a folder.
@@ -99,33 +101,27 @@ def save_sink(path: str | Path, stream: Stream, stride: int = 1) -> Sink:
 
 
 def _home(source: Path) -> Path:
-    """The folder that the names of a source's pictures are seen from."""
-    if source.is_dir():
-        return source
-    if source.is_file():
-        return source.parent
-    plain = next((i for i, part in enumerate(source.parts) if any(c in part for c in "*?[")), len(source.parts))
-    return Path(*source.parts[:plain])
+    """The folder that the names of a source's images are relative to."""
+    if source.exists():
+        return source if source.is_dir() else source.parent
+    return Path(*itertools.takewhile(lambda part: not is_glob(part), source.parts))
 
 
-class Video:
+class Video(Sink):
     """Writes the annotated frames to a ``.mp4`` or ``.avi`` file of the first frame's size.
 
     Frames of another size are fitted into that of the first, with black bars; of an odd size, OpenCV's encoders drop
-    the last row or column. A file gets each frame once. A camera may deliver fewer frames a second than it announces,
-    or more than the machine can label: with ``steady`` frames are repeated or left out by their times, so that the
-    recording runs at real speed.
+    the last row or column. A camera may deliver fewer frames per second than it announces, or more than the machine can
+    label: with ``steady`` frames are repeated or left out by their times, so that the recording runs at real speed.
 
     Args:
         path: An existing file is replaced.
-        rate: Frames a second.
-        steady: Keep to the frames' times.
+        rate: Frames per second.
+        steady: Keep to the frames' times; else each frame is written once.
 
     Raises:
         UserError: Unknown ending, no such folder, or a file that cannot be written.
     """
-
-    draws = True
 
     def __init__(self, path: str | Path, rate: float, steady: bool = False) -> None:
         self.path = Path(path).expanduser()
@@ -138,16 +134,11 @@ class Video:
         self._written = 0
         self._clock = self._previous = 0.0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._writer is None:
             return
         self._writer.release()
-        # OpenCV swallows write errors, such as a full disk.
+        # OpenCV ignores write errors, such as a full disk.
         if kind is None and self._written and not _whole(self.path, self._written):
             raise UserError(
                 f"save: '{self.path}' could not be written whole; is the disk full? Make room, or save elsewhere"
@@ -155,8 +146,7 @@ class Video:
 
     def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
         if self._writer is None:
-            self._size = (annotated.shape[1], annotated.shape[0])
-            self._previous = frame.time
+            self._size, self._previous = (annotated.shape[1], annotated.shape[0]), frame.time
             self._writer = self._create()
         if shutil.disk_usage(self.path.parent).free < LEAST_FREE:
             raise UserError(
@@ -182,48 +172,38 @@ class Video:
         codec = CODECS[self.path.suffix.lower()]
         # Bytes, as OpenCV crashes on text that is not UTF-8; absolute, else `12:30.mp4` is an address.
         name, fourcc = os.fsencode(self.path.absolute()), cv2.VideoWriter.fourcc(*codec)
-        writer = cv2.VideoWriter(name, fourcc, self._rate, self._size)  # type: ignore[call-overload]
+        writer: cv2.VideoWriter = cv2.VideoWriter(name, fourcc, self._rate, self._size)  # type: ignore[call-overload]
         if not writer.isOpened():  # without this check, writing would be a silent no-op
             other = next(ending for ending in CODECS if ending != self.path.suffix.lower())
             raise UserError(f"save: cannot write '{self.path}' with codec {codec}; try a name that ends in {other}")
         return writer
 
 
-class Pictures:
-    """Writes each annotated picture to a file of its own, named like the source's, as PNG where that cannot be written.
+class Pictures(Sink):
+    """Writes each annotated image to a file of its own, named like the source's, as PNG where that cannot be written.
 
     Args:
-        folder: Made where it is missing; files of the same name are replaced, each at once.
-        name: For a picture without a name.
+        folder: Created where it is missing; files of the same name are replaced, each at once.
+        name: For an image without a name.
 
     Raises:
         UserError: The folder cannot be made, or a file cannot be written.
     """
 
-    draws = True
-
     def __init__(self, folder: str | Path, name: str) -> None:
         self.folder, self._name = Path(folder).expanduser(), name
         if self.folder.exists() and not self.folder.is_dir():
-            raise UserError(f"save: '{self.folder}' is a file; give a folder for the pictures: save=labelled/")
-        there = next(p for p in (self.folder, *self.folder.absolute().parents) if p.exists())
-        if not os.access(there, os.W_OK):
+            raise UserError(f"save: '{self.folder}' is a file; give a folder for the images: save=labelled/")
+        existing = next(p for p in (self.folder, *self.folder.absolute().parents) if p.exists())
+        if not os.access(existing, os.W_OK):
             raise UserError(f"save: '{self.folder}' may not be written; check its permissions or choose another place")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
     def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
         # A glob's `..` may not lead out of the folder.
         name = "/".join("_" if part == ".." else part for part in Path(frame.name or self._name).parts)
         path = self.folder / (name if name.lower().endswith(PICTURES) else name + ".png")
-        done, data = cv2.imencode(path.suffix.lower(), annotated)
-        if not done:
+        encoded, data = cv2.imencode(path.suffix.lower(), annotated)
+        if not encoded:
             raise UserError(f"save: cannot write '{path}' as {path.suffix}: {annotated.shape} is more than it takes")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -237,13 +217,13 @@ def _whole(path: Path, frames: int) -> bool:
     capture = cv2.VideoCapture(os.fsencode(path.absolute()))  # type: ignore[call-overload]
     try:
         announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        return capture.isOpened() and abs(announced - frames) <= 1 and capture.read()[0]
+        return bool(capture.isOpened() and abs(announced - frames) <= 1 and capture.read()[0])
     finally:
         capture.release()
 
 
 def _fit(image: Image, size: tuple[int, int]) -> Image:
-    """Scale a picture into ``(width, height)`` and fill the rest with black."""
+    """Scale an image into ``(width, height)`` and fill the rest with black."""
     width, height = size
     if image.shape[:2] == (height, width):
         return image

@@ -1,21 +1,23 @@
-"""Steady answers: each track's probabilities are averaged over time, and its label changes for a reason only."""
+"""Averages over time: of each track's probabilities, from which its label follows, and of the boxes that are drawn."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from emotion.faces.face import UNCERTAIN
+from emotion.faces.face import UNCERTAIN, Face
+from emotion.faces.images import Box
 
-#: Another label is shown as soon as it leads by this much, or has led by less for this many seconds. Measured on still
-#: faces with camera noise: at 5 to 60 frames a second more than 90 % of the flips go, and a clear change is seen in
-#: less than 0.5 s.
+#: Another label is shown as soon as it leads by this much, or has led by less for this many seconds (measured:
+#: docs/decisions/smoothing.md).
 LEAD, PATIENCE = 0.12, 0.5
-#: The same where nothing is shown, as the answer was uncertain: less, since no label has to give way. Measured with
-#: answers exactly at the threshold: of the flips between a label and "uncertain" 67 to 75 % go at 5 frames a second,
-#: 85 to 89 % at 15, 92 to 94 % at 30.
+#: The same where "uncertain" is shown: less, since no label has to give way.
 LEAD_FROM_UNCERTAIN, PATIENCE_FROM_UNCERTAIN = 0.08, 0.25
+#: Seconds over which a box's place and size are averaged: two or three frames, so that it keeps up with its face.
+SETTLING = 0.08
+#: Seconds for which a face that is missing stays drawn where it was, by default.
+LINGERING = 0.2
 
 
 @dataclass(slots=True)
@@ -30,12 +32,9 @@ class _State:
 class Smoother:
     """Averages each track's probabilities with weights that fade with age, and picks the label to show.
 
-    An observation's weight is ``exp(-age / seconds)``, and weights are normalised. That is exponential smoothing
-    without a bias at the start, exact for irregular times, so the result does not depend on the frame rate.
-
-    What is shown keeps being shown (hysteresis) until another label leads by :data:`LEAD`, or for :data:`PATIENCE`.
-    "Uncertain" is shown as soon as the shown label's probability falls below ``min_confidence``, and left by a like
-    rule, sooner. So a label is never shown with less than ``min_confidence``.
+    An observation's weight is ``exp(-age / seconds)``, and weights are normalised, so the result does not depend on the
+    frame rate. A label is shown (hysteresis) until another one leads by :data:`LEAD`, or for :data:`PATIENCE`, or until
+    its probability falls below ``min_confidence``: then "uncertain" is shown, and left by a similar rule, sooner.
 
     Args:
         seconds: Time constant; 0 takes every frame by itself, without hysteresis.
@@ -51,7 +50,7 @@ class Smoother:
         """Take one observation.
 
         Args:
-            track: Whose; see :mod:`emotion.live.tracker`.
+            track: Its number; see :mod:`emotion.live.tracker`.
             time: The frame's, in seconds.
             raw: ``[labels]`` probabilities.
 
@@ -65,9 +64,9 @@ class Smoother:
             top = max(range(len(raw)), key=raw.__getitem__)
             state.shown = top if raw[top] >= self._least else None
             return self._answer(tuple(raw), state.shown, top)
-        kept = math.exp(-max(0.0, time - state.time) / self._seconds)
-        state.sums = [kept * old + new for old, new in zip(state.sums, raw, strict=True)]
-        state.weight = kept * state.weight + 1
+        decay = math.exp(-max(0.0, time - state.time) / self._seconds)
+        state.sums = [decay * old + new for old, new in zip(state.sums, raw, strict=True)]
+        state.weight = decay * state.weight + 1
         state.time = max(time, state.time)
         smoothed = tuple(total / state.weight for total in state.sums)
         top = max(range(len(smoothed)), key=smoothed.__getitem__)
@@ -101,3 +100,64 @@ class Smoother:
         if shown is None:
             return smoothed, UNCERTAIN, smoothed[top]
         return smoothed, self._labels[shown], smoothed[shown]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    face: Face
+    edges: tuple[float, float, float, float]
+    time: float
+
+
+class BoxStabiliser:
+    """Faces as they are drawn: without the detector's jitter, and without blinking where it misses a frame.
+
+    This is for the eye alone. What is logged is what was found.
+
+    Args:
+        lingering: Seconds for which a face that is missing stays drawn.
+    """
+
+    def __init__(self, lingering: float = LINGERING) -> None:
+        self._lingering = lingering
+        self._drawn: dict[int, _Drawn] = {}
+
+    def update(self, time: float, faces: Sequence[Face]) -> list[Face]:
+        """The faces to draw in a frame.
+
+        Args:
+            time: The frame's, in seconds.
+            faces: Those found in it.
+
+        Returns:
+            These with averaged boxes, in their order, then those that are missing for no longer than
+            ``lingering``, as they were drawn last. A face without a track is returned as it is.
+        """
+        shown, now = [], dict[int, _Drawn]()
+        for face in faces:
+            if face.track is None:
+                shown.append(face)
+                continue
+            edges = self._averaged(face, time)
+            drawn = replace(face, box=Box(*(round(edge) for edge in edges)))
+            now[face.track] = _Drawn(drawn, edges, time)
+            shown.append(drawn)
+        for track, drawn_before in self._drawn.items():
+            if track not in now and 0 <= time - drawn_before.time <= self._lingering:
+                now[track] = drawn_before
+                shown.append(drawn_before.face)
+        self._drawn = now
+        return shown
+
+    def reset(self) -> None:
+        """Forget all, as after a cut."""
+        self._drawn = {}
+
+    def _averaged(self, face: Face, time: float) -> tuple[float, float, float, float]:
+        edges = float(face.box.x), float(face.box.y), float(face.box.width), float(face.box.height)
+        before = self._drawn.get(face.track or 0)
+        if before is None:
+            return edges
+        decay = math.exp(-max(0.0, time - before.time) / SETTLING)
+        x, y, width, height = (decay * old + (1 - decay) * new for old, new in zip(before.edges, edges, strict=True))
+        return x, y, width, height

@@ -1,4 +1,4 @@
-"""What a live run did, counted while it runs and told at its end."""
+"""What a live run did, counted while it runs and printed at its end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emotion.faces.face import UNCERTAIN
-from emotion.live.labelling import Labelled
+from emotion.live.labeller import Labelled
 
 STAGES = ("read", "detect", "crop", "classify", "draw", "write")
 #: The timings of this many last frames are kept: a camera may run for weeks.
@@ -21,13 +21,13 @@ class Summary:
     """What the loop did.
 
     Attributes:
-        read: Frames that the source gave; those on their way when the loop was ended are neither processed nor dropped.
+        read: Frames that the source gave; those in flight when the loop ended are neither processed nor dropped.
         processed: Frames that went through every stage.
         dropped: Frames that a live source gave while a newer one was waiting to be processed.
         faces: Faces in the processed frames.
-        tracks: People, as far as the tracks tell them apart; faces of single pictures have none.
+        tracks: People, as far as tracks can distinguish them; faces of single images have none.
         seconds: From the first frame's reading to the end.
-        stages: Seconds a frame, ``(median, 95th percentile)`` by stage, over the last :data:`TIMED_FRAMES` frames.
+        stages: Seconds per frame, ``(median, 95th percentile)`` by stage, over the last :data:`TIMED_FRAMES` frames.
         shares: The share of each label that occurred among the faces, ``uncertain`` included.
     """
 
@@ -42,7 +42,7 @@ class Summary:
 
 
 class Tally:
-    """Counts what passes; its memory does not grow with the number of frames."""
+    """Counts frames, faces and seconds; its memory does not grow with the number of frames."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = (*labels, UNCERTAIN)
@@ -80,10 +80,10 @@ def report(summary: Summary) -> str:
         f"faces:  {summary.faces}{tracks}",
     ]
     if summary.stages:
-        lines.append(f"  {'ms a frame':<12}{'p50':>8}{'p95':>8}")
-        lines += [f"  {name:<12}{p50 * 1e3:>8.2f}{p95 * 1e3:>8.2f}" for name, (p50, p95) in summary.stages.items()]
+        lines.append(f"  {'ms per frame':<14}{'p50':>8}{'p95':>8}")
+        lines += [f"  {name:<14}{p50 * 1e3:>8.2f}{p95 * 1e3:>8.2f}" for name, (p50, p95) in summary.stages.items()]
     if summary.shares:
-        lines.append(f"  {'emotion':<12}{'share':>8}")
+        lines.append(f"  {'emotion':<14}{'share':>8}")
         ranked = sorted(summary.shares.items(), key=lambda item: -item[1])
-        lines += [f"  {label:<12}{share:>8.1%}" for label, share in ranked]
+        lines += [f"  {label:<14}{share:>8.1%}" for label, share in ranked]
     return "\n".join(lines)

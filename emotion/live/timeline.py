@@ -6,8 +6,7 @@ from array import array
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Image
-from emotion.live.sinks import check_target
+from emotion.live.sinks import Sink, check_target
 from emotion.video import palette
 from emotion.video.frame import Frame
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 Matrix = np.ndarray[Any, np.dtype[Any]]
 
-#: Observations that are kept of a track, and tracks that are kept and drawn: a camera may run for weeks.
+#: Most observations per track, tracks in memory, and tracks that are drawn: a camera may run for weeks.
 MOST_POINTS, MOST_TRACKS, MOST_ROWS = 2400, 200, 20
 #: Seconds without a face that are drawn as a gap.
 GAP = 0.5
@@ -33,7 +32,7 @@ _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600
 
 
 class _Track:
-    """A track's observations, thinned out evenly in time when they become many."""
+    """A track's observations; every second one is dropped when they become many."""
 
     def __init__(self) -> None:
         self.times, self.values, self.shown = array("d"), array("f"), array("b")
@@ -55,25 +54,17 @@ class _Track:
         self.values.extend(probabilities)
         self.shown.append(shown)
         if len(self.times) > MOST_POINTS:
-            self._thin(len(probabilities))
-
-    def _thin(self, labels: int) -> None:
-        self._apart = 2 * self.duration / MOST_POINTS
-        keep = [0]
-        for i in range(1, len(self.times)):
-            if self.times[i] >= self.times[keep[-1]] + self._apart:
-                keep.append(i)
-        values = np.array(self.values).reshape(-1, labels)[keep]
-        self.times, self.shown = array("d", [self.times[i] for i in keep]), array("b", [self.shown[i] for i in keep])
-        self.values = array("f", values.tobytes())
+            self._apart = 2 * self.duration / MOST_POINTS
+            values = np.array(self.values).reshape(len(self.times), -1)[::2]
+            self.times, self.values, self.shown = self.times[::2], array("f", values.tobytes()), self.shown[::2]
 
     def observations(self) -> tuple[Matrix, Matrix, Matrix]:
-        """Times, probabilities ``[times, labels]``, and the numbers of the labels that were shown, -1 for uncertain."""
+        """Times, probabilities ``[times, labels]``, and indices of the labels that were shown, -1 for uncertain."""
         times = np.array(self.times)
         return times, np.array(self.values, np.float64).reshape(len(times), -1), np.array(self.shown)
 
 
-class Timeline:
+class Timeline(Sink):
     """Collects each track's smoothed probabilities, and draws them to a PNG file at the end.
 
     Args:
@@ -97,12 +88,7 @@ class Timeline:
         self._forgotten = 0
         self._end = 0.0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             files.write_bytes(self.path, self._draw())
         except OSError as failure:
@@ -120,7 +106,7 @@ class Timeline:
         return True
 
     def _forget(self, present: set[int | None]) -> None:
-        """Let the shorter half of the tracks go, but for those that are still there."""
+        """Drop the shorter half of the tracks, except those that are still there."""
         past = sorted((t.duration, t.count, i) for i, t in self._tracks.items() if i not in present)
         for _, _, i in past[: MOST_TRACKS // 2]:
             del self._tracks[i]
@@ -178,14 +164,8 @@ class Timeline:
             label = self._labels[number_shown] if number_shown >= 0 else UNCERTAIN
             bars = [(edges[i], until[i] - edges[i]) for i in np.flatnonzero(shown == number_shown)]
             ax.broken_barh(bars, (-0.18, 0.13), color=_hex(label), linewidth=0)
-        ax.set_ylabel(
-            f"track {number}\n{_clock(track.duration)}",
-            rotation=0,
-            ha="right",
-            va="center",
-            color=canvas.INK,
-            labelpad=8,
-        )
+        name = f"track {number}\n{_clock(track.duration)}"
+        ax.set_ylabel(name, rotation=0, ha="right", va="center", color=canvas.INK, labelpad=8)
 
     def _label_time(self, ax: Axes) -> None:
         from matplotlib.ticker import FuncFormatter, MultipleLocator
@@ -208,7 +188,7 @@ def _hex(label: str) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """Minutes and seconds, hours where there are any, tenths where there is little else."""
+    """Minutes and seconds; also hours if any, and tenths below ten seconds."""
     if seconds < 10 and round(seconds, 1) != round(seconds):
         return f"0:{seconds:04.1f}"
     whole = round(seconds)

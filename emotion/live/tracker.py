@@ -1,4 +1,4 @@
-"""Which face is which: a face keeps its number from frame to frame, through short gaps and crossings.
+"""Tracks faces: a face keeps its number from frame to frame, through short gaps and crossings.
 
 Each box is compared with where each track should be by now (constant velocity), by overlap, distance and size, and the
 cheapest assignment wins (Hungarian method; the scheme of SORT, Bewley et al. 2016, with time in seconds in place of
@@ -17,15 +17,15 @@ import numpy as np
 from emotion.faces.images import Box
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
+_Centred = tuple[float, float, float, float]  # a box as centre x, centre y, width, height
 
 #: Seconds over which a velocity is measured: shorter follows turns sooner, longer is less misled by jittering boxes.
 _VELOCITY_SECONDS = 0.15
-#: Where boxes do not overlap: how far a face may be from where it should be, in face sizes: at once, a second, at most.
+#: Where boxes do not overlap: distance in face sizes from the predicted place allowed: at once, per second, at most.
 _REACH, _MAX_SPEED, _MAX_REACH = 0.3, 3.0, 1.5
 #: Largest ratio of sizes of boxes that overlap (a cut often puts another face there), and of boxes that do not.
 _MAX_RATIO, _MAX_RATIO_APART = 1.7, 1.3
-#: A pair that costs this much is as good as none. It keeps the assignment from giving a neighbour's face away for the
-#: sake of one pair more.
+#: Cost from which a pair is as good as none. It keeps the assignment from taking a neighbour's face for one more pair.
 _NO_PAIR = 2.0
 
 
@@ -37,9 +37,9 @@ class _Track:
     width: float
     height: float
     seen: float  # seconds
-    vx: float = 0.0  # pixels a second
+    vx: float = 0.0  # pixels per second
     vy: float = 0.0
-    weight: float = 0.5  # of what the velocity knows; the first half stands for "at rest"
+    weight: float = 0.5  # of the velocities so far; the first half stands for "at rest"
     missed: float | None = None  # time of the first frame without it
 
     def away(self, time: float) -> float:
@@ -50,9 +50,9 @@ class _Track:
         elapsed = time - self.seen
         if elapsed > 0:
             # An exponentially weighted mean of the velocities so far, that is an alpha-beta filter with alpha = 1.
-            kept = math.exp(-elapsed / _VELOCITY_SECONDS)
-            self.weight = self.weight * kept + 1 - kept
-            gain = (1 - kept) / self.weight
+            decay = math.exp(-elapsed / _VELOCITY_SECONDS)
+            self.weight = self.weight * decay + 1 - decay
+            gain = (1 - decay) / self.weight
             self.vx += gain * ((x - self.x) / elapsed - self.vx)
             self.vy += gain * ((y - self.y) / elapsed - self.vy)
             self.seen = time
@@ -91,16 +91,13 @@ class Tracker:
             A number per box, in their order. Numbers start at 1 and are never used again for another face.
         """
         self._tracks = [track for track in self._tracks if track.away(time) <= self._max_gap]
-        # In an order of their own, so that the result does not depend on the detector's.
+        # Sorted, so that the result does not depend on the detector's order.
         order = sorted(range(len(boxes)), key=lambda i: (boxes[i].x, boxes[i].y, boxes[i].width, boxes[i].height))
-        found = [
-            (b.x + b.width / 2, b.y + b.height / 2, float(max(1, b.width)), float(max(1, b.height)))
-            for b in (boxes[i] for i in order)
-        ]
+        centred = [_centred(boxes[i]) for i in order]
         ids = [0] * len(boxes)
-        for row, column in self._pairs(time, found):
+        for row, column in self._pairs(time, centred):
             track = self._tracks[row]
-            track.follow(time, *found[column])
+            track.follow(time, *centred[column])
             ids[order[column]] = track.id
         for track in self._tracks:
             if track.missed is None and track.id not in ids:
@@ -109,18 +106,18 @@ class Tracker:
             if not ids[i]:
                 self._last += 1
                 ids[i] = self._last
-                self._tracks.append(_Track(self._last, *found[column], seen=time))
+                self._tracks.append(_Track(self._last, *centred[column], seen=time))
         return ids
 
     def reset(self) -> None:
-        """Forget all faces, as after a cut: whoever is seen next is new."""
+        """Forget all faces, as after a cut: the next ones are new."""
         self._tracks = []
 
-    def _pairs(self, time: float, found: Sequence[tuple[float, float, float, float]]) -> list[tuple[int, int]]:
+    def _pairs(self, time: float, centred: Sequence[_Centred]) -> list[tuple[int, int]]:
         """Positions of tracks and of the boxes that continue them."""
-        if not self._tracks or not found:
+        if not self._tracks or not centred:
             return []
-        cost = self._cost(time, np.array(found))
+        cost = self._cost(time, np.array(centred))
         fits = cost < _NO_PAIR
         if fits.sum(axis=0).max() <= 1 and fits.sum(axis=1).max() <= 1:
             rows, columns = np.nonzero(fits)  # nothing to decide
@@ -145,6 +142,10 @@ class Tracker:
         ratio = np.abs(np.log(other_area / area)) / 2
         near = distance <= np.minimum(_REACH + _MAX_SPEED * gap, _MAX_REACH)
         same = (iou >= self._min_iou) & (ratio <= math.log(_MAX_RATIO)) | near & (ratio <= math.log(_MAX_RATIO_APART))
-        # A face just seen goes before one that is out of sight.
+        # A face that was just seen takes precedence over one that is out of sight.
         cost = (1 - iou) + distance / 2 + ratio + gap / 2
         return np.where(same, np.minimum(cost, _NO_PAIR), _NO_PAIR)
+
+
+def _centred(box: Box) -> _Centred:
+    return box.x + box.width / 2, box.y + box.height / 2, float(max(1, box.width)), float(max(1, box.height))

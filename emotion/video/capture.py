@@ -1,7 +1,7 @@
-"""Opening what OpenCV captures: video files, addresses and cameras, quietly and within a time.
+"""Opening what OpenCV captures: video files, addresses and cameras, quietly and within a time limit.
 
-OpenCV's traps are handled here once: it opens text files as video, takes ``12:30.mp4`` for an address, waits 30 seconds
-for a silent server, and prints to the terminal what belongs in a message.
+OpenCV's pitfalls are handled here once: it opens text files as video, takes ``12:30.mp4`` for an address, waits 30
+seconds for a silent server, and prints to the terminal what belongs in a message.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from emotion.base.errors import UserError
 from emotion.faces.images import Image
 from emotion.video import diagnose
 
-# FFmpeg reads its level once a process, at the first file; -8 is silence. Whoever wants its chatter sets it before.
+# FFmpeg reads its log level once per process, at the first file; -8 is silence. A value that is set already is kept.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 # Seconds that OpenCV waits for a camera's next frame; 10 by default.
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "5")
 
 #: Milliseconds that opening a stream, or waiting for its next frame, may take.
 TIMEOUT_MSEC = 5000
-#: Frames a second where the source does not say.
+#: Frames per second where the source announces none.
 FALLBACK_RATE = 25.0
-#: Cameras that are tried, at most, to say which ones answer.
+#: Cameras that are tried, at most, to list those that work.
 MOST_CAMERAS = 8
 
 _quiet_lock, _quiet = threading.Lock(), {"users": 0, "level": 0}
@@ -55,19 +55,19 @@ def quiet() -> Iterator[None]:
 
 
 def rate(capture: cv2.VideoCapture) -> float:
-    """Frames a second, :data:`FALLBACK_RATE` where the source says nonsense."""
-    found = capture.get(cv2.CAP_PROP_FPS)
-    return found if 0 < found <= 1000 else FALLBACK_RATE  # also false for NaN
+    """Frames per second, :data:`FALLBACK_RATE` where the source announces nonsense."""
+    announced = capture.get(cv2.CAP_PROP_FPS)
+    return announced if 0 < announced <= 1000 else FALLBACK_RATE  # also false for NaN
 
 
 def announced(capture: cv2.VideoCapture) -> int | None:
-    """How many frames a file says it has; None where that cannot be believed, as for live streams."""
-    found = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    return round(found) if 1 <= found < 1e9 else None
+    """How many frames a file announces; None where that is implausible, as for live streams."""
+    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    return round(count) if 1 <= count < 1e9 else None
 
 
 def bgr(image: np.ndarray) -> Image:
-    """A captured picture as uint8 BGR ``[H, W, 3]``; some cameras give grey."""
+    """A captured image as uint8 BGR ``[H, W, 3]``; some cameras give grey."""
     if image.ndim == 2 or image.shape[2] == 1:
         return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)  # type: ignore[return-value]
     return image
@@ -80,20 +80,20 @@ def file(path: Path) -> cv2.VideoCapture:
         UserError: Nothing that can be decoded; the message says why.
     """
     # Bytes, as OpenCV crashes on text that is not UTF-8; absolute, else `12:30.mp4` is an address.
-    capture = cv2.VideoCapture(os.fsencode(path.absolute()), _backend())  # type: ignore[call-overload]
+    capture: cv2.VideoCapture = cv2.VideoCapture(os.fsencode(path.absolute()), _backend())  # type: ignore[call-overload]
     # FFmpeg renders any .txt file as a video of its text.
     is_text = int(capture.get(cv2.CAP_PROP_FOURCC)) == int.from_bytes(b"ansi", "little")
     if capture.isOpened() and not is_text:
         return capture
     capture.release()
-    raise UserError(f"source: '{path}' is not a video or picture that can be opened: {_damage(path, is_text)}")
+    raise UserError(f"source: '{path}' is not a video or image that can be opened: {_damage(path, is_text)}")
 
 
 def url(address: str) -> cv2.VideoCapture:
     """Open an address: RTSP, MJPEG over HTTP, or a video on a web server.
 
     Raises:
-        UserError: No video came within the time; the message says why.
+        UserError: No video came within the time limit; the message says why.
     """
     capture = try_url(address)
     if capture is None:
@@ -103,7 +103,7 @@ def url(address: str) -> cv2.VideoCapture:
 
 def try_url(address: str) -> cv2.VideoCapture | None:
     """Open an address; None where that fails."""
-    # Over UDP, RTSP's default, lost packets tear pictures apart.
+    # Over UDP, RTSP's default, lost packets damage frames.
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MSEC]
     return _opened(cv2.VideoCapture(os.fsencode(address), _backend(), limits))  # type: ignore[call-overload]
@@ -113,7 +113,7 @@ def camera(number: int) -> cv2.VideoCapture:
     """Open a camera.
 
     Raises:
-        UserError: No such camera, or it is taken; the message says which ones answer.
+        UserError: No such camera, or it is in use; the message lists those that work.
     """
     capture = try_camera(number)
     if capture is not None:
@@ -122,9 +122,9 @@ def camera(number: int) -> cv2.VideoCapture:
     if device.exists() and not os.access(device, os.R_OK | os.W_OK):
         why = f"you may not use {device}: join its group (sudo usermod -aG video $USER, then log in again)"
     elif device.exists():
-        why = "it does not answer: another program may have it, or it is no capture device"
+        why = "it does not answer: another program may use it, or it is no capture device"
     else:
-        why = "there is none of that number"
+        why = "there is no camera with that number"
     others = [n for n in cameras() if n != number]
     if others:
         step = f"These answer: {', '.join(map(str, others))}. Choose one: source={others[0]}"
@@ -137,24 +137,23 @@ def try_camera(number: int) -> cv2.VideoCapture | None:
     """Open a camera; None where that fails."""
     capture = _opened(cv2.VideoCapture(number))
     if capture is not None:
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # what waits in a buffer is old
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # buffered frames are old
     return capture
 
 
 def cameras() -> list[int]:
     """The numbers of the cameras that can be opened now."""
-    numbers = list(range(4))  # elsewhere only trying tells, which takes its time
+    numbers = list(range(4))  # not on Linux, only opening one shows whether it exists, which takes time
     if sys.platform == "linux":
         names = (re.fullmatch(r"video(\d+)", path.name) for path in Path("/dev").glob("video*"))
         numbers = sorted(int(name[1]) for name in names if name)[:MOST_CAMERAS]
-    found = []
+    working = []
     with quiet():
         for number in numbers:
-            capture = _opened(cv2.VideoCapture(number))
-            if capture is not None:
+            if (capture := try_camera(number)) is not None:
                 capture.release()
-                found.append(number)
-    return found
+                working.append(number)
+    return working
 
 
 def _opened(capture: cv2.VideoCapture) -> cv2.VideoCapture | None:
@@ -165,7 +164,7 @@ def _opened(capture: cv2.VideoCapture) -> cv2.VideoCapture | None:
 
 
 def _backend() -> int:
-    """FFmpeg where it is built in: others take ``clip_01.mp4`` for a sequence of pictures."""
+    """FFmpeg where it is built in: others take ``clip_01.mp4`` for a sequence of images."""
     has = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
     return cv2.CAP_FFMPEG if has else cv2.CAP_ANY
 
@@ -173,12 +172,12 @@ def _backend() -> int:
 def _damage(path: Path, is_text: bool) -> str:
     """Why a file is no video, and what to do."""
     if is_text:
-        return "it is text. Give a video, or a picture"
+        return "it is text. Give a video or an image"
     try:
         size = path.stat().st_size
         with path.open("rb") as data:
             boxes = list(_boxes(data, size))
-    except OSError as error:  # it went away since
+    except OSError as error:  # it was removed meanwhile
         return error.strerror or str(error)
     if not size:
         return "it is empty. Copy or record it again"
@@ -188,7 +187,7 @@ def _damage(path: Path, is_text: bool) -> str:
             "cut off. Copy it again whole; if there is no whole one, a repair program (such as untrunc) can rebuild "
             "the index from another video of the same camera"
         )
-    return "it is damaged, or of a kind that this OpenCV does not know. Play it elsewhere, or convert it to MP4"
+    return "it is damaged, or in a format that this OpenCV does not know. Play it elsewhere, or convert it to MP4"
 
 
 def _boxes(data: BinaryIO, size: int) -> Iterator[str]:

@@ -36,19 +36,19 @@ class Scale:
 
 
 class Pyramid:
-    """A grey picture at the scales of OpenCV's search, each made when it is first asked for."""
+    """A grey image at the scales of OpenCV's search, each computed when it is first used."""
 
     def __init__(self, gray: Image) -> None:
         self.gray = gray
-        self._made: dict[float, Image] = {}
+        self._levels: dict[float, Image] = {}
 
     def at(self, factor: float) -> Image:
-        if factor not in self._made:
+        if factor not in self._levels:
             height, width = self.gray.shape
             size = max(1, round(width / factor)), max(1, round(height / factor))
             # The interpolation of cv::CascadeClassifier: any other finds other windows.
-            self._made[factor] = cv2.resize(self.gray, size, interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[assignment]
-        return self._made[factor]
+            self._levels[factor] = cv2.resize(self.gray, size, interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[assignment]
+        return self._levels[factor]
 
 
 def scales_of(gray: Image, scale_factor: float, smallest: float, largest: float = float("inf")) -> list[Scale]:

@@ -1,13 +1,9 @@
 """Finding faces in video as OpenCV's whole-frame search does, at a fraction of its cost.
 
-The cascade's cost is the number of windows that it looks at, so:
-
 - A frame that has little to do with the one before (the first, a cut) is searched whole, by OpenCV's own search.
-- In any other frame a sparse search looks at every fourth window of some of the scales; the scales take turns, so that
-  each has been searched after ``spread`` frames. Its hits are candidates, and so is each face of the last frames.
-- Round a candidate the windows of the whole-frame search are looked at, those and no others: the scales of its pyramid
-  are made of the whole frame and cut on its grid. What is reported is therefore what the whole-frame search finds
-  there, by the same number of neighbours. A face that is no longer found is looked for a few frames more.
+- In any other frame a sparse search looks at every fourth window of some of the scales; the scales take turns. Its hits
+  are candidates, and so is each face of the last frames, for ``hold`` frames after it was lost.
+- Round a candidate the same windows are looked at as in the whole-frame search, on the same grid.
 """
 
 from __future__ import annotations
@@ -26,17 +22,16 @@ from emotion.faces.images import Box, Image, overlap
 from emotion.video import cascade
 from emotion.video.cascade import EVERY_FOURTH, FINE_FROM, THE_OTHERS, WINDOW, Hit, Pyramid, Scale
 
-#: How far round a candidate, and among which sizes, windows are looked at; relative to its size. Of 553 faces that the
-#: whole-frame search finds in two films, 552 are found among these windows alone.
+#: How far round a candidate, and among which sizes, windows are looked at; relative to its size. The figures behind
+#: this and the next values are in docs/decisions/detector.md.
 REACH, SMALLER, LARGER = 0.3, 0.75, 1.35
 #: Mean change, in grey levels of a thumbnail, from which a frame is searched whole; and from which, with the change of
 #: the light taken out, it counts as a cut: the faces before it are others.
 CHANGE, CUT = 20.0, 18.0
-#: Shorter side of a frame from which a face is looked for within 3 frames, else 7. In smaller frames more scales are on
-#: OpenCV's coarse grid, where a turn sees all windows: 94.9 % of a film's faces are found at 360 lines, 93.9 % at 720.
+#: Shorter side of a frame from which all scales are searched within 3 frames, else 7.
 LARGE = 540
 _THUMBNAIL = (64, 36)
-#: A face that was found so few frames ago is looked for among all windows, even where the sparse look finds none.
+#: A face that was found so few frames ago is looked for among all windows, even where the sparse search finds none.
 PATIENT = 2
 #: A face of so many neighbours leaves nothing to look for inside it.
 STRONG = 20
@@ -47,21 +42,13 @@ SAME, SETTLED = 0.3, 0.5
 
 @dataclass(frozen=True)
 class Scan:
-    """What the search of a whole frame gave, for :meth:`Detector.find`.
+    """The result of searching a whole frame, for :meth:`Detector.find`."""
 
-    Attributes:
-        pyramid: The grey frame at the working size.
-        scale: Pixels of the frame for one of the working size.
-        is_cut: Whether the frame has little to do with the one before; the first frame is a cut.
-        whole: The faces, where the frame was searched whole; None where it was searched sparsely.
-        hits: The sparse search's windows, at the working size.
-    """
-
-    pyramid: Pyramid
-    scale: float
-    is_cut: bool
-    whole: list[Box] | None
-    hits: list[Hit] = field(default_factory=list)
+    pyramid: Pyramid  # the grey frame at the working size
+    scale: float  # pixels of the frame per pixel of the working size
+    is_cut: bool  # the frame has little to do with the one before; the first frame is a cut
+    whole: list[Box] | None  # the faces, where the frame was searched whole; None where it was searched sparsely
+    hits: list[Hit] = field(default_factory=list)  # the sparse search's windows, at the working size
 
 
 @dataclass(frozen=True)
@@ -94,7 +81,7 @@ class Detector:
         return self.find(self.scan(image))
 
     def reset(self) -> None:
-        """Forget what was seen: the next frame is searched whole."""
+        """Forget the frames before: the next frame is searched whole."""
         self._thumbnail = None
 
     def scan(self, image: Image) -> Scan:
@@ -116,25 +103,18 @@ class Detector:
 
     def find(self, scan: Scan) -> list[Box]:
         """The faces of a scanned frame, in the frame's pixels, largest first."""
-        if scan.whole is not None:
-            found = scan.whole
-            self._known = [_Known(box) for box in found]
+        if scan.whole is None:
+            boxes = self._near_candidates(scan)
         else:
-            found = self._near_candidates(scan)
-        boxes = found if scan.scale == 1 else [_scaled(box, scan.scale) for box in found]
+            boxes = scan.whole
+            self._known = [_Known(box) for box in boxes]
+        if scan.scale != 1:
+            boxes = [Box(*(round(v * scan.scale) for v in (b.x, b.y, b.width, b.height))) for b in boxes]
         return sorted(boxes, key=lambda b: (-b.width * b.height, b.x, b.y))
 
-    # ------------------------------------------------------------------------------------------------ whole frames
-
     def _whole(self, gray: Image) -> list[Box]:
-        settings = self.settings
-        return images.detect(
-            self._scanning,
-            gray,
-            scale_factor=settings.scale_factor,
-            min_neighbors=settings.min_neighbors,
-            min_size=settings.min_size,
-        )
+        chosen = {key: getattr(self.settings, key) for key in ("scale_factor", "min_neighbors", "min_size")}
+        return images.detect(self._scanning, gray, **chosen)
 
     def _compared(self, gray: Image) -> tuple[bool, bool]:
         """Whether a frame differs so much from the one before that it is searched whole; and whether it is a cut."""
@@ -163,8 +143,6 @@ class Detector:
         turns = [(s, spread * (1 if s.factor >= FINE_FROM else 4)) for s in self._scales(gray)]
         return [scale for i, (scale, every) in enumerate(turns) if i % every == self._turn % every]
 
-    # -------------------------------------------------------------------------------------------------- candidates
-
     def _near_candidates(self, scan: Scan) -> list[Box]:
         candidates = list(self._known)
         for hit in sorted(scan.hits, key=lambda h: -h[2]):
@@ -176,9 +154,9 @@ class Detector:
         for candidate in candidates:
             if any(_is_settled(candidate, box, neighbors) for box, neighbors in groups):
                 continue
-            found = self._near(scan.pyramid, candidate)
-            groups += found
-            if not found and candidate.missing < self.settings.hold:
+            faces = self._near(scan.pyramid, candidate)
+            groups += faces
+            if not faces and candidate.missing < self.settings.hold:
                 missing.append(_Known(candidate.box, candidate.missing + 1))
         boxes = _without_doubles(groups)
         self._known = [_Known(box) for box in boxes]
@@ -194,7 +172,7 @@ class Detector:
         hits = cascade.search(self._finding, pyramid, scales, area, EVERY_FOURTH)
         clear = cascade.grouped(hits, 2 * least)
         if clear:  # more windows could only add neighbours
-            return [(found, 4 * n if found.width >= FINE_FROM * WINDOW else n) for found, n in clear]
+            return [(face, 4 * n if face.width >= FINE_FROM * WINDOW else n) for face, n in clear]
         if not hits and candidate.missing > PATIENT:  # more windows would most likely find nothing
             return []
         fine = [scale for scale in scales if scale.factor >= FINE_FROM]
@@ -209,14 +187,10 @@ def _is_settled(candidate: _Known, box: Box, neighbors: int) -> bool:
 
 def _without_doubles(groups: Sequence[tuple[Box, int]]) -> list[Box]:
     """Drop what two candidates have both led to, and, as OpenCV does, a weaker group inside a stronger one."""
-    kept: list[tuple[Box, int]] = []
+    distinct: list[tuple[Box, int]] = []
     for box, neighbors in sorted(groups, key=lambda group: -group[1]):
         if not any(
-            overlap(box, other) > SAME or (n > neighbors and cascade.is_inside(box, other)) for other, n in kept
+            overlap(box, other) > SAME or (n > neighbors and cascade.is_inside(box, other)) for other, n in distinct
         ):
-            kept.append((box, neighbors))
-    return [box for box, _ in kept]
-
-
-def _scaled(box: Box, scale: float) -> Box:
-    return Box(round(box.x * scale), round(box.y * scale), round(box.width * scale), round(box.height * scale))
+            distinct.append((box, neighbors))
+    return [box for box, _ in distinct]

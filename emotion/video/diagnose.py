@@ -1,4 +1,4 @@
-"""Why an address gives no video: asked of the server itself, since OpenCV only says that it failed."""
+"""Why an address gives no video: found by asking the server itself, since OpenCV only reports failure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,18 @@ TIMEOUT = 2.0
 
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935}
 _SILENT = "{place} takes the connection and sends nothing. Is it the right port, and does the server still work?"
-_PASSWORD = "it wants a user and a password, or other ones: {scheme}://user:password@..."
+_PASSWORD = "it wants a user and a password, or different ones: {scheme}://user:password@..."
 _DIGEST = (
-    "it asks for Digest authentication, which this check does not speak though OpenCV does: either the user and the "
+    "it asks for Digest authentication, which OpenCV supports but this check does not: either the user and the "
     "password are wrong, or the path '{path}' is"
 )
 _MISSING = "the server runs, but has nothing at '{path}' ({status}); check the path"
 _NO_VIDEO = "the server answers, but what it sends cannot be decoded as video ({what}). Give the address of the stream"
-
-
 _SECRET = r"(?<![a-z])(?:pwd|pass|token|auth|key|secret|usr|user|login)"
 
 
 def shown(address: str) -> str:
-    """An address as it may be shown: without user and password, which some cameras take in the query."""
+    """An address without user and password, which some cameras take in the query."""
     scheme, mark, rest = address.partition("://")
     place, query, parameters = rest.partition("?")
     hidden = re.sub(rf"({_SECRET}[^=&]*=)[^&#]*", r"\1...", parameters, flags=re.IGNORECASE)
@@ -40,7 +38,7 @@ def shown(address: str) -> str:
 
 
 def diagnose(address: str) -> str:
-    """Why an address gave no video and what to do, in one sentence or two."""
+    """Why an address gave no video and what to do, in one or two sentences."""
     try:
         parts = urlsplit(address)
         scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port

@@ -1,4 +1,4 @@
-"""What passes from a source to the rest: a frame, and the open source that it comes from."""
+"""A frame, and the open source that it comes from."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from emotion.faces.images import Image
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a source.
+    """One image of a source.
 
     Attributes:
         index: Position in the source, from 0. It skips what ``stride`` or damage left out.
         time: Seconds since the source's first frame: the video's own timestamps, the clock for live sources, the
-            index for pictures.
+            index for images.
         image: uint8 ``[H, W, 3]``, BGR. H and W may change from one frame to the next.
-        name: The picture's file name, seen from the folder that was given; None where there is but one file.
+        name: The image's file name, relative to the folder that was given; None where there is only one file.
     """
 
     index: int
@@ -31,11 +31,11 @@ class Stream:
     """An open source.
 
     Attributes:
-        name: What it is, for messages; without the password that an address may hold.
+        name: For messages; without the password that an address may contain.
         kind: ``camera``, ``stream`` (a live address), ``video`` (a file, here or on a web server) or ``pictures``.
-        rate: Frames a second, as the source says, or a usual value where it doesn't; 1 for pictures.
-        frames: The frames; can be gone through once.
-        total: How many frames there will be, for a progress line; None where nobody knows.
+        rate: Frames per second, as announced by the source, else a usual value; 1 for images.
+        frames: The frames; can be iterated once.
+        total: How many frames there will be, for a progress line; None where that is unknown.
         limit: Label no more frames than this; None labels all.
     """
 
@@ -48,7 +48,7 @@ class Stream:
 
     @property
     def live(self) -> bool:
-        """Whether frames come whether or not somebody takes them, so that the newest is the one to show."""
+        """Whether the source does not wait for its frames to be taken, so that the newest is the one to show."""
         return self.kind in ("camera", "stream")
 
     @property

@@ -1,7 +1,4 @@
-"""Letters: DejaVu Sans, the font that Matplotlib brings, as small cached bitmaps.
-
-OpenCV's own Hershey strokes have no hinting and few characters; at nine pixels a word of theirs is hard to read.
-"""
+"""Text in DejaVu Sans, the font that Matplotlib brings: OpenCV's own font is hard to read when small."""
 
 from __future__ import annotations
 
@@ -24,25 +21,19 @@ _CAPITAL = 0.729  # height of a capital letter in DejaVu, as a fraction of the f
 
 @lru_cache(maxsize=32)
 def _font(capital: int, bold: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    found = importlib.util.find_spec("matplotlib")  # its place, without the second that importing it takes
+    matplotlib = importlib.util.find_spec("matplotlib")  # its place, without the second that importing it takes
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    path = Path(found.origin or "").parent / "mpl-data" / "fonts" / "ttf" / name if found else Path()
+    path = Path(matplotlib.origin or "").parent / "mpl-data" / "fonts" / "ttf" / name if matplotlib else Path()
     size = capital / _CAPITAL
     return ImageFont.truetype(path, size) if path.is_file() else ImageFont.load_default(size)
 
 
 @lru_cache(maxsize=512)
 def letters(text: str, capital: int, bold: bool = False) -> Image:
-    """A text as the share of ink in each pixel.
+    """One line of text as the share of ink in each pixel, uint8 ``[H, W]``, read-only.
 
-    Args:
-        text: One line.
-        capital: Height of a capital letter in pixels.
-        bold: In the bold face.
-
-    Returns:
-        uint8 ``[H, W]``, read-only. ``H`` depends on ``capital`` alone: the baseline is ``ascent(capital)`` rows down,
-        and capitals reach ``capital`` rows above it.
+    ``H`` depends on ``capital``, the height of a capital letter in pixels, alone: the baseline is ``ascent(capital)``
+    rows down, and capitals reach ``capital`` rows above it.
     """
     font = _font(capital, bold)
     width = max(1, math.ceil(font.getlength(text)))
@@ -60,7 +51,7 @@ def ascent(capital: int) -> int:
 
 def width(text: str, capital: int, bold: bool = False) -> int:
     """How many pixels wide a text is."""
-    return letters(text, capital, bold).shape[1]
+    return int(letters(text, capital, bold).shape[1])
 
 
 @lru_cache(maxsize=64)
@@ -72,15 +63,15 @@ def _shades(ink: Colour, background: Colour) -> Image:
 def write(
     scene: Image, text: str, at: tuple[int, int], capital: int, ink: Colour, background: Colour, bold: bool = False
 ) -> int:
-    """Write a text on a plain background, in place; what lies outside the scene is cut.
+    """Write one line of text on a plain background, in place; what lies outside the scene is cut.
 
     Args:
         scene: uint8 ``[H, W, 3]``.
         text: One line.
         at: The left end of its baseline.
         capital: Height of a capital letter in pixels.
-        ink: Of the letters.
-        background: What is there already.
+        ink: Colour of the letters.
+        background: Colour of what is below them.
         bold: In the bold face.
 
     Returns:
@@ -95,4 +86,4 @@ def write(
     x1, y1 = min(scene.shape[1], left + part.shape[1]), min(scene.shape[0], top + part.shape[0])
     if x0 < x1 and y0 < y1:
         scene[y0:y1, x0:x1] = _shades(ink, background).take(part[y0 - top : y1 - top, x0 - left : x1 - left], axis=0)
-    return bitmap.shape[1]
+    return int(bitmap.shape[1])

@@ -7,28 +7,22 @@ from functools import lru_cache
 import numpy as np
 
 from emotion.faces.face import UNCERTAIN
-from emotion.faces.labels import CONTEMPT, EMOTIONS
+from emotion.faces.labels import CONTEMPT
 
 Colour = tuple[int, int, int]
 
-#: BGR, told apart by hue and by lightness; warm for the unpleasant, as people expect.
-COLOURS: dict[str, Colour] = dict(
-    zip(
-        EMOTIONS,
-        (
-            (64, 64, 232),  # angry: red
-            (84, 170, 76),  # disgusted: green
-            (208, 102, 170),  # fearful: purple
-            (52, 208, 250),  # happy: yellow
-            (220, 220, 220),  # neutral: light grey
-            (226, 142, 62),  # sad: blue
-            (50, 140, 250),  # surprised: orange
-        ),
-        strict=True,
-    )
-)
-COLOURS[CONTEMPT] = (176, 172, 64)  # teal
-COLOURS[UNCERTAIN] = (152, 146, 142)
+#: BGR, distinct in hue and in lightness; warm for the unpleasant, as people expect.
+COLOURS: dict[str, Colour] = {
+    "angry": (64, 64, 232),  # red
+    "disgusted": (84, 170, 76),  # green
+    "fearful": (208, 102, 170),  # purple
+    "happy": (52, 208, 250),  # yellow
+    "neutral": (220, 220, 220),  # light grey
+    "sad": (226, 142, 62),  # blue
+    "surprised": (50, 140, 250),  # orange
+    CONTEMPT: (176, 172, 64),  # teal
+    UNCERTAIN: (152, 146, 142),  # dark grey
+}
 #: Labels of another contract.
 OTHER: Colour = (220, 220, 220)
 

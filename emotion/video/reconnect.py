@@ -23,34 +23,36 @@ T = TypeVar("T")
 RECONNECT_SECONDS = 20.0
 #: Seconds before the first attempt; each next wait is twice as long, up to the second number.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 4.0
-#: Seconds between two looks at whether somebody asked to stop.
-PATIENCE = 0.1
+#: Seconds between two checks whether to stop.
+_POLL_SECONDS = 0.1
 
 Capture = cv2.VideoCapture
-Stopped = Callable[[], bool]
 
 
 class Worker:
-    """One thread that does what may block, so that whoever waits for it can give up at once.
+    """One thread that does what may block, so that the caller can give up at once.
 
-    OpenCV offers no way to interrupt a read. What was given up goes on in the thread until OpenCV's own time-out, and
-    a capture is released there after it: releasing it beside a read would crash.
+    OpenCV offers no way to interrupt a read. A read that was given up continues in the thread until OpenCV's own
+    time-out, and the capture is released there after it: releasing it during a read would crash.
+
+    Args:
+        stopped: Asked while a call is waited for.
     """
 
-    def __init__(self, stopped: Stopped) -> None:
-        self._stopped, self._closed = stopped, False
+    def __init__(self, stopped: Callable[[], bool]) -> None:
+        self.stopped, self._closed = stopped, False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="capture")
 
     def do(self, call: Callable[[], T]) -> T | None:
-        """The call's result, or None as soon as somebody asked to stop."""
+        """The call's result, or None as soon as ``stopped`` is true."""
         future: Future[T] = self._pool.submit(call)
-        while not wait_for([future], PATIENCE).done:
-            if self._stopped():
+        while not wait_for([future], _POLL_SECONDS).done:
+            if self.stopped():
                 return None
         return future.result()
 
     def close(self, capture: Capture | None = None) -> None:
-        """Release a capture, and end the thread, when the call in hand is done; without waiting for either."""
+        """Release a capture and end the thread once the running call is done, without waiting for either."""
         if capture is not None and not self._closed:
             self._pool.submit(capture.release)
         self._closed = True
@@ -62,19 +64,17 @@ def read(
     reopen: Callable[[], Capture | None],
     name: str,
     worker: Worker,
-    stopped: Stopped,
     stride: int,
     limit: float,
 ) -> Generator[Frame, None, None]:
-    """The frames of a live source until it is gone for good or somebody asks to stop.
+    """The frames of a live source until it is gone for good or the worker is stopped.
 
     Args:
         capture: Open; released at the end.
         reopen: Opens it again; None where that fails.
         name: For messages.
         worker: Does the reading; closed at the end.
-        stopped: Asked while it waits.
-        stride: Only every frame whose number it divides is yielded.
+        stride: Only frames whose number it divides are yielded.
         limit: Seconds that it may take to come back.
 
     Yields:
@@ -86,11 +86,11 @@ def read(
     current = capture
     index, started, now = 0, 0.0, 0.0
     try:
-        while not stopped():
-            answer = worker.do(current.read)
-            if answer is None:
+        while not worker.stopped():
+            result = worker.do(current.read)
+            if result is None:
                 return
-            ok, image = answer
+            ok, image = result
             if not ok:
                 if index == 0:
                     raise UserError(
@@ -100,12 +100,12 @@ def read(
                 lost = f"frame {index - 1} ({now:.1f} s)"
                 log.warning("%s: nothing came after %s; trying to reach it again for %g s", name, lost, limit)
                 worker.do(current.release)
-                found = _again(reopen, worker, stopped, limit)
-                if found is None:
-                    if not stopped():
+                reopened = _reopened(reopen, worker, limit)
+                if reopened is None:
+                    if not worker.stopped():
                         log.warning("%s: did not come back within %g s; ended after %s", name, limit, lost)
                     return
-                current, image = found
+                current, image = reopened
                 log.warning("%s: back after %.1f s", name, time.monotonic() - started - now)
             instant = time.monotonic()
             started = started if index else instant
@@ -117,17 +117,15 @@ def read(
         worker.close(current)
 
 
-def _again(
-    reopen: Callable[[], Capture | None], worker: Worker, stopped: Stopped, limit: float
-) -> tuple[Capture, Image] | None:
-    """The source opened again, with its first frame; None where the time ran out or somebody asked to stop."""
+def _reopened(reopen: Callable[[], Capture | None], worker: Worker, limit: float) -> tuple[Capture, Image] | None:
+    """The source opened again, with its first frame; None where the time ran out or the worker is stopped."""
     deadline, pause = time.monotonic() + limit, FIRST_WAIT
     while time.monotonic() < deadline:
         until = min(time.monotonic() + pause, deadline)
         while (left := until - time.monotonic()) > 0:
-            if stopped():
+            if worker.stopped():
                 return None
-            time.sleep(min(left, PATIENCE))
+            time.sleep(min(left, _POLL_SECONDS))
         capture = worker.do(reopen)
         if capture is not None:
             ok, image = worker.do(capture.read) or (False, None)

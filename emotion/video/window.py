@@ -10,28 +10,27 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import cv2
 
 from emotion.faces.face import Face
 from emotion.faces.images import Image, resize
-from emotion.video.display import NoWindowError, probe, silence_qt
 from emotion.video.frame import Frame
 from emotion.video.lettering import width, write
 from emotion.video.palette import DARK, LIGHT
+from emotion.video.window_probe import NoWindowError, probe
 
 log = logging.getLogger(__name__)
 
 #: The longer side of what is shown, in pixels: larger frames are shrunk, and on smaller ones the help has no room.
 LARGEST, SMALLEST = 1280, 640
-#: Seconds that a message stays.
+#: Seconds for which a message is shown.
 MESSAGE_SECONDS = 2.5
 
 _NAME = "emotion"
-_POLL = 0.03  # seconds between looks at the keys while nothing moves
-_LATE = 0.5  # seconds of delay after which a file goes on from where it is, instead of running to catch up
+_POLL = 0.03  # seconds between two checks of the keys while nothing moves
+_LATE = 0.5  # seconds of delay after which a file continues from where it is, instead of running to catch up
 _ESCAPE = 27
 # The right arrow as OpenCV's Qt and GTK, Windows and macOS windows name it.
 _RIGHT = (0xFF53, 0x270000, 0xF703)
@@ -40,13 +39,13 @@ _RIGHT = (0xFF53, 0x270000, 0xF703)
 class Window:
     """Shows the annotated frames, until q or Esc is pressed or the window is closed. ``h`` shows the keys.
 
-    To be used in the main thread, as all windows. While it is paused, :meth:`write` does not return.
+    To be used in the main thread, like all windows. While it is paused, :meth:`write` does not return.
 
     Args:
         pace: Wait until each frame's time, so that a file plays at its own speed; leave it off for live sources.
-        hold: Keep each frame until a key is pressed, for pictures.
+        hold: Keep each frame until a key is pressed, for images.
         stopped: Ends waiting when it returns True.
-        snapshots: Folder for the pictures that ``s`` saves; made with the first.
+        snapshots: Folder for the images that ``s`` saves; created with the first.
 
     Raises:
         NoWindowError: No window can be opened here.
@@ -61,7 +60,6 @@ class Window:
         stopped: Callable[[], bool] = lambda: False,
         snapshots: str | Path = ".",
     ) -> None:
-        silence_qt()
         with ExitStack() as stack:
             obstacle = stack.enter_context(probe())
             if obstacle:
@@ -77,17 +75,15 @@ class Window:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._probe.close()
         if self._origin is not None:
-            with suppress(cv2.error):  # somebody has closed it
+            with suppress(cv2.error):  # the user has closed it
                 cv2.destroyWindow(_NAME)
-            cv2.waitKey(1)  # it goes when events are handled
+            cv2.waitKey(1)  # it disappears when events are handled
 
     def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
-        """Show a frame, and wait as long as it is to be seen. False: the person has asked to end."""
+        """Show a frame for as long as it should be seen. False: the user has asked to end."""
         now = time.monotonic()
         if self._origin is None:
             cv2.namedWindow(_NAME, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
@@ -97,23 +93,23 @@ class Window:
             self._origin = now - frame.time
         self._last = annotated
         self._show(annotated)
-        held = self._hold
         while True:
             early = self._origin + frame.time - time.monotonic() if self._pace else 0.0
-            key = _key(_POLL if held or self._paused else min(_POLL, early))
+            key = _key(_POLL if self._hold or self._paused else min(_POLL, early))
             if key in ("q", "escape") or not _is_open() or self._stopped():
                 return False
-            if key in ("space", "n", "right") and (held or (self._paused and key != "space")):
-                return True  # paused, too: then the next one stands still
+            if key in ("space", "n", "right") and (self._hold or (self._paused and key != "space")):
+                return True  # if paused, the next one stands still
             if key == "space":
                 self._paused = not self._paused
                 self._origin = time.monotonic() - frame.time
             self._react(key, annotated)
-            if not held and not self._paused and (not self._pace or time.monotonic() >= self._origin + frame.time):
+            is_over = not self._pace or time.monotonic() >= self._origin + frame.time
+            if is_over and not self._hold and not self._paused:
                 return True
 
     def idle(self) -> bool:
-        """Take keys while no frame comes, as from a camera that is away. False: the person has asked to end."""
+        """React to keys while no frame comes, as from a camera that is away. False: the user has asked to end."""
         if self._last is None:
             return True
         key = _key(_POLL)
@@ -125,10 +121,10 @@ class Window:
             self._snapshot(annotated)
         elif key == "h":
             self._help = not self._help
-        over = self._message and time.monotonic() >= self._message_ends
-        if over:
+        is_over = self._message and time.monotonic() >= self._message_ends
+        if is_over:
             self._message = ""
-        if key in ("space", "s", "h") or over:
+        if key in ("space", "s", "h") or is_over:
             self._show(annotated)
 
     def _show(self, annotated: Image) -> None:
@@ -138,16 +134,19 @@ class Window:
             cv2.resizeWindow(_NAME, *size)
             self._size = size
         if self._help:
-            next_one = ("n, space or →", "next picture") if self._hold else ("n or →", "next frame, while paused")
-            _draw_help(view, [next_one] if self._hold else [("space", "pause, go on"), next_one])
+            images, video = (
+                [("n, space or →", "next image")],
+                [("space", "pause"), ("n or →", "next frame, while paused")],
+            )
+            _draw_help(view, images if self._hold else video)
         message = self._message or ("paused" if self._paused else "")
         if message:
             _draw_message(view, message)
         cv2.imshow(_NAME, view)
 
-    def _snapshot(self, picture: Image) -> None:
+    def _snapshot(self, image: Image) -> None:
         try:
-            path = save_snapshot(picture, self._snapshots)
+            path = save_snapshot(image, self._snapshots)
         except OSError as error:
             self._message = f"not saved: {error.strerror or error}"
             log.warning("snapshot: cannot write in '%s': %s", self._snapshots, error.strerror or error)
@@ -157,17 +156,17 @@ class Window:
         self._message_ends = time.monotonic() + MESSAGE_SECONDS
 
 
-def save_snapshot(picture: Image, folder: Path) -> Path:
-    """Save a picture as a PNG file that is named by the time and replaces no other.
+def save_snapshot(image: Image, folder: Path) -> Path:
+    """Save an image as a PNG file that is named by the time and replaces no other.
 
     Args:
-        picture: uint8 BGR ``[H, W, 3]``.
-        folder: Made if it isn't there.
+        image: uint8 BGR ``[H, W, 3]``.
+        folder: Created if missing.
 
     Raises:
-        OSError: It cannot be written; nothing is left.
+        OSError: It cannot be written; no part of it is left.
     """
-    data = cv2.imencode(".png", picture)[1].tobytes()
+    data = cv2.imencode(".png", image)[1].tobytes()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -183,20 +182,17 @@ def save_snapshot(picture: Image, folder: Path) -> Path:
     return path
 
 
-# ---------------------------------------------------------------------------------------------------------- drawing
-
-
-def _view(picture: Image) -> Image:
+def _view(image: Image) -> Image:
     """A copy in a size that fits the screen."""
-    height, across = picture.shape[:2]
+    height, across = image.shape[:2]
     scale = min(max(1.0, SMALLEST / max(height, across)), LARGEST / max(height, across))
     if scale == 1:
-        return picture.copy()
-    return resize(picture, max(1, round(height * scale)), max(1, round(across * scale)), "area")
+        return image.copy()
+    return resize(image, max(1, round(height * scale)), max(1, round(across * scale)), "area")
 
 
 def _capital(view: Image) -> int:
-    return max(10, round(max(view.shape[:2]) / 85))
+    return max(10, round(max(map(int, view.shape[:2])) / 85))
 
 
 def _draw_help(view: Image, keys: Sequence[tuple[str, str]]) -> None:
@@ -206,8 +202,8 @@ def _draw_help(view: Image, keys: Sequence[tuple[str, str]]) -> None:
     names = max(width(name, capital, True) for name, _ in lines)
     across = names + max(width(does, capital) for _, does in lines) + 3 * pad
     height = row * (len(lines) - 1) + capital + 2 * pad
-    left, top = (view.shape[1] - across) // 2, (view.shape[0] - height) // 2
-    cv2.rectangle(view, (left, top), (left + across - 1, top + height - 1), DARK, cv2.FILLED)
+    top = (view.shape[0] - height) // 2
+    left = _panel(view, top, across, height)
     for number, (name, does) in enumerate(lines):
         baseline = top + pad + capital + row * number
         write(view, name, (left + pad, baseline), capital, LIGHT, DARK, bold=True)
@@ -217,16 +213,20 @@ def _draw_help(view: Image, keys: Sequence[tuple[str, str]]) -> None:
 def _draw_message(view: Image, message: str) -> None:
     capital = _capital(view)
     across, height = width(message, capital) + 2 * capital, 3 * capital
-    left, top = (view.shape[1] - across) // 2, view.shape[0] - height - capital
-    cv2.rectangle(view, (left, top), (left + across - 1, top + height - 1), DARK, cv2.FILLED)
+    top = view.shape[0] - height - capital
+    left = _panel(view, top, across, height)
     write(view, message, (left + capital, top + 2 * capital), capital, LIGHT, DARK)
 
 
-# ------------------------------------------------------------------------------------------------------------ keys
+def _panel(view: Image, top: int, across: int, height: int) -> int:
+    """Draw a dark rectangle in the middle of the width; returns its left edge."""
+    left = (int(view.shape[1]) - across) // 2
+    cv2.rectangle(view, (left, top), (left + across - 1, top + height - 1), DARK, cv2.FILLED)
+    return left
 
 
 def _key(seconds: float) -> str:
-    """The key that is pressed within this time, in which the window is kept alive; else an empty string."""
+    """The key that is pressed within this time, else an empty string; the window is kept alive meanwhile."""
     code = cv2.waitKeyEx(max(1, round(seconds * 1000)))
     if code < 0:
         return ""
@@ -241,5 +241,5 @@ def _key(seconds: float) -> str:
 def _is_open() -> bool:
     try:
         return cv2.getWindowProperty(_NAME, cv2.WND_PROP_VISIBLE) >= 1
-    except cv2.error:  # what some systems say of a window that was closed
+    except cv2.error:  # on some systems, where it was closed
         return False

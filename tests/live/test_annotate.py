@@ -12,9 +12,8 @@ from emotion.data.drawing import acting
 from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Box, Image
 from emotion.faces.labels import EMOTIONS
-from emotion.live.annotate import Boxes, Labels, Overlay, Rate, compose
+from emotion.live.annotate import Blur, Boxes, Labels, Overlay, Rate, compose
 from emotion.live.bars import Bars
-from emotion.live.blur import Blur
 from emotion.live.layout import Layout
 from emotion.video.lettering import SMALLEST, _font, ascent, letters
 from emotion.video.palette import COLOURS, ink, short
@@ -142,7 +141,7 @@ def _drawn_words(monkeypatch: pytest.MonkeyPatch, face: Face) -> list[str]:
     monkeypatch.setattr(
         annotate, "write", lambda scene, text, *a, **k: words.append(text) or write(scene, text, *a, **k)
     )
-    Labels().annotate(_scene(360, 640), [face])
+    Labels(Layout()).annotate(_scene(360, 640), [face])
     return words
 
 
@@ -155,21 +154,18 @@ def test_a_plate_says_track_label_and_confidence(monkeypatch: pytest.MonkeyPatch
 def test_an_uncertain_face_gets_no_guess(monkeypatch: pytest.MonkeyPatch) -> None:
     box = Box(200, 150, 120, 120)
     assert _drawn_words(monkeypatch, _face(box, UNCERTAIN)) == ["#3", "uncertain"]
-    chart = Bars(EMOTIONS).annotate(_scene(360, 640), [_face(box, UNCERTAIN)])
+    chart = Bars(EMOTIONS, Layout()).annotate(_scene(360, 640), [_face(box, UNCERTAIN)])
     assert not np.all(chart == COLOURS["sad"], axis=2).any()  # the top bar is not marked
-    certain = Bars(EMOTIONS).annotate(_scene(360, 640), [_face(box, "sad")])
+    certain = Bars(EMOTIONS, Layout()).annotate(_scene(360, 640), [_face(box, "sad")])
     assert np.all(certain == COLOURS["sad"], axis=2).any()
 
 
 def test_bars_are_as_long_as_the_probabilities() -> None:
-    full = np.all(
-        Bars(EMOTIONS).annotate(_scene(720, 1280), [_face(Box(300, 300, 250, 250), "sad", 1, 1.0)]) == COLOURS["sad"],
-        axis=2,
-    )
-    half = np.all(
-        Bars(EMOTIONS).annotate(_scene(720, 1280), [_face(Box(300, 300, 250, 250), "sad", 1, 0.5)]) == COLOURS["sad"],
-        axis=2,
-    )
+    box = Box(300, 300, 250, 250)
+    drawn = [
+        Bars(EMOTIONS, Layout()).annotate(_scene(720, 1280), [_face(box, "sad", 1, share)]) for share in (1.0, 0.5)
+    ]
+    full, half = (np.all(image == COLOURS["sad"], axis=2) for image in drawn)
     strip = np.flatnonzero(full.any(axis=1))[0]  # the chart's upper edge has the label's colour, too
     lengths = [picture[strip + 10 :].sum(axis=1).max() for picture in (full, half)]
     assert lengths[1] == pytest.approx(lengths[0] / 2, abs=1)
@@ -189,7 +185,7 @@ def test_parts_can_be_left_out() -> None:
 
 
 def test_annotators_draw_in_place() -> None:
-    for annotator in (Boxes(), Labels(), Bars(EMOTIONS), Blur(), Rate()):
+    for annotator in (Boxes(), Labels(Layout()), Bars(EMOTIONS, Layout()), Blur(), Rate(Layout())):
         scene = np.random.default_rng(0).integers(0, 255, (360, 640, 3), np.uint8)
         assert annotator.annotate(scene, [_face(Box(200, 150, 120, 120))]) is scene
 
@@ -272,7 +268,7 @@ def test_anything_can_be_drawn(
 @pytest.mark.parametrize("true", [7.5, 24.0, 60.0])
 def test_the_rate_is_that_of_the_last_second(true: float) -> None:
     now = iter([*np.arange(0, 3, 1 / 100), *np.arange(3, 6, 1 / true)])
-    rate = Rate(clock=lambda: float(next(now)))
+    rate = Rate(Layout(), clock=lambda: float(next(now)))
     for _ in range(300 + int(3 * true)):
         rate.annotate(_scene(90, 160), [])
     assert float(rate._text.removesuffix(" fps")) == pytest.approx(true, rel=0.05)
@@ -280,7 +276,7 @@ def test_the_rate_is_that_of_the_last_second(true: float) -> None:
 
 def test_the_rate_does_not_flicker() -> None:
     times = iter(np.arange(0, 2, 0.02) + np.random.default_rng(0).uniform(0, 0.01, 100))
-    rate = Rate(clock=lambda: float(next(times)))
+    rate = Rate(Layout(), clock=lambda: float(next(times)))
     texts = []
     for _ in range(100):
         rate.annotate(_scene(90, 160), [])

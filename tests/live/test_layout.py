@@ -136,7 +136,7 @@ def test_a_joined_place_is_beyond_what_the_face_has() -> None:
 
 @pytest.mark.parametrize("kind", [PLATE, CHART])
 def test_nothing_is_placed_where_it_does_not_fit(kind: Kind) -> None:
-    sizes = [[(90, 20, ANY)] * (int(kind.size.max()) + 1)]
+    sizes = [[(90, 20, ANY)] * len(kind.variants)]
     assert Layout().place(kind, (89, 400), [Box(10, 10, 20, 20)], [1], sizes, 3) == [None]
     assert Layout().place(kind, (400, 19), [Box(10, 10, 20, 20)], [1], sizes, 3) == [None]
     assert Layout().place(kind, (400, 400), [], [], [], 3) == []

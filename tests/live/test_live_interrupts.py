@@ -34,7 +34,7 @@ def test_a_signal_leaves_whole_files(start: Commands, drawn, tmp_path: Path, num
     live.process.send_signal(number)
     out, err = live.finish(code)
     assert "interrupted; files are whole up to here" in out
-    assert "ms a frame" in out
+    assert "ms per frame" in out
     assert [line for line in err.splitlines() if not line.startswith(("INFO: ", "display: "))] == []
     found, labelled = records(log), list(frames(save))
     assert len(found) >= 40

@@ -147,7 +147,7 @@ def test_an_error_elsewhere_is_not_hidden_and_the_picture_is_drawn(tmp_path: Pat
 @pytest.mark.slow
 def test_matplotlib_is_imported_at_the_end_only() -> None:
     code = (
-        "import sys; from emotion.live.timeline import Timeline; from emotion.live import records, sinks, tracker\n"
+        "import sys; from emotion.live.timeline import Timeline; from emotion.live import face_log, sinks, tracker\n"
         "print([m for m in ('matplotlib', 'scipy', 'tensorflow') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from emotion.base.errors import UserError
-from emotion.video import capture, files, reconnect
+from emotion.video import capture, reconnect, video_file
 from emotion.video.source import frames, opened
 
 pytestmark = pytest.mark.timeout(60)
@@ -152,7 +152,7 @@ def test_a_damaged_middle_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_a_damaged_file_is_not_read_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MOST_FAILED", 3)
+    monkeypatch.setattr(video_file, "MOST_FAILED", 3)
     path = _mess(_video(tmp_path / "clip.mp4", 10.0, 100), 0.4, 0.6)
     assert 0 < len(list(frames(path))) < 60
 
@@ -214,7 +214,7 @@ def _pipe(path: Path) -> Path:
         (lambda p: p, "missing.mp4", "no such file.*camera's number.*a folder or glob.*rtsp://"),
         (lambda p: p, "www.host/video", "no such file.*rtsp://"),
         (lambda p: p, "x" * 5000, "no such file"),
-        (_not_video, "noise.mp4", "not a video or picture.*convert it"),
+        (_not_video, "noise.mp4", "not a video or image.*convert it"),
         (_empty, "empty.mp4", "it is empty"),
         (_text, "notes.txt", "it is text"),
         (_cut_jpeg, "cut.jpg", "truncated"),
@@ -274,7 +274,7 @@ def test_a_camera_that_comes_back_goes_on(
     # It fails to open twice, then opens and gives nothing, then is there again, and then never more.
     camera = _Camera(None, None, _at_its_end(first), capture.file(second))
     worker = reconnect.Worker(lambda: False)
-    got = list(reconnect.read(capture.file(first), camera, "camera 0", worker, lambda: False, 1, 0.5))
+    got = list(reconnect.read(capture.file(first), camera, "camera 0", worker, 1, 0.5))
     assert [f.index for f in got] == list(range(9))
     assert [f.image.shape[:2] for f in got] == [(48, 64)] * 5 + [(64, 96)] * 4
     assert all(b.time >= a.time for a, b in itertools.pairwise(got))
@@ -289,7 +289,7 @@ def test_a_camera_that_comes_back_goes_on(
 def test_a_camera_that_never_gave_a_frame_is_an_error(tmp_path: Path) -> None:
     live = _at_its_end(_video(tmp_path / "a.avi", 20, 2))
     with pytest.raises(UserError, match="camera 0 was opened, but gave no frame"):
-        list(reconnect.read(live, lambda: None, "camera 0", reconnect.Worker(lambda: False), lambda: False, 1, 9.0))
+        list(reconnect.read(live, lambda: None, "camera 0", reconnect.Worker(lambda: False), 1, 9.0))
 
 
 def test_who_asks_to_stop_need_not_wait_for_a_camera(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -298,6 +298,6 @@ def test_who_asks_to_stop_need_not_wait_for_a_camera(tmp_path: Path, caplog: pyt
     def stopped() -> bool:
         return "trying to reach it again" in caplog.text
 
-    got = list(reconnect.read(live, lambda: None, "camera 0", reconnect.Worker(stopped), stopped, 1, 10_000.0))
+    got = list(reconnect.read(live, lambda: None, "camera 0", reconnect.Worker(stopped), 1, 10_000.0))
     assert len(got) == 3
     assert "did not come back" not in caplog.text

@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 
 from emotion.base.errors import UserError
-from emotion.video import display
-from emotion.video.display import gui
+from emotion.video import window_probe
 from emotion.video.window import Window, save_snapshot
+from emotion.video.window_probe import gui
 from tests.live.xvfb import PATIENCE, Screen, screen, until
 
 # Shows frames whose blue says how old the source is, in steps of 1/20 s, and whose green says their number.
 CHILD = """
 import json, logging, signal, sys, time
 import numpy as np
-from emotion.live.frame import Frame
-from emotion.live.window import Window
+from emotion.video.frame import Frame
+from emotion.video.window import Window
 
 options = json.loads(sys.argv[1])
 sizes = options.pop("sizes", [[360, 640]])
@@ -249,13 +249,13 @@ def test_a_display_that_is_not_there_is_no_abort(monkeypatch: pytest.MonkeyPatch
 def test_a_display_that_says_nothing_is_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     if sys.platform != "linux":
         pytest.skip("X11")
-    monkeypatch.setattr(display, "PROBE_SECONDS", 2)
+    monkeypatch.setattr(window_probe, "PROBE_SECONDS", 2)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("\0/tmp/.X11-unix/X7358")  # accepts, and never says a word
         server.listen()
         monkeypatch.setenv("DISPLAY", ":7358")
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-        with display.probe() as obstacle:
+        with window_probe.probe() as obstacle:
             assert "does not answer" in str(obstacle)
 
 

@@ -17,7 +17,7 @@ from emotion.base.errors import UserError
 from emotion.faces.face import Face
 from emotion.faces.images import Box
 from emotion.faces.labels import EMOTIONS
-from emotion.live.records import Lines, Table, log_sink
+from emotion.live.face_log import CsvLog, JsonLinesLog, log_sink
 from emotion.video.frame import Frame
 
 SMOOTHED = (0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1)
@@ -156,8 +156,8 @@ def test_a_log_that_cannot_be_is_refused(tmp_path: Path, name: str, message: str
         log_sink(tmp_path / name, EMOTIONS)
 
 
-@pytest.mark.parametrize("kind", [Lines, Table])
-def test_a_log_on_a_full_disk_is_an_error_not_a_traceback(kind: type[Lines] | type[Table]) -> None:
+@pytest.mark.parametrize("kind", [JsonLinesLog, CsvLog])
+def test_a_log_on_a_full_disk_is_an_error_not_a_traceback(kind: type[JsonLinesLog] | type[CsvLog]) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full on this system")
     with pytest.raises(UserError, match="No space left"), kind("/dev/full", EMOTIONS) as sink:
@@ -172,7 +172,7 @@ def test_what_a_full_disk_or_a_kill_leaves_is_whole(tmp_path: Path, ending: str,
         "import os, resource, signal, sys; import numpy as np\n"
         "from emotion.base.errors import UserError; from emotion.faces.images import Box\n"
         "from emotion.faces.face import Face; from emotion.video.frame import Frame\n"
-        "from emotion.live.records import log_sink\n"
+        "from emotion.live.face_log import log_sink\n"
         "if sys.argv[2] == 'full': resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "image = np.zeros((8, 8, 3), np.uint8); face = Face(Box(1, 2, 3, 4), 'happy', 0.5, (0.5, 0.5))\n"
         "try:\n"

@@ -1,4 +1,4 @@
-"""The loop: take labelled frames, draw, write, until the frames end or somebody stops it."""
+"""The main loop: take labelled frames, draw, write, until the frames end or the user stops it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emotion.base.interrupts import Stop
 from emotion.base.progress import progress
 from emotion.faces.face import Face
 from emotion.faces.images import Image
-from emotion.live.labelling import Labeller
+from emotion.live.labeller import Labeller
 from emotion.live.sinks import Sink
 from emotion.live.summary import Summary, Tally
 from emotion.video.frame import Stream
@@ -28,19 +28,18 @@ def run(
     stop: Stop | None = None,
     idle: Callable[[], bool] | None = None,
 ) -> Summary:
-    """Label a stream's frames and hand them to the sinks, which are opened before and closed after, whatever happens.
+    """Label a stream's frames and write them to the sinks, which are opened before and closed after, in any case.
 
-    Frames are read, searched and classified in threads; drawing and the sinks stay in the caller's, where a window has
-    to be.
+    Frames are read, searched and classified in threads; drawing and the sinks stay in the caller's, where a window must
+    be.
 
     Args:
         stream: From :func:`emotion.video.source.opened`.
         labeller: Finds and labels the faces.
         labels: The contract's.
-        sinks: From :mod:`emotion.live.sinks` and its neighbours.
-        overlay: Draws faces on a frame; used where a sink shows the picture.
-        stop: Asked before each frame. The one that the stream was opened with, so that a source that waits for its
-            camera gives up when the loop has ended.
+        sinks: Where the frames go.
+        overlay: Draws faces on a frame; used where a sink shows the image.
+        stop: Asked before each frame; the one that the stream was opened with.
         idle: Called while no frame comes; False ends the loop.
     """
     stop = stop or Stop()
@@ -55,15 +54,14 @@ def run(
         for item in islice(labelled.take(lambda: not stop() and (idle is None or idle())), stream.limit):
             if stop():
                 break
-            clock = [time.perf_counter()]
-            picture = overlay(item.frame.image, item.shown) if draws else item.frame.image
-            clock.append(time.perf_counter())
-            answers = [sink.write(item.frame, item.faces, picture) for sink in sinks]
-            clock.append(time.perf_counter())
-            tally.add(item, {"draw": clock[1] - clock[0], "write": clock[2] - clock[1]})
+            began = time.perf_counter()
+            image = overlay(item.frame.image, item.shown) if draws else item.frame.image
+            drawn = time.perf_counter()
+            is_wanted = [sink.write(item.frame, item.faces, image) for sink in sinks]
+            tally.add(item, {"draw": drawn - began, "write": time.perf_counter() - drawn})
             if advance is not None:
                 advance(1)
-            if not all(answers):
+            if not all(is_wanted):
                 break
         seconds = time.perf_counter() - started
     return tally.summary(labeller.read, labelled.dropped, seconds)

@@ -19,8 +19,8 @@ from emotion.config.commands import Detector as Settings
 from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Image
 from emotion.inference.classifier import Classifier
-from emotion.live import annotate, label_frames, loop
-from emotion.live.labelling import Labeller
+from emotion.live import annotate, label_frames, main_loop
+from emotion.live.labeller import Labeller
 from emotion.live.summary import STAGES, Summary, Tally, report
 from emotion.runs.folder import Run
 from emotion.video import source
@@ -85,7 +85,7 @@ def _run(
         max_gap=0.5,
         independent=stream.independent,
     )
-    return loop.run(stream, labeller, labels, sinks, annotate.compose(labels), stop)
+    return main_loop.run(stream, labeller, labels, sinks, annotate.compose(labels), stop)
 
 
 def test_every_sink_gets_every_frame_and_the_summary_counts(classifier: Classifier, pictures: list[Image]) -> None:
@@ -252,7 +252,7 @@ def test_a_second_signal_does_not_wait() -> None:
 
 
 def test_the_tally_does_not_grow(classifier: Classifier) -> None:
-    from emotion.live.labelling import Labelled
+    from emotion.live.labeller import Labelled
     from emotion.live.summary import TIMED_FRAMES
 
     tally = Tally(classifier.contract.labels)

@@ -1,18 +1,16 @@
-"""From frames to labelled faces: the steps between a source and whoever takes the faces, each in its own thread."""
+"""From frames to labelled faces: the steps between a source and the sinks, each in its own thread."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from emotion.faces.face import Face
 from emotion.faces.images import Box
 from emotion.inference.classifier import Classifier
-from emotion.live.smoothing import Smoother
-from emotion.live.stages import Parallel, parallel
-from emotion.live.steady import LINGERING, Steady
+from emotion.live.parallel import Parallel
+from emotion.live.smoothing import LINGERING, BoxStabiliser, Smoother
 from emotion.live.tracker import Tracker
 from emotion.video.detector import Detector, Scan
 from emotion.video.frame import Frame, Stream
@@ -20,19 +18,12 @@ from emotion.video.frame import Frame, Stream
 
 @dataclass(frozen=True)
 class Labelled:
-    """A frame and what was found in it.
-
-    Attributes:
-        frame: As the source gave it.
-        faces: Its faces, largest first.
-        shown: The faces as they are to be drawn; see :mod:`emotion.live.steady`.
-        seconds: How long each stage took.
-    """
+    """A frame and what was found in it."""
 
     frame: Frame
-    faces: list[Face]
-    shown: list[Face]
-    seconds: dict[str, float]
+    faces: list[Face]  # largest first
+    shown: list[Face]  # as they are drawn; see BoxStabiliser
+    seconds: dict[str, float]  # by stage
 
 
 @dataclass
@@ -50,7 +41,7 @@ class Labeller:
 
     Args:
         detector: Finds them. It is used for this source alone.
-        classifier: Says what they show.
+        classifier: Gives the probabilities of each label.
         smoothing: Time constant of the probabilities' average over a track, in seconds; 0 takes each frame alone.
         min_confidence: Less probable labels become "uncertain".
         max_gap: Seconds for which a face may be missing and keep its track.
@@ -74,20 +65,17 @@ class Labeller:
     ) -> None:
         self._detector, self._classifier, self._independent = detector, classifier, independent
         self.read = 0
-        self._tracker, self._steady = Tracker(max_gap=max_gap), Steady(lingering)
+        self._tracker, self._stabiliser = Tracker(max_gap=max_gap), BoxStabiliser(lingering)
         self._smoother = Smoother(0.0 if independent else smoothing, min_confidence, classifier.contract.labels)
 
-    @contextmanager
-    def labelled(self, stream: Stream, ending: Callable[[], None]) -> Iterator[Parallel[Labelled]]:
+    def labelled(self, stream: Stream, ending: Callable[[], None]) -> Parallel[Labelled]:
         """The stream's frames with their faces; the threads that label them end with the context.
 
         Args:
             stream: The source.
-            ending: Tells the stream to give up where it waits for its camera.
+            ending: Makes the stream give up where it waits for its camera.
         """
-        steps = self._scan, self._find, self._label
-        with parallel(self._read(stream), steps, newest=stream.live, ending=ending) as frames:
-            yield frames
+        return Parallel(self._read(stream), (self._scan, self._find, self._label), stream.live, ending)
 
     def _scan(self, job: _Job) -> _Job:
         began = time.perf_counter()
@@ -113,25 +101,19 @@ class Labeller:
         if job.scan.is_cut:
             self._tracker.reset()
             self._smoother.reset()
-            self._steady.reset()
-        faces = self._alone(job, rows) if self._independent else self._followed(job, rows)
+            self._stabiliser.reset()
+        faces = self._faces(job, rows)
         job.seconds |= {"crop": cut - began, "classify": time.perf_counter() - cut}
-        return Labelled(job.frame, faces, self._steady.update(job.frame.time, faces), job.seconds)
+        return Labelled(job.frame, faces, self._stabiliser.update(job.frame.time, faces), job.seconds)
 
-    def _followed(self, job: _Job, rows: list[list[float]]) -> list[Face]:
-        when = job.frame.time
+    def _faces(self, job: _Job, rows: list[list[float]]) -> list[Face]:
+        alone, when = self._independent, job.frame.time
+        numbers = range(len(rows)) if alone else self._tracker.update(when, job.boxes)
         faces = []
-        for box, raw, track in zip(job.boxes, rows, self._tracker.update(when, job.boxes), strict=True):
-            probabilities, label, confidence = self._smoother.update(track, when, raw)
-            faces.append(Face(box, label, confidence, probabilities, tuple(raw), track))
+        for box, raw, number in zip(job.boxes, rows, numbers, strict=True):
+            probabilities, label, confidence = self._smoother.update(number, when, raw)
+            faces.append(Face(box, label, confidence, probabilities, tuple(raw), None if alone else number))
         self._smoother.keep(self._tracker.alive)
-        return faces
-
-    def _alone(self, job: _Job, rows: list[list[float]]) -> list[Face]:
-        faces = []
-        for number, (box, raw) in enumerate(zip(job.boxes, rows, strict=True)):
-            probabilities, label, confidence = self._smoother.update(number, job.frame.time, raw)
-            faces.append(Face(box, label, confidence, probabilities, tuple(raw)))
         return faces
 
     def _read(self, stream: Stream) -> Iterator[_Job]:

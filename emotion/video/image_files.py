@@ -1,7 +1,8 @@
-"""Pictures as frames: one file, a folder, or a glob such as ``faces/**/*.png``."""
+"""Images as frames: one file, a folder, or a glob such as ``faces/**/*.png``."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -16,25 +17,23 @@ from emotion.video.frame import Frame, Stream
 
 log = logging.getLogger(__name__)
 
-#: Files that begin like a picture and go on like a video.
+#: Files that begin like an image and continue like a video.
 MOVING = (".gif", ".mjpeg", ".mjpg")
-#: Endings of files that are meant to be pictures, even when they are damaged.
+#: Endings of files that are meant to be images, even when they are damaged.
 ENDINGS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp")
-#: Unreadable pictures that are told one by one; the others are counted.
-MOST_TOLD = 10
-
-_MAGIC = re.compile(r"[*?\[]")
+#: Unreadable images that are reported one by one; the others are counted.
+MOST_REPORTED = 10
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file is one picture, by its first bytes."""
+def is_image(path: Path) -> bool:
+    """Whether a file is one image, by its first bytes."""
     name = os.fsencode(path)  # OpenCV crashes on text that is not UTF-8
     return path.suffix.lower() not in MOVING and bool(cv2.haveImageReader(name))  # type: ignore[arg-type]
 
 
 def is_glob(source: str) -> bool:
     """Whether a text has a glob's special characters."""
-    return _MAGIC.search(source) is not None
+    return re.search(r"[*?\[]", source) is not None
 
 
 def natural(text: str) -> tuple[tuple[str | int, ...], str]:
@@ -45,10 +44,10 @@ def natural(text: str) -> tuple[tuple[str | int, ...], str]:
 
 
 def single(path: Path) -> Stream:
-    """One picture.
+    """One image.
 
     Raises:
-        UserError: At the frame, where the picture is damaged.
+        UserError: At the frame, where the image is damaged.
     """
     return Stream(str(path), "pictures", 1.0, _single(path), 1)
 
@@ -61,42 +60,41 @@ def _single(path: Path) -> Iterator[Frame]:
 
 
 def folder(path: Path, stride: int = 1) -> Stream:
-    """The pictures in a folder, not in folders below it, in natural order.
+    """The images in a folder, not in folders below it, in natural order.
 
     Raises:
-        UserError: No picture in it, or, at the end, none that can be read.
+        UserError: No image in it, or, at the end, none that can be read.
     """
     try:
         inside = [p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")]
     except OSError as error:
         raise UserError(f"source: the folder '{path}' may not be read ({error.strerror}); check its rights") from None
-    pictures = [p for p in inside if p.suffix.lower() in ENDINGS or is_picture(p)]
-    if not pictures:
+    found = [p for p in inside if p.suffix.lower() in ENDINGS or is_image(p)]
+    if not found:
         raise UserError(
-            f"source: no picture in the folder '{path}' ({len(inside)} other files). Give one that holds pictures, "
+            f"source: no image in the folder '{path}' ({len(inside)} other files). Give one that holds images, "
             f"one video in it, or a glob for the folders below: source='{path}/**/*.png'"
         )
-    return _several(str(path), path, pictures, stride)
+    return _several(str(path), path, found, stride)
 
 
 def glob(pattern: str, stride: int = 1) -> Stream:
-    """The files that a glob fits, in natural order; ``**`` is any number of folders.
+    """The files that match a glob, in natural order; ``**`` is any number of folders.
 
     Raises:
-        UserError: It fits no file, or, at the end, none that can be read.
+        UserError: It matches no file, or, at the end, none that can be read.
     """
     path = Path(pattern).expanduser()
-    first = next(i for i, part in enumerate(path.parts) if is_glob(part))
-    base, rest = Path(*path.parts[:first]), str(Path(*path.parts[first:]))
+    base = Path(*itertools.takewhile(lambda part: not is_glob(part), path.parts))
     if not base.is_dir():
-        raise UserError(f"source: '{pattern}' fits nothing: there is no folder '{base}' (seen from {Path.cwd()})")
+        raise UserError(f"source: '{pattern}' matches nothing: there is no folder '{base}' (seen from {Path.cwd()})")
     try:
-        found = [p for p in base.glob(rest) if p.is_file() and not p.name.startswith(".")]
+        found = [p for p in base.glob(str(path.relative_to(base))) if p.is_file() and not p.name.startswith(".")]
     except (ValueError, OSError) as error:
         raise UserError(f"source: '{pattern}' is not a glob: {error}") from None
     if not found:
         raise UserError(
-            f"source: '{pattern}' fits no file (seen from {Path.cwd()}). Check the ending, or give the folder alone"
+            f"source: '{pattern}' matches no file (seen from {Path.cwd()}). Check the ending, or give the folder alone"
         )
     return _several(pattern, base, found, stride)
 
@@ -114,11 +112,11 @@ def _read(name: str, base: Path, chosen: Sequence[tuple[int, Path]]) -> Iterator
             image = images.read(path)
         except images.UnreadableImageError as error:
             unreadable += 1
-            if unreadable <= MOST_TOLD:
+            if unreadable <= MOST_REPORTED:
                 log.warning("%s: skipped, %s", path, error)
             continue
         yield Frame(index, float(index), image, path.relative_to(base).as_posix())
     if unreadable == len(chosen):
-        raise UserError(f"source: none of the {unreadable} files of '{name}' is a picture that can be read")
-    if unreadable > MOST_TOLD:
-        log.warning("%s: %d of %d pictures could not be read and were skipped", name, unreadable, len(chosen))
+        raise UserError(f"source: none of the {unreadable} files of '{name}' is an image that can be read")
+    if unreadable > MOST_REPORTED:
+        log.warning("%s: %d of %d images could not be read and were skipped", name, unreadable, len(chosen))

@@ -1,9 +1,10 @@
-"""Whether a window can be opened here, found out without opening one in this process."""
+"""Whether a window can be opened here, tested in a child process."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import threading
@@ -26,34 +27,28 @@ class NoWindowError(UserError):
         self.reason = reason
 
 
-def silence_qt() -> None:
-    """Keep the warnings of OpenCV's Qt (fonts, Wayland, runtime folders) off the terminal: they need no doing."""
-    os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false;*.info=false;*.debug=false")
-
-
 def gui(build_information: str) -> str | None:
     """The windows that OpenCV was built with, such as ``QT5``, or None.
 
     Args:
         build_information: From ``cv2.getBuildInformation()``.
     """
-    for line in build_information.splitlines():
-        name, _, value = line.strip().partition(":")
-        if name == "GUI":
-            return value.strip() if value.strip() not in ("", "NONE", "NO") else None
-    return None
+    match = re.search(r"^ *GUI: *(\S+)", build_information, re.MULTILINE)
+    return match[1] if match and match[1] not in ("NONE", "NO") else None
 
 
 @contextmanager
 def probe() -> Iterator[str | None]:
     """Yield why no window can be opened here, or None if one can, while the child that has tried stays connected.
 
-    OpenCV aborts the process (SIGABRT) where there is no display, so this looks first: for a build with windows, for a
+    OpenCV aborts the process (SIGABRT) where there is no display, so this checks first: for a build with windows, for a
     display, and last, as a display may be named but not answer, whether a child process survives opening a window.
 
-    An X server such as ``xvfb-run``'s starts anew when its last client leaves, and refuses others meanwhile: whoever
-    opens a window next does so before the child goes.
+    An X server such as ``xvfb-run``'s restarts when its last client disconnects, and refuses others meanwhile: the next
+    window must be opened before the child ends.
     """
+    # OpenCV's Qt warns of fonts, Wayland and runtime folders; the user need not do anything about them.
+    os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false;*.info=false;*.debug=false")
     name = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if gui(cv2.getBuildInformation()) is None:
         yield "this OpenCV was built without windows (opencv-python-headless)"
@@ -72,12 +67,12 @@ def probe() -> Iterator[str | None]:
                 return
             if last:
                 yield f"{display} cannot be opened"
-        time.sleep(0.5)  # it may be starting anew just now
+        time.sleep(0.5)  # it may be restarting just now
 
 
 @contextmanager
 def _child() -> Iterator[bool | None]:
-    """Open a window in a child process, which lives until the block ends; None: that takes too long."""
+    """Open a window in a child process, which lives until the block ends; yields None where that takes too long."""
     code = "import cv2, sys; cv2.namedWindow('a display?'); cv2.destroyAllWindows(); print(1, flush=True)"
     code += "; sys.stdin.read()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}

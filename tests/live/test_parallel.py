@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emotion.live.stages import DEPTH, parallel
+from emotion.live.parallel import DEPTH, Parallel
 
 
 def _ours() -> list[str]:
@@ -22,7 +22,7 @@ def _ours() -> list[str]:
 @settings(max_examples=25)
 @given(st.lists(st.integers(), max_size=40), st.integers(0, 3))
 def test_every_item_comes_out_once_in_order(items: list[int], steps: int) -> None:
-    with parallel(iter(items), [lambda x: x + 1] * steps) as results:
+    with Parallel(iter(items), [lambda x: x + 1] * steps) as results:
         assert list(results) == [item + steps for item in items]
     assert results.dropped == 0
     assert not _ours()
@@ -39,7 +39,7 @@ def test_each_step_has_a_thread_of_its_own() -> None:
         seen[1].add(threading.get_ident())
         return item
 
-    with parallel(iter(range(50)), [first, second]) as results:
+    with Parallel(iter(range(50)), [first, second]) as results:
         list(results)
     assert [len(idents) for idents in seen] == [1, 1]
     assert len({threading.get_ident()} | seen[0] | seen[1]) == 3
@@ -57,7 +57,7 @@ def test_steps_work_at_the_same_time() -> None:
     def second(item: int) -> bool:
         return third_done.wait(60)
 
-    with parallel(iter(range(3)), [first, second]) as results:
+    with Parallel(iter(range(3)), [first, second]) as results:
         assert list(results) == [True, True, True]
 
 
@@ -70,7 +70,7 @@ def test_the_source_waits_where_nothing_may_be_lost() -> None:
             given_out += 1
             yield i
 
-    with parallel(items(), [lambda x: x]) as results:
+    with Parallel(items(), [lambda x: x]) as results:
         assert next(iter(results)) == 0
         time.sleep(0.3)
         assert given_out <= 2 * DEPTH + 5
@@ -91,7 +91,7 @@ def test_the_newest_item_wins_where_the_source_does_not_wait() -> None:
         ready.wait(60)
         return item
 
-    with parallel(items(), [slow], newest=True) as results:
+    with Parallel(items(), [slow], newest=True) as results:
         got = list(results)
     assert got == [0, 98]
     assert results.dropped == 97
@@ -109,7 +109,7 @@ def test_a_slow_taker_gets_items_that_are_hardly_old() -> None:
             yield newest
 
     ages = []
-    with parallel(items(), [lambda x: x] * 3, newest=True) as results:
+    with Parallel(items(), [lambda x: x] * 3, newest=True) as results:
         for item in results:
             ages.append(newest - item)
             go_on.release()  # ten more come while this one is looked at
@@ -121,8 +121,8 @@ def test_a_slow_taker_gets_items_that_are_hardly_old() -> None:
 def test_a_program_may_end_in_the_middle_of_an_iteration() -> None:
     code = (
         "from itertools import count\n"
-        "from emotion.live.stages import parallel\n"
-        "held = parallel(count(), [lambda x: x])\n"
+        "from emotion.live.parallel import Parallel\n"
+        "held = Parallel(count(), [lambda x: x])\n"
         "print(next(iter(held.__enter__())))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -131,7 +131,7 @@ def test_a_program_may_end_in_the_middle_of_an_iteration() -> None:
 
 def test_an_error_in_a_step_comes_after_the_items_before_it() -> None:
     got = []
-    with parallel(iter([4, 2, 0, 1]), [lambda x: 8 / x]) as results, pytest.raises(ZeroDivisionError):
+    with Parallel(iter([4, 2, 0, 1]), [lambda x: 8 / x]) as results, pytest.raises(ZeroDivisionError):
         got.extend(results)
     assert got == [2, 4]
     assert not _ours()
@@ -142,7 +142,7 @@ def test_an_error_in_the_source_comes_out_too() -> None:
         yield 1
         raise OSError("unplugged")
 
-    with parallel(items(), [lambda x: x]) as results:
+    with Parallel(items(), [lambda x: x]) as results:
         iterator = iter(results)
         assert next(iterator) == 1
         with pytest.raises(OSError, match="unplugged"):
@@ -157,12 +157,12 @@ def test_leaving_early_ends_the_threads() -> None:
             yield (i := i + 1)
 
     for newest in (False, True):
-        with parallel(endless(), [lambda x: x, lambda x: x], newest=newest) as results:
+        with Parallel(endless(), [lambda x: x, lambda x: x], newest=newest) as results:
             assert next(iter(results)) >= 1
         assert not _ours()
 
 
 def test_an_error_of_the_taker_ends_the_threads() -> None:
-    with pytest.raises(KeyError), parallel(iter(range(10**6)), [lambda x: x]):
+    with pytest.raises(KeyError), Parallel(iter(range(10**6)), [lambda x: x]):
         raise KeyError
     assert not _ours()

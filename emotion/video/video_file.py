@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 
 #: Reads that may fail, one after the other, before a file counts as ended, and the seconds they may take together.
 MOST_FAILED, LONGEST_FAILED = 1000, 5.0
-#: Damaged places that are told one by one; the others are counted.
-MOST_TOLD = 5
+#: Damaged places that are reported one by one; the others are counted.
+MOST_REPORTED = 5
 #: Frames by which a whole file may fall short of what it announces: a number, and a fraction.
 FEW, FRACTION = 2, 0.02
 
@@ -33,7 +33,7 @@ def read(
 ) -> Generator[Frame, None, tuple[int, float]]:
     """The frames of an open file; the caller releases it.
 
-    OpenCV gives no reason when it gives no frame. A damaged place fails once for each of its frames and then goes on,
+    OpenCV gives no reason when it gives no frame. A damaged place fails once for each of its frames and then continues,
     so failing reads are counted as frames until too many fail together.
 
     Args:
@@ -41,7 +41,7 @@ def read(
         name: For messages.
         stopped: Asked while nothing can be decoded.
         stride: Only frames whose index it divides are yielded; the others are decoded, but not converted.
-        start: Index and time of the first frame, for files that are played again: damage is told the first time.
+        start: Index and time of the first frame, for files that are played again: damage is reported the first time.
 
     Returns:
         Index and time of the frame that would come next.
@@ -67,16 +67,16 @@ def read(
                 failed += 1
         if failed:
             places, skipped = places + 1, skipped + failed
-            if first and places <= MOST_TOLD:
+            if first and places <= MOST_REPORTED:
                 log.warning("%s: %d damaged frames skipped before %.2f s (frame %d)", name, failed, now, index)
         index, previous = index + 1, now
     if index == skipped and not stopped():
-        why = "it is damaged, or its codec is not there"
+        why = "it is damaged, or its codec is missing"
         if "://" in name:  # an MP4 may have its index at the end
             why = "its server may be unable to send parts of a file. Download it and give the file"
         raise UserError(f"source: no frame of '{name}' could be decoded; {why}")
     if first and not stopped():
-        if places > MOST_TOLD:
+        if places > MOST_REPORTED:
             log.warning("%s: %d damaged frames skipped in %d places", name, skipped, places)
         if announced is not None and announced - max(index, end) > max(FEW, FRACTION * announced):
             log.warning(
@@ -89,7 +89,7 @@ def read(
 def repeat(
     capture: cv2.VideoCapture, reopen: Callable[[], cv2.VideoCapture], name: str, stopped: Stopped, stride: int = 1
 ) -> Generator[Frame, None, None]:
-    """The frames of a file that starts again at its end; index and time go on rising."""
+    """The frames of a file that starts again at its end; index and time keep rising."""
     start = yield from read(capture, name, stopped, stride)
     capture.release()
     while not stopped():
@@ -101,7 +101,7 @@ def repeat(
 
 
 def _advance(capture: cv2.VideoCapture, index: int, announced: int | None, stopped: Stopped) -> int | None:
-    """Go to the next frame that decodes: how many were passed over, or None at the end."""
+    """Go to the next frame that decodes; returns how many were skipped, or None at the end."""
     if capture.grab():
         return 0
     deadline = time.monotonic() + LONGEST_FAILED

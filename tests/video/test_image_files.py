@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.base.errors import UserError
-from emotion.video import stills
+from emotion.video import image_files
 from emotion.video.source import frames, opened
 
 
@@ -88,24 +88,24 @@ def test_stride_and_max_frames_count_pictures(folder: Path) -> None:
 
 
 def test_many_unreadable_pictures_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for i in range(stills.MOST_TOLD + 5):
+    for i in range(image_files.MOST_REPORTED + 5):
         (tmp_path / f"{i}.jpg").write_bytes(b"\xff\xd8 no more")
     _picture(tmp_path / "whole.jpg")
     assert len(list(frames(tmp_path))) == 1
-    assert len(caplog.records) == stills.MOST_TOLD + 1
-    assert "15 of 16 pictures could not be read" in caplog.text
+    assert len(caplog.records) == image_files.MOST_REPORTED + 1
+    assert "15 of 16 images could not be read" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("empty", "no picture in the folder"),
-        ("empty/*.png", "fits no file"),
+        ("empty", "no image in the folder"),
+        ("empty/*.png", "matches no file"),
         ("nowhere/*.png", "there is no folder '.*nowhere'"),
-        ("damaged", "none of the 2 files of .* is a picture that can be read"),
-        ("damaged/*", "none of the 2 files of .* is a picture that can be read"),
-        ("[", "fits no file"),
-        ("a**b/*.png", "not a glob|fits no file"),
+        ("damaged", "none of the 2 files of .* is an image that can be read"),
+        ("damaged/*", "none of the 2 files of .* is an image that can be read"),
+        ("[", "matches no file"),
+        ("a**b/*.png", "not a glob|matches no file"),
     ],
 )
 def test_what_holds_no_picture_is_refused(tmp_path: Path, source: str, message: str) -> None:
@@ -126,10 +126,10 @@ def test_pictures_do_not_start_again(folder: Path, source: str) -> None:
 @given(st.lists(st.integers(0, 10**6), unique=True), st.text(st.characters(codec="utf-8"), max_size=5))
 def test_numbers_sort_by_their_value(numbers: list[int], stem: str) -> None:
     names = [f"{stem}_{n}.png" for n in numbers]
-    assert sorted(names, key=stills.natural) == [f"{stem}_{n}.png" for n in sorted(numbers)]
+    assert sorted(names, key=image_files.natural) == [f"{stem}_{n}.png" for n in sorted(numbers)]
 
 
 @given(st.lists(st.text(max_size=8), unique=True), st.randoms(use_true_random=False))
 def test_any_names_have_one_order(names: list[str], random: Random) -> None:
     shuffled = random.sample(names, len(names))
-    assert sorted(names, key=stills.natural) == sorted(shuffled, key=stills.natural)
+    assert sorted(names, key=image_files.natural) == sorted(shuffled, key=image_files.natural)
