@@ -68,8 +68,7 @@ def search(
         again: Called with each address that is skipped because it is ``known`` or another search has it.
 
     Yields:
-        Candidates, with a staged file or with a ``failure``: one of the reasons of
-        :mod:`emotion.collect.fetching`, ``not a picture`` or ``too many pixels``.
+        Candidates, with a staged file or with a ``failure``.
 
     Raises:
         GaveUp: Bing's page could not be downloaded, or shows no result that the package can read.
@@ -84,11 +83,10 @@ def search(
             barren = 0 if links else barren + 1
             for link in links:
                 wanted = results.candidate(link)
-                candidate = None if wanted.key in known else results.download(wanted)
-                if candidate is None:
-                    again(wanted.key)
-                else:
+                if wanted.key not in known and (candidate := results.download(wanted)):
                     yield candidate
+                else:
+                    again(wanted.key)
         if not results.shown:
             raise GaveUp(f"'{query}': Bing shows no results, or no longer as bing-image-downloader reads them")
     except FetchError as failure:

@@ -21,8 +21,8 @@ class Candidate:
         source: A key of :data:`emotion.config.commands.LABEL_SOURCES`.
         path: The staged file, or the user's; None where there is an image or a failure.
         image: A frame, uint8 BGR ``[H, W, 3]``.
-        failure: One of a few stable reasons (``HTTP 404``, ``not a picture``, ``timed out``), see
-            :mod:`emotion.collect.fetching`; or None.
+        failure: None, or one of a few stable reasons: those of :mod:`emotion.collect.fetching`, ``not a picture``,
+            ``too many pixels``.
         query: The words that found it.
         page_url: The page that shows the image.
         image_url: The image itself.

@@ -1,4 +1,4 @@
-"""A dataset's folder after kills, and after a person has moved, removed and added pictures there."""
+"""A dataset's folder after kills, and after the user has moved, removed and added images there."""
 
 from __future__ import annotations
 
@@ -66,25 +66,25 @@ def test_a_picture_that_a_person_has_moved_stays_where_it_is(tmp_path: Path) -> 
     assert outcome["neutral"].quarantined == 1
 
 
+def leftover(tmp_path: Path) -> tuple[Path, str]:
+    """A dataset with a crop that has no record, as a kill leaves it, of the image in ``tmp_path / "own"``."""
+    from_folder(tmp_path / "first", own(tmp_path / "own", happy=range(1)))
+    (file,) = pictures(tmp_path / "first")
+    (tmp_path / "data" / "happy").mkdir(parents=True)
+    (tmp_path / "data" / file).write_bytes((tmp_path / "first" / file).read_bytes())
+    return tmp_path / "data", file
+
+
 def test_what_looks_like_a_leftover_is_never_deleted(tmp_path: Path) -> None:
     """It has the name that our crop would have, and is in a test split: it may be somebody's."""
-    path = own(tmp_path / "own", happy=range(1))
-    from_folder(tmp_path / "first", path)
-    (file,) = pictures(tmp_path / "first")
-    root = tmp_path / "data"
-    (root / "happy").mkdir(parents=True)
-    (root / file).write_bytes((tmp_path / "first" / file).read_bytes())
+    root, file = leftover(tmp_path)
     write(tmp_path / "other" / "test" / file, images.read(tmp_path / "first" / file, "rgb")[:, :, ::-1])
-    from_folder(root, path, f"against={tmp_path / 'other'}")
+    from_folder(root, tmp_path / "own", f"against={tmp_path / 'other'}")
     assert (pictures(root), quarantined(root)) == (set(), {file})
 
 
 def test_a_leftover_is_a_conflict_also_where_the_other_emotion_comes_first(tmp_path: Path) -> None:
-    from_folder(tmp_path / "first", own(tmp_path / "own", happy=range(1)))
-    (file,) = pictures(tmp_path / "first")
-    root = tmp_path / "data"
-    (root / "happy").mkdir(parents=True)
-    (root / file).write_bytes((tmp_path / "first" / file).read_bytes())
+    root, file = leftover(tmp_path)
     collector = Collector(root, SCREEN, Manifest.open(root))
     for emotion in ("sad", "happy"):
         collector.take(Candidate(f"{emotion}.jpg", emotion, "bing", None, drawn(0)))
@@ -92,11 +92,7 @@ def test_a_leftover_is_a_conflict_also_where_the_other_emotion_comes_first(tmp_p
 
 
 def test_a_leftover_is_taken_up_once(tmp_path: Path) -> None:
-    from_folder(tmp_path / "first", own(tmp_path / "own", happy=range(1)))
-    (file,) = pictures(tmp_path / "first")
-    root = tmp_path / "data"
-    (root / "happy").mkdir(parents=True)
-    (root / file).write_bytes((tmp_path / "first" / file).read_bytes())
+    root, file = leftover(tmp_path)
     collector = Collector(root, SCREEN, Manifest.open(root))
     for key in ("a.jpg", "b.jpg"):
         collector.take(Candidate(key, "happy", "bing", None, drawn(0)))
