@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-import imagesize  # type: ignore[import-untyped]
+import imagesize
 
 _FORMATS = {
     b"\xff\xd8\xff": "jpg",
