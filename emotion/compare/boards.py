@@ -1,4 +1,4 @@
-"""Ranking entries that were scored on the same pictures, and only those."""
+"""Ranking entries that were scored on the same images, and only those."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Timing = Callable[[Sequence[Entry]], tuple[list[Entry], list[str]]]
 def build(
     candidates: Sequence[Candidate], split: str, rank_by: str, resamples: int, seed: int, timing: Timing
 ) -> list[Board]:
-    """Make a board of each set of pictures and labels that runs were scored on, the one with most entries first.
+    """Make a board of each set of images and labels that runs were scored on, the one with most entries first.
 
     Args:
         candidates: The runs.
@@ -48,9 +48,9 @@ def build(
     found.sort(key=lambda board: -len(board.entries))
     if len(found) > 1:
         note = (
-            f"These runs were scored on {len(found)} different sets of pictures or labels (their fingerprints differ), "
-            f"so there are {len(found)} tables and no ranking across them: a figure on other pictures, or on other "
-            f"labels of the same pictures, says nothing about which run is better."
+            f"These runs were scored on {len(found)} different sets of images or labels (their fingerprints differ), "
+            f"so there are {len(found)} tables and no ranking across them: a figure on other images, or on other "
+            f"labels of the same images, says nothing about which run is better."
         )
         found = [replace(board, notes=(note, *board.notes)) for board in found]
     return found
@@ -211,15 +211,17 @@ def _notes(collapsed: Sequence[Group], names: Sequence[str], split: str, runs: i
             ids = listed([c.run.id for c in group.repeats])
             found.append(f"{name}: the same config and seed again is not another sample; left out {ids}.")
     if len({groups.trained_on(m) for group in collapsed for m in group.members}) > 1:
-        found.append("These runs were tested on the same pictures but not trained on the same.")
+        found.append("These runs were tested on the same images but not trained on the same.")
     adopted = [n for group, n in zip(collapsed, names, strict=True) if "adopted" in group.members[0].record]
     if adopted:
         found.append(
-            f"Trained elsewhere: {listed(adopted)}. Which pictures they were trained on and chosen by is not known; "
+            f"Trained elsewhere: {listed(adopted)}. Which images they were trained on and chosen by is not known; "
             f"their leak-free figures leave out what is in the training and validation splits of this data, no more."
         )
     if split == "validation":
-        found.append("The validation split chose each run's checkpoint, so its figures flatter; test is the judge.")
+        found.append(
+            "The validation split chose each run's checkpoint, so validation figures are optimistic; compare on test."
+        )
     if runs == 1:
         found.append("Only one run is left: a table without a verdict.")
     elif len(collapsed) == 1:
@@ -237,8 +239,3 @@ def _notes(collapsed: Sequence[Group], names: Sequence[str], split: str, runs: i
     if any(1 < len(group.members) < 5 for group in collapsed) and len(collapsed) > 1:
         found.append("Few seeds show their own spread badly; intervals are widened for it by Student's t.")
     return found
-
-
-def with_notes(board: Board, notes: Sequence[str]) -> Board:
-    """A board with more to know, said first."""
-    return replace(board, notes=(*notes, *board.notes))

@@ -28,21 +28,24 @@ _HASHED_BYTES = 2**29
 # What NumPy raises where a file is no archive of arrays, or not a whole one.
 _DAMAGE = (OSError, ValueError, TypeError, AttributeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
+#: Order and fingerprint of each set of images, by the digest of how it is stored.
+Orders = dict[bytes, tuple[NDArray[np.intp], str]]
+
 # libyaml, which nearly every wheel of PyYAML has, reads a config ten times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A run's answers on one split, with the pictures in an order that does not depend on the run.
+    """A run's answers on one split, with the images in an order that does not depend on the run.
 
     Attributes:
         run: The run.
         record: Its ``run.json``.
         config: Its ``config.yaml``.
         names: The emotions, in the order of the model's outputs.
-        pictures: SHA-256 over the sorted pairs of picture and label, as ``pixels_by_split`` in a fingerprint: equal for
-            the same pictures with the same labels, whatever their order.
+        pictures: SHA-256 over the sorted pairs of image and label, as ``pixels_by_split`` in a fingerprint: equal for
+            the same images with the same labels, whatever their order.
         labels: int64 ``[N]``.
         predicted: uint8 ``[N]``, the most probable class.
         leaked: bool ``[N]``, in training or validation too; None where that is not known.
@@ -72,20 +75,19 @@ class Unfit:
 
 def read(runs: Sequence[Run], split: str) -> tuple[list[Candidate], list[Unfit]]:
     """Read runs for a comparison on one split: those that can be compared, and those that cannot."""
-    hashing = sum(_size(run.path / "checkpoints" / "best.keras") for run in runs) <= _HASHED_BYTES
-    orders = _Orders()
-
-    def one(run: Run) -> Candidate | Unfit:
+    checkpoints = [path for run in runs if (path := run.path / "checkpoints" / "best.keras").is_file()]
+    hashing = sum(path.stat().st_size for path in checkpoints) <= _HASHED_BYTES
+    orders: Orders = {}
+    candidates, unfit = [], []
+    for run in runs:
         try:
-            return _read(run, split, orders, hashing)
+            candidates.append(_read(run, split, orders, hashing))
         except UserError as error:
-            return Unfit(run, str(error))
-
-    found = [one(run) for run in runs]
-    return [f for f in found if isinstance(f, Candidate)], [f for f in found if isinstance(f, Unfit)]
+            unfit.append(Unfit(run, str(error)))
+    return candidates, unfit
 
 
-def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
+def _read(run: Run, split: str, orders: Orders, hashing: bool) -> Candidate:
     record = run.record()
     again = f"python -m emotion.evaluate run={run.reference}"
     if split != "test":
@@ -94,7 +96,7 @@ def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
     if status != "done":
         advice = {
             "running": "wait for it to end",
-            "interrupted": f"go on with it: python -m emotion.train resume={run.reference}",
+            "interrupted": f"resume it: python -m emotion.train resume={run.reference}",
         }.get(status, f"see {run.path / 'train.log'}")
         raise UserError(f"it is {status}, not done; {advice}")
     if "adopted" in record and "data" not in record:
@@ -108,12 +110,12 @@ def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
         if probabilities.shape[1] != len(names):
             raise ValueError(f"{probabilities.shape[1]} classes, but contract.json names {len(names)}")
         if hashes.shape != labels.shape or hashes.dtype != "S16":
-            raise ValueError("a picture's hash is missing")
+            raise ValueError("an image's hash is missing")
         if leaked is not None and (leaked.shape != labels.shape or leaked.dtype != np.bool_):
-            raise ValueError("its column of leaked pictures is no such column")
+            raise ValueError("its column of leaked images does not fit")
     except ValueError as damage:
-        raise UserError(f"{run.results / 'predictions.npz'}: damaged ({damage}); make it anew: {again}") from None
-    order, pictures = orders.of(hashes, labels)
+        raise UserError(f"{run.results / 'predictions.npz'}: damaged ({damage}); regenerate it: {again}") from None
+    order, pictures = _order(hashes, labels, orders)
     config = _config(run)
     if run.export is not None:
         record, config = _as_exported(run.export, record, config)
@@ -146,17 +148,8 @@ def _arrays(path: Path, split: str, again: str) -> dict[str, NDArray[Any]]:
             found = {k.removeprefix(f"{split}_"): data[k] for k in data.files if k.startswith(f"{split}_")}
     except FileNotFoundError:
         raise UserError(f"it has no predictions.npz; make it: {again}") from None
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        KeyError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise UserError(f"{path}: damaged ({error}); make it anew: {again}") from None
+    except _DAMAGE as error:
+        raise UserError(f"{path}: damaged ({error}); regenerate it: {again}") from None
     if not {"probabilities", "labels", "hashes"} <= set(found):
         raise UserError(f"its predictions.npz holds none of the {split} split; make them: {again}")
     return found
@@ -201,33 +194,15 @@ def _is_stale(run: Run, again: str, hashing: bool) -> bool:
     return False
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-class _Orders:
-    """The order of each set of pictures, worked out once: runs on the same data mostly store it the same way."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, tuple[NDArray[np.intp], str]] = {}
-
-    def of(self, hashes: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[np.intp], str]:
-        """Rows by picture, then label, and the fingerprint of both."""
-        stored = hashlib.sha256(hashes.tobytes())
-        stored.update(labels.astype(np.int64).tobytes())
-        key = stored.digest()
-        if key not in self._known:
-            self._known[key] = _order(hashes, labels)
-        return self._known[key]
-
-
-def _order(hashes: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[np.intp], str]:
-    pairs = np.empty((len(labels), 17), np.uint8)
-    pairs[:, :16] = np.ascontiguousarray(hashes).view(np.uint8).reshape(-1, 16)
-    pairs[:, 16] = labels
-    keys = pairs.view("S17").ravel()
-    order = np.argsort(keys, kind="stable")
-    return order, hashlib.sha256(keys[order].tobytes()).hexdigest()
+def _order(hashes: NDArray[Any], labels: NDArray[Any], known: Orders) -> tuple[NDArray[np.intp], str]:
+    """Rows by image, then label, and the fingerprint of both; computed once for runs that store them in one order."""
+    stored = hashlib.sha256(hashes.tobytes())
+    stored.update(labels.astype(np.int64).tobytes())
+    if stored.digest() not in known:
+        pairs = np.empty((len(labels), 17), np.uint8)
+        pairs[:, :16] = np.ascontiguousarray(hashes).view(np.uint8).reshape(-1, 16)
+        pairs[:, 16] = labels
+        keys = pairs.view("S17").ravel()
+        order = np.argsort(keys, kind="stable")
+        known[stored.digest()] = order, hashlib.sha256(keys[order].tobytes()).hexdigest()
+    return known[stored.digest()]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-#: What does not change a run's result, given the same pictures; the seed changes it, and is what a group varies in.
+#: What does not change a run's result, given the same images; the seed changes it, and is what a group varies in.
 IRRELEVANT = ("seed", "outputs", "resume", "dataset.root", "dataset.votes", "dataset.cache", "dataset.cache_dir",
               "dataset.crop_margin", "trainer.threads", "trainer.bootstrap", "compare")  # fmt: skip
 #: Values that mean what was done before there was such a key.

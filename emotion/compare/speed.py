@@ -19,7 +19,7 @@ _ENGINES = {"litert": "LiteRT", "onnx": "ONNX Runtime", "saved_model": "TensorFl
 
 
 def timed(entries: Sequence[Entry], how: str) -> tuple[list[Entry], list[str]]:
-    """Give entries their latency: one picture, one thread, median, in milliseconds.
+    """Give entries their latency: one image, one thread, median, in milliseconds.
 
     Args:
         entries: With the latency that their training, or export, recorded.
@@ -43,9 +43,7 @@ def timed(entries: Sequence[Entry], how: str) -> tuple[list[Entry], list[str]]:
         notes += faults
     if found:
         how = " and ".join(sorted(engines))
-        notes.insert(
-            0, f"Latency: measured here in turns, median of {_ROUNDS} steps of {how}, one picture, one thread."
-        )
+        notes.insert(0, f"Latency: measured here in turns, median of {_ROUNDS} steps of {how}, one image, one thread.")
     return [replace(entry, latency_ms=found.get(entry.name)) for entry in entries], notes
 
 

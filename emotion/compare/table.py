@@ -25,7 +25,7 @@ def show(boards: Sequence[Board]) -> None:
         console.width = _PIPED_WIDTH
     said: set[str] = set()
     for board in boards:
-        pictures = f"{board.n:,} {board.split} pictures, fingerprint {board.pixels[:12]}"
+        pictures = f"{board.n:,} {board.split} images, fingerprint {board.pixels[:12]}"
         console.print(Text(f"\n{board.data}: {pictures}", style="bold"))
         console.print(_table(board, "% (95 % interval)", [*columns.quality(board), columns.SEEDS]))
         console.print(_table(board, "cost", columns.cost()))
