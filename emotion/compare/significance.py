@@ -188,14 +188,7 @@ def _satterthwaite(of_pictures: Floats, of_seeds: Sequence[tuple[Floats, NDArray
 
 def _variances(draws: Floats) -> Floats:
     """Of each column; 0 where no resample defines it."""
-    if np.isnan(draws).any():
-        return np.array([np.var(column) if column.size else 0.0 for column in _defined(draws)])
-    return np.asarray(np.var(draws, axis=0))
-
-
-def _defined(draws: Floats) -> list[Floats]:
-    """Each column without the resamples that do not define the metric, such as a recall without its class."""
-    return [column[~np.isnan(column)] for column in draws.T]
+    return np.asarray(np.ma.masked_invalid(draws).var(axis=0).filled(0.0))
 
 
 def _percentiles(draws: Floats, centre: Floats, freedom: Floats) -> tuple[Floats, Floats]:
@@ -203,8 +196,9 @@ def _percentiles(draws: Floats, centre: Floats, freedom: Floats) -> tuple[Floats
 
     ends = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
     percent = [100 * end for end in ends]
-    if np.isnan(draws).any():
-        found = np.array([np.percentile(d, percent) if d.size else (np.nan, np.nan) for d in _defined(draws)]).T
+    if np.isnan(draws).any():  # a resample may not define the metric, such as a recall without its class
+        defined = [column[~np.isnan(column)] for column in draws.T]
+        found = np.array([np.percentile(d, percent) if d.size else (np.nan, np.nan) for d in defined]).T
     else:
         found = np.percentile(draws, percent, axis=0)
     wider = np.where(np.isinf(freedom), 1.0, stdtrit(np.minimum(freedom, 1e9), ends[1]) / ndtri(ends[1]))
