@@ -46,7 +46,7 @@ class Doubts:
 
 
 def check(runs: Sequence[Run], labels: Sequence[str] | None = None) -> None:
-    """See that the runs and the library are there, before anything takes time.
+    """Check that the runs fit and that the library is installed, before anything takes time.
 
     Raises:
         UserError: cleanlab is not installed, or a run has no predictions, or other labels than the dataset.
@@ -59,11 +59,11 @@ def check(runs: Sequence[Run], labels: Sequence[str] | None = None) -> None:
                 f"run {run.id}: has no predictions.npz, which a finished training leaves. Name another run, or score "
                 f"this one: python -m emotion.evaluate run={run.reference}"
             )
-        theirs = run.contract().labels
-        if labels is not None and tuple(theirs) != tuple(labels):
+        run_labels = run.contract().labels
+        if labels is not None and tuple(run_labels) != tuple(labels):
             raise UserError(
-                f"run {run.id}: its labels are {', '.join(theirs)}, the dataset's are {', '.join(labels)}. Name a run "
-                f"that was trained on this dataset"
+                f"run {run.id}: its labels are {', '.join(run_labels)}, the dataset's are {', '.join(labels)}. Name a "
+                f"run that was trained on this dataset"
             )
 
 
@@ -147,9 +147,9 @@ def _out_of_sample(pictures: Pictures, runs: Sequence[Run]) -> tuple[np.ndarray[
     times = np.zeros(len(here))
     for run in runs:
         hashes, rows = _predictions(run)
-        theirs, first, held_out = np.unique(hashes, return_index=True, return_counts=True)
-        there = np.isin(here, theirs)
-        at = np.searchsorted(theirs, here[there])
+        run_hashes, first, held_out = np.unique(hashes, return_index=True, return_counts=True)
+        there = np.isin(here, run_hashes)
+        at = np.searchsorted(run_hashes, here[there])
         # An image of which there are more copies than the run held out was trained on.
         fresh = held_out[at] >= copies[there]
         total[np.flatnonzero(there)[fresh]] += rows[first[at[fresh]]]

@@ -107,7 +107,7 @@ def _remembering(
     todo = np.flatnonzero(~have)
     try:
         _fill(records, todo, pictures, first, scale, faults)
-    finally:  # whoever stopped it does not wait twice for what is done
+    finally:  # a restart after an interrupt does not measure again
         if path is not None and len(todo):
             done = records[records["width"] > 0]
             others = known[~np.isin(known["hash"], done["hash"])]

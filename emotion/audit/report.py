@@ -24,7 +24,7 @@ class Report:
         dataset: The dataset's name in the config.
         root: Where it is; None where it is drawn.
         pictures: Its images.
-        findings: In the order in which they are told.
+        findings: In the order in which they are reported.
         failed: Names of the findings that ``fail_on`` names and that are met.
         framing: Where the faces are in the images.
         contract: What became of the derived crop margin, a sentence.

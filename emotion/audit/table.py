@@ -37,8 +37,8 @@ def show(report: Report) -> None:
 
 def sentences(report: Report) -> list[str]:
     """What is said below the table."""
-    said = [report.framing.sentence(), report.contract]
+    lines = [report.framing.sentence(), report.contract]
     for comparison in (report.not_faces, report.contradicted):
         if comparison is not None:
-            said.append(comparison.sentence())
-    return said
+            lines.append(comparison.sentence())
+    return lines

@@ -92,7 +92,7 @@ class Board:
     """Entries that were scored on the same images, best first, and what can be said of their differences.
 
     Attributes:
-        data: What the images are, for a person, such as ``FER2013 as published``.
+        data: Description of the images, such as ``FER2013 as published``.
         pixels: Fingerprint of the split that was scored.
         split: ``test`` or ``validation``.
         labels: Emotions in their order.

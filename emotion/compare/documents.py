@@ -17,7 +17,7 @@ from emotion.compare import columns
 from emotion.compare.board import Board, Entry, Figure
 from emotion.reports import markdown
 
-#: Rows of the table of differences that a person reads; the JSON file holds all.
+#: Rows of the table of differences shown in Markdown; the JSON file holds all.
 _MOST_DIFFERENCES = 30
 
 

@@ -49,27 +49,27 @@ def collapse(candidates: Iterable[Candidate]) -> list[Group]:
     same: dict[tuple[str, str, str], list[Candidate]] = defaultdict(list)
     for candidate in candidates:
         same[trained_on(candidate), identity(candidate.config), began_from(candidate)].append(candidate)
-    return [group for alike in same.values() for group in _by_seed(alike)]
+    return [group for members in same.values() for group in _by_seed(members)]
 
 
-def _by_seed(alike: list[Candidate]) -> list[Group]:
+def _by_seed(candidates: list[Candidate]) -> list[Group]:
     commits: dict[int | None, set[str]] = defaultdict(set)
-    for candidate in alike:
+    for candidate in candidates:
         commits[seed_of(candidate)].add(_commit(candidate))
     if any(len(several) > 1 for several in commits.values()):
         by_commit: dict[str, list[Candidate]] = defaultdict(list)
-        for candidate in alike:
+        for candidate in candidates:
             by_commit[_commit(candidate)].append(candidate)
-        return [_newest_of_each_seed(some) for some in by_commit.values()]
-    return [_newest_of_each_seed(alike)]
+        return [_newest_per_seed(members) for members in by_commit.values()]
+    return [_newest_per_seed(candidates)]
 
 
-def _newest_of_each_seed(alike: list[Candidate]) -> Group:
+def _newest_per_seed(candidates: list[Candidate]) -> Group:
     newest: dict[int | None, Candidate] = {}
-    for candidate in sorted(alike, key=lambda c: (str(c.record.get("created", "")), c.run.id)):
+    for candidate in sorted(candidates, key=lambda c: (str(c.record.get("created", "")), c.run.id)):
         newest[seed_of(candidate)] = candidate
-    kept = tuple(newest[seed] for seed in sorted(newest, key=lambda s: s or 0))
-    return Group(kept, tuple(c for c in alike if not any(c is k for k in kept)))
+    members = tuple(newest[seed] for seed in sorted(newest, key=lambda s: s or 0))
+    return Group(members, tuple(c for c in candidates if not any(c is m for m in members)))
 
 
 def seed_of(candidate: Candidate) -> int | None:
@@ -165,7 +165,7 @@ def names(groups: Sequence[Group]) -> list[str]:
     found = list(models)
     for model, numbers in of_model.items():
         if len(numbers) > 1:
-            for number, words in zip(numbers, _told_apart([groups[n] for n in numbers]), strict=True):
+            for number, words in zip(numbers, _distinguish([groups[n] for n in numbers]), strict=True):
                 found[number] = f"{model} {words}".rstrip()
     ids = _short_ids([group.members[0].run.id for group in groups])
     taken = Counter(found)
@@ -175,7 +175,7 @@ def names(groups: Sequence[Group]) -> list[str]:
     ]
 
 
-def _told_apart(groups: Sequence[Group]) -> list[str]:
+def _distinguish(groups: Sequence[Group]) -> list[str]:
     """What distinguishes groups of one model, each in few words; the same words twice where that is not enough."""
     facts = differing(groups)
     keys = list(dict.fromkeys(key for each in facts for key in each if key not in (_DATA, _COMMIT)))

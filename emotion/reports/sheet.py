@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emotion.faces.images import resize
 from emotion.reports.canvas import DPI, Picture, figure_of, picture_of
 
-_TILE = 112  # pixels a side that tiles aim at
+_TILE = 112  # pixels per side that tiles aim at
 _GAP = 8
 
 

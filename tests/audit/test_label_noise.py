@@ -108,7 +108,7 @@ def test_runs_that_do_not_fit_are_mistakes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="predicted none of these images"):
         label_noise.doubts(others, [run])
     few = judge(tmp_path / "few", pictures, rows[:9], answers(truth[rows[:9]]))
-    with pytest.raises(UserError, match="predicted 9 of these pictures, too few"):
+    with pytest.raises(UserError, match="predicted 9 of these images, too few"):
         label_noise.doubts(pictures, [few])
     (tmp_path / "run" / "predictions.npz").write_bytes(b"PK\x03\x04 half")
     with pytest.raises(UserError, match="damaged"):
