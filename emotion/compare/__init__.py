@@ -77,10 +77,12 @@ def compare_runs(
     """
     if any((parent / "run.json").exists() for parent in (folder.absolute(), *folder.absolute().parents)):
         raise UserError(f"folder: '{folder}' is a run's folder or inside one; choose another")
-    from emotion.compare import boards, candidates, documents, page, speed, table, tensorboard
+    from emotion.compare import boards, candidates, speed
 
     fit, unfit = candidates.read(compared, split)
     left_out = _left_out(unfit, named, bool(fit))
+    from emotion.compare import documents, page, table, tensorboard  # plots take time to import, errors need none
+
     ranked = boards.build(fit, split, rank_by, resamples, seed, lambda entries: speed.timed(entries, latency))
     ranked[0] = replace(ranked[0], notes=(*left_out, *ranked[0].notes))
     command = tensorboard.command(ranked)
