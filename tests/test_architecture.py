@@ -7,9 +7,8 @@ import re
 import tomllib
 from pathlib import Path
 
-from emotion.runs.record import RunRecord
-
 from emotion.faces.contract import Contract
+from emotion.runs.record import RunRecord
 from tests.conftest import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")

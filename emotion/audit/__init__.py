@@ -23,7 +23,7 @@ FAILED = 1
 
 
 def audit(cfg: DictConfig) -> Report:
-    """Look at every picture of a dataset; print what is wrong with it and write it down.
+    """Look at every image of a dataset; print what is wrong with it and write it down.
 
     Args:
         cfg: The composed and validated config of ``conf/audit.yaml``.

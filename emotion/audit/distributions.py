@@ -1,4 +1,4 @@
-"""How brightness, contrast, sharpness and size are spread over the pictures of each split."""
+"""How brightness, contrast, sharpness and size are spread over the images of each split."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Distribution:
         name: Key in ``audit.json``.
         title: For people, with the unit.
         edges: Of the bins, ``[B + 1]``.
-        shares: Split -> share of its pictures in each bin, ``[B]``.
-        percentiles: Split -> the 5th, 50th and 95th percentile; of a split without pictures there is none.
+        shares: Split -> share of its images in each bin, ``[B]``.
+        percentiles: Split -> the 5th, 50th and 95th percentile; of a split without images there is none.
         logarithmic: Whether the edges grow by a factor.
     """
 
@@ -37,7 +37,7 @@ class Distribution:
 
 
 def of(pictures: Pictures, measured: Measured) -> tuple[Distribution, ...]:
-    """All distributions; a measure that is the same for all pictures has a single bin."""
+    """All distributions; a measure that is the same for all images has a single bin."""
     records = measured.records
     shorter = np.minimum(records["width"], records["height"]).astype(np.float64)
     every = (
@@ -45,7 +45,7 @@ def of(pictures: Pictures, measured: Measured) -> tuple[Distribution, ...]:
         ("contrast", "Contrast (standard deviation of the grey levels)", records["contrast"], False),
         ("sharpness", "Sharpness (variance of the Laplacian at 96 pixels; low is blurred)", records["sharpness"], True),
         ("resolution", "Resolution (shorter side in pixels)", shorter, True),
-        ("face", "Face (side of the cascade's box, share of the picture's)", framing.shares(measured), False),
+        ("face", "Face (side of the cascade's box, share of the image's)", framing.shares(measured), False),
     )
     readable = measured.readable
     return tuple(

@@ -1,4 +1,4 @@
-"""The audit as ``audit.json`` for programs and ``audit.md`` for people; neither holds a picture."""
+"""The audit as ``audit.json`` for programs and ``audit.md`` for people; neither holds an image."""
 
 from __future__ import annotations
 
@@ -24,14 +24,22 @@ def write(folder: Path, report: Report) -> None:
         OSError: The folder cannot be written to.
     """
     files.write_json(folder / "audit.json", content(report))
-    files.write_bytes(folder / "audit.md", ("\n\n".join(_markdown(report)) + "\n").encode("utf-8", "replace"))
-
-
-# ------------------------------------------------------------------------------------------------------------ JSON
+    text = markdown.render(
+        Path(__file__).with_name("audit.md.jinja"),
+        report=report,
+        findings=[(f.title, number(f), f"{f.of:,}" if f.of else "", "yes" if f.met else "no") for f in report.findings],
+        counts=[
+            (split, *(f"{n:,}" for n in (*counts.values(), sum(counts.values()))))
+            for split, counts in report.counts.items()
+        ],
+        lines={finding.name: list(_lines(report, finding)) for finding in report.findings},
+        listed=_LISTED,
+    )
+    files.write_bytes(folder / "audit.md", text.encode("utf-8", "replace"))
 
 
 def content(report: Report) -> dict[str, Any]:
-    """What ``audit.json`` holds: every finding with all of its pictures, by name, split and label."""
+    """What ``audit.json`` holds: every finding with all of its images, by name, split and label."""
     fingerprint = report.pictures.splits.fingerprint
     return files.as_json(
         {
@@ -82,52 +90,6 @@ def _group(report: Report, group: Group) -> dict[str, Any]:
     return {"pictures": listed} | ({"caption": group.caption} if group.caption else {})
 
 
-# -------------------------------------------------------------------------------------------------------- Markdown
-
-
-def _markdown(report: Report) -> Iterator[str]:
-    """The parts of ``audit.md``, between which there are empty lines."""
-    yield f"# Audit of {_line(report.dataset)}"
-    if report.root:
-        yield f"`{report.root}`: {len(report.pictures):,} images."
-    if report.failed:
-        yield f"**Failed: {', '.join(report.failed)}.**"
-    rows = [
-        {"finding": _line(f.title), "count": number(f), "of": f"{f.of:,}" if f.of else "", "exceeded": _yes(f.met)}
-        for f in report.findings
-    ]
-    yield markdown.table(rows, ["finding", "count", "of", "exceeded"])
-    yield "## Images"
-    table = [
-        {"": split, **{name: f"{n:,}" for name, n in counts.items()}, "all": f"{sum(counts.values()):,}"}
-        for split, counts in report.counts.items()
-    ]
-    yield markdown.table(table, ["", *report.pictures.splits.labels, "all"])
-    for found in report.findings:
-        yield from _section(report, found)
-    yield "## Framing"
-    yield _line(f"{report.framing.sentence()} {report.contract}")
-    if report.not_faces is not None:
-        yield "## FER+"
-        yield _line(report.not_faces.sentence())
-        if report.contradicted is not None:
-            yield _line(report.contradicted.sentence())
-    yield "## Notes"
-    if report.pictures.splits.notes:
-        yield "\n".join(f"- {_line(note)}" for note in report.pictures.splits.notes)
-
-
-def _section(report: Report, found: Finding) -> Iterator[str]:
-    if not found.count:
-        return
-    yield f"## {found.title}"
-    yield _line(f"{found.meaning} {found.advice}")
-    lines = [f"- {_line(line)}" for line in _lines(report, found)]
-    more = [f"- and {len(lines) - _LISTED:,} more, all of them in audit.json"] if len(lines) > _LISTED else []
-    if lines:
-        yield "\n".join([*lines[:_LISTED], *more])
-
-
 def _lines(report: Report, found: Finding) -> Iterator[str]:
     for file in found.details.get("files", ()):
         yield f"{file['name']}: {file['reason']}"
@@ -144,14 +106,5 @@ def number(found: Finding) -> str:
     if found.name == "imbalance":
         return f"{found.count:.1f} : 1"
     if found.name == "altered":
-        return _yes(bool(found.count))
+        return "yes" if found.count else "no"
     return f"{int(found.count):,}"
-
-
-def _yes(condition: bool) -> str:
-    return "yes" if condition else "no"
-
-
-def _line(text: str) -> str:
-    """Text on one line: a file's name may hold any character."""
-    return markdown.plain(" ".join(text.split()))

@@ -63,7 +63,7 @@ def _repeated(splits: Splits, cache_dir: Path) -> duplicates.Duplicates:
     parts = {split: splits[split] for split in SPLITS}
     try:
         perceptual = {split: duplicates.perceptual_hashes(examples, cache_dir) for split, examples in parts.items()}
-    except UnreadableImageError:  # a file went away since it was found; identical pictures are known by their hashes
+    except UnreadableImageError:  # a file went away since it was found; identical images are known by their hashes
         return duplicates.find(parts)
     return duplicates.find(parts, perceptual)
 

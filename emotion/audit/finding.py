@@ -26,13 +26,13 @@ class Finding:
     Attributes:
         name: As ``fail_on`` names it.
         title: For people.
-        count: How many pictures have it; of ``imbalance`` the ratio, of ``altered`` 1 or 0.
-        of: How many pictures were looked at; 0 where that says nothing.
+        count: How many images have it; of ``imbalance`` the ratio, of ``altered`` 1 or 0.
+        of: How many images were looked at; 0 where that says nothing.
         met: Whether it is so bad that ``fail_on`` minds.
         meaning: What it means, in one sentence.
         advice: What to do next.
         details: JSON-ready figures.
-        groups: All pictures that have it, the worst first; identical and similar ones together.
+        groups: All images that have it, the worst first; identical and similar ones together.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""How large the face is in a dataset's pictures, and the crop margin that makes live crops look like them.
+"""How large the face is in a dataset's images, and the crop margin that makes live crops look like them.
 
 Live video cuts a square of side ``box * (1 + 2 * margin)`` round the box of the same cascade. Where that box takes a
-share ``r`` of a picture's side, a crop of the same framing has ``1 / r = 1 + 2 * margin``.
+share ``r`` of an image's side, a crop of the same framing has ``1 / r = 1 + 2 * margin``.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ NEIGHBORS = 5
 
 @dataclass(frozen=True)
 class Framing:
-    """Where the Haar cascade's box is in the pictures.
+    """Where the Haar cascade's box is in the images.
 
     Attributes:
-        pictures: How many pictures it rests on.
-        of: How many pictures there are.
-        share: Median of the box's side as a share of the picture's.
+        pictures: How many images it rests on.
+        of: How many images there are.
+        share: Median of the box's side as a share of the image's.
         low: The 25th percentile.
         high: The 75th percentile.
-        right: Median offset of the box's centre from the picture's to the right, as a share of the picture's width.
+        right: Median offset of the box's centre from the image's to the right, as a share of the image's width.
         down: The same, downwards, of its height.
         margin: The crop margin that follows, or None where there are too few boxes.
     """
@@ -47,13 +47,13 @@ class Framing:
     def sentence(self) -> str:
         if self.margin is None or self.share is None or self.low is None or self.high is None:
             return (
-                f"The face's box was measured in {self.pictures} of {self.of:,} pictures; that is too few to derive a "
+                f"The face's box was measured in {self.pictures} of {self.of:,} images; that is too few to derive a "
                 f"crop margin from (at least {LEAST_BOXES})."
             )
         return (
-            f"The cascade's box takes {100 * self.share:.0f} % of a picture's side (half of the pictures: "
+            f"The cascade's box takes {100 * self.share:.0f} % of an image's side (half of the pictures: "
             f"{100 * self.low:.0f} to {100 * self.high:.0f} %; measured in {self.pictures:,} of {self.of:,}), so live "
-            f"crops look like these pictures with a margin of {self.margin:g}."
+            f"crops look like these images with a margin of {self.margin:g}."
         )
 
 
@@ -83,9 +83,9 @@ def of(measured: Measured) -> Framing:
 
 
 def shares(measured: Measured) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """float64 ``[N]``: the box's side as a share of the picture's; NaN without a box that live video would take.
+    """float64 ``[N]``: the box's side as a share of the image's; NaN without a box that live video would take.
 
-    Of a picture that is not square, the side is the square root of width times height: training stretches it to one.
+    Of an image that is not square, the side is the square root of width times height: training stretches it to one.
     """
     records = measured.records
     share = np.sqrt(records["box"][:, 2].astype(np.float64) * records["box"][:, 3])

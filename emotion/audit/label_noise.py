@@ -1,4 +1,4 @@
-"""Labels that a model doubts: confident learning over predictions of pictures that it was not trained on.
+"""Labels that a model doubts: confident learning over predictions of images that it was not trained on.
 
 Northcutt, Jiang and Chuang (2021), "Confident Learning: Estimating Uncertainty in Dataset Labels", by the authors'
 library cleanlab.
@@ -28,10 +28,10 @@ class Doubts:
     """What confident learning says.
 
     Attributes:
-        judged: int64 ``[M]``, pictures with an out-of-sample prediction.
+        judged: int64 ``[M]``, images with an out-of-sample prediction.
         suggested: int64 ``[M]``, the most probable label of each.
         self_confidence: float64 ``[M]``, the probability of the given label.
-        flagged: int64 ``[F]``, picture numbers whose label is likely to be wrong, the most doubtful first.
+        flagged: int64 ``[F]``, image numbers whose label is likely to be wrong, the most doubtful first.
         noise: The estimated share of wrong labels among those judged.
         runs: Ids of the runs.
     """
@@ -45,7 +45,7 @@ class Doubts:
 
 
 def check(runs: Sequence[Run], labels: Sequence[str] | None = None) -> None:
-    """See that the runs and the library are there, before anything takes time.
+    """Check that the runs fit and that the library is installed, before anything takes time.
 
     Raises:
         UserError: cleanlab is not installed, or a run has no predictions, or other labels than the dataset.
@@ -63,28 +63,28 @@ def check(runs: Sequence[Run], labels: Sequence[str] | None = None) -> None:
 
 
 def doubts(pictures: Pictures, runs: Sequence[Run]) -> Doubts:
-    """Judge the labels of all pictures that some of the runs predicted without having been trained on them.
+    """Judge the labels of all images that some of the runs predicted without having been trained on them.
 
     Args:
         pictures: The dataset.
         runs: Their predictions for validation and test are matched by the pixels' hashes. A run divides the data by its
-            ``dataset.split_seed``, so several with different ones cover more. Where several cover a picture, their
+            ``dataset.split_seed``, so several with different ones cover more. Where several cover an image, their
             probabilities are averaged.
 
     Raises:
-        UserError: The runs cover none of these pictures, or too few.
+        UserError: The runs cover none of these images, or too few.
     """
     probabilities, covers = _out_of_sample(pictures, runs)
     judged = np.flatnonzero(covers)
     names = ", ".join(run.id for run in runs)
     if not len(judged):
         raise UserError(
-            f"run: {names} predicted none of these pictures; name a run that was trained on this dataset, or audit the "
+            f"run: {names} predicted none of these images; name a run that was trained on this dataset, or audit the "
             f"dataset that it was trained on"
         )
     given, shown = pictures.labels[judged], probabilities[judged]
     if len(np.unique(given)) < 2 or len(judged) < 10 * shown.shape[1]:
-        raise UserError(f"run: {names} predicted {len(judged)} of these pictures, too few to judge their labels by")
+        raise UserError(f"run: {names} predicted {len(judged)} of these images, too few to judge their labels by")
     from cleanlab.filter import find_label_issues
 
     wrong = np.asarray(
@@ -118,10 +118,10 @@ def finding(pictures: Pictures, found: Doubts, allowed: float) -> Finding:
         count=len(found.flagged),
         of=len(found.judged),
         met=found.noise > allowed,
-        meaning=f"Of {counted(len(found.judged), 'picture')} that {counted(len(found.runs), 'run')} predicted without "
+        meaning=f"Of {counted(len(found.judged), 'image')} that {counted(len(found.runs), 'run')} predicted without "
         f"having been trained on them, {len(found.flagged):,} seem to carry a wrong label; the estimated share of "
         f"wrong labels is {100 * found.noise:.1f} %.",
-        advice=f"Look at the most doubtful and correct or remove them. Up to {100 * allowed:g} % are borne "
+        advice=f"Look at the most doubtful and correct or remove them. Up to {100 * allowed:g} % is tolerated "
         f"(limits.label_noise).",
         details={
             "noise": found.noise,
@@ -136,16 +136,16 @@ def finding(pictures: Pictures, found: Doubts, allowed: float) -> Finding:
 
 
 def _out_of_sample(pictures: Pictures, runs: Sequence[Run]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Mean probabilities, float64 ``[N, C]``, and which pictures have any, bool ``[N]``."""
+    """Mean probabilities, float64 ``[N, C]``, and which images have any, bool ``[N]``."""
     here, which, copies = np.unique(pictures.hashes, return_inverse=True, return_counts=True)
     total = np.zeros((len(here), len(pictures.splits.labels)))
     times = np.zeros(len(here))
     for run in runs:
         hashes, rows = _predictions(run)
-        theirs, first, held_out = np.unique(hashes, return_index=True, return_counts=True)
-        there = np.isin(here, theirs)
-        at = np.searchsorted(theirs, here[there])
-        # A picture of which there are more copies than the run held out was trained on.
+        run_hashes, first, held_out = np.unique(hashes, return_index=True, return_counts=True)
+        there = np.isin(here, run_hashes)
+        at = np.searchsorted(run_hashes, here[there])
+        # An image of which there are more copies than the run held out was trained on.
         fresh = held_out[at] >= copies[there]
         total[np.flatnonzero(there)[fresh]] += rows[first[at[fresh]]]
         times[np.flatnonzero(there)[fresh]] += 1

@@ -1,4 +1,4 @@
-"""Measuring every picture once: size, brightness, contrast, sharpness, flatness, and the face in it."""
+"""Measuring every image once: size, brightness, contrast, sharpness, flatness, and the face in it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from emotion.faces.images import Image, UnreadableImageError, resize
 
 #: Part of the cache's key: raise it when a measure changes.
 VERSION = 1
-#: Longer side in pixels at which sharpness is measured, so that pictures of different sizes compare.
+#: Longer side in pixels at which sharpness is measured, so that images of different sizes compare.
 SHARPNESS_SIDE = 96
 #: Grey levels round the commonest one that count as the same, for what JPEG does to a flat area.
 _SAME_GREY = 1
 _BATCH = 256
-#: Pictures of the sample that says how large faces are, and overlapping windows that make one of these clear.
+#: Images of the sample that says how large faces are, and overlapping windows that make one of these clear.
 _SAMPLE, _CLEAR = 200, 5
 _FIELDS = [
     ("hash", "S16"),
@@ -49,15 +49,15 @@ Faults = dict[int, str]
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What was measured, a row for each picture.
+    """What was measured, a row for each image.
 
     Attributes:
         records: ``[N]``, with the fields ``width``, ``height`` (pixels), ``brightness`` and ``contrast`` (mean and
             standard deviation of the grey levels, 0 to 255), ``sharpness`` (variance of the Laplacian at 96 pixels),
             ``flat`` (share of the pixels within one grey level of the commonest), ``box``, ``neighbors`` and ``face``
             (see :class:`emotion.audit.seeing.Seen`; NaN where there is no box).
-        faults: Why a picture could not be measured, by its number; its row holds zeros.
-        remembered: How many different pictures were in the cache.
+        faults: Why an image could not be measured, by its number; its row holds zeros.
+        remembered: How many different images were in the cache.
         scale: At which size faces were looked for.
     """
 
@@ -73,10 +73,10 @@ class Measured:
 
 
 def measure(pictures: Pictures, cache_dir: Path | None, key: str) -> Measured:
-    """Measure all pictures, those with the same pixels once, in threads; what was measured before is remembered.
+    """Measure all images, those with the same pixels once, in threads; what was measured before is remembered.
 
     Args:
-        pictures: The pictures.
+        pictures: The images.
         cache_dir: Where measurements are kept, by the pixels' hashes; None keeps none.
         key: What the dataset is called and where it is: each has files of its own.
 
@@ -107,7 +107,7 @@ def _remembering(
     todo = np.flatnonzero(~have)
     try:
         _fill(records, todo, pictures, first, scale, faults)
-    finally:  # whoever stopped it does not wait twice for what is done
+    finally:  # a restart after an interrupt does not measure again
         if path is not None and len(todo):
             done = records[records["width"] > 0]
             others = known[~np.isin(known["hash"], done["hash"])]
@@ -128,7 +128,7 @@ def _fill(
         return _measured(image, looker, scale or seeing.first_scale(max(image.shape[:2])))
 
     workers = min(8, os.cpu_count() or 1)
-    doing = "Looking at a sample" if scale is None else "Measuring pictures"
+    doing = "Measuring a sample" if scale is None else "Measuring images"
     with progress(len(todo), doing) as advance, _one_thread_each(), ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(todo), _BATCH):  # in batches, so that pending results stay few
             batch = todo[start : start + _BATCH].tolist()
@@ -161,7 +161,7 @@ def _measured(image: Image, looker: seeing.Looker, scale: seeing.Scale) -> dict[
 
 
 def sharpness(gray: Image) -> float:
-    """The variance of the Laplacian (Pech-Pacheco et al. 2000) of a grey picture, scaled to a longer side of 96."""
+    """The variance of the Laplacian (Pech-Pacheco et al. 2000) of a grey image, scaled to a longer side of 96."""
     scale = SHARPNESS_SIDE / max(gray.shape)
     height, width = (max(1, round(s * scale)) for s in gray.shape)
     return float(cv2.Laplacian(resize(gray, height, width, "area"), cv2.CV_32F).var())

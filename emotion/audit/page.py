@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from emotion.audit.distributions import Distribution
@@ -22,38 +23,7 @@ _LARGEST = 128  # pixels, longer side
 _SMALL = 64  # up to here pixels are shown as they are, in PNG
 _JPEG_QUALITY = 85
 _PER_GROUP = 6
-_LONGEST_NAME = 36
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 360, 150, 34, 6, 22, 8  # of a histogram and its margins
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """An image with its caption; ``src`` is empty where it cannot be read, for the reason in ``fault``."""
-
-    label: str
-    split: str
-    name: str
-    short_name: str
-    src: str = ""
-    smooth: bool = False
-    fault: str = ""
-
-
-@dataclass(frozen=True)
-class _Card:
-    """A group of images side by side, and the text below them."""
-
-    images: list[_Shown]
-    text: str
-
-
-@dataclass(frozen=True)
-class _Section:
-    """A finding as the page shows it: titled chapters of cards, and how many groups it does not show."""
-
-    finding: Finding
-    chapters: list[tuple[str, list[_Card]]]
-    left: int
 
 
 def write(path: Path, report: Report, pictures: int) -> None:
@@ -67,17 +37,21 @@ def write(path: Path, report: Report, pictures: int) -> None:
     Raises:
         OSError: The folder cannot be written to.
     """
-    sections = [_section(report, finding, pictures) for finding in report.findings if finding.count]
+    chapters = {f.name: _chapters(report, f, pictures) for f in report.findings}
     html.write(
         path,
         Path(__file__).with_name("page.html"),
         title=f"Audit of {report.dataset}",
         report=report,
         labels=report.pictures.splits.labels,
-        notes=report.pictures.splits.notes,
-        total=len(report.pictures),
-        images=sum(len(card.images) for section in sections for _, cards in section.chapters for card in cards),
-        sections=sections,
+        images=sum(
+            len(group.pictures[:_PER_GROUP]) for parts in chapters.values() for _, groups in parts for group in groups
+        ),
+        chapters=chapters,
+        # Doubtful labels are shown by class, with the number of each in its heading.
+        left={f.name: len(f.groups) - pictures if f.name != "label_noise" else 0 for f in report.findings},
+        per_group=_PER_GROUP,
+        source=partial(_source, report.pictures),
         colours={
             split: f"var(--series-{i})"
             for i, split in enumerate(SPLITS)
@@ -88,49 +62,31 @@ def write(path: Path, report: Report, pictures: int) -> None:
     )
 
 
-def _section(report: Report, finding: Finding, most: int) -> _Section:
-    chapters = [
-        (title, [_card(report.pictures, group) for group in groups])
-        for title, groups in _chapters(report, finding, most)
-    ]
-    left = len(finding.groups) - most if finding.name != "label_noise" else 0
-    return _Section(finding, [(title, cards) for title, cards in chapters if cards], left)
-
-
 def _chapters(report: Report, finding: Finding, most: int) -> list[tuple[str, Sequence[Group]]]:
-    """The groups that a finding shows: the most doubtful labels of each class; of all else the first."""
+    """Titles and groups that a finding shows: the most doubtful labels of each class; of all else the first."""
     half = (most + 1) // 2
+    chapters: list[tuple[str, Sequence[Group]]] = []
+    plain = [g for g in finding.groups if not g.caption]
+    captioned = [g for g in finding.groups if g.caption]
     if finding.name == "label_noise":
-        chapters: list[tuple[str, Sequence[Group]]] = []
         for label, name in enumerate(report.pictures.splits.labels):
             groups = [g for g in finding.groups if report.pictures.labels[g.pictures[0]] == label]
             chapters.append((f"Labelled {name}: {len(groups):,} doubtful", groups[:half]))
-        return chapters
-    plain = [g for g in finding.groups if not g.caption]
-    captioned = [g for g in finding.groups if g.caption]
-    if plain and captioned:
-        return [("", plain[:half]), (f"These {captioned[0].caption}", captioned[: most // 2])]
-    return [("", finding.groups[:most])]
+    elif plain and captioned:
+        chapters = [("", plain[:half]), (f"These {captioned[0].caption}", captioned[: most // 2])]
+    else:
+        chapters = [("", finding.groups[:most])]
+    return [(title, groups) for title, groups in chapters if groups]
 
 
-def _card(pictures: Pictures, group: Group) -> _Card:
-    more = len(group.pictures) - _PER_GROUP
-    texts = [group.caption] if group.caption else []
-    if more > 0:
-        texts.append(f"and {more} more")
-    return _Card([_shown(pictures, i) for i in group.pictures[:_PER_GROUP]], "; ".join(texts))
-
-
-def _shown(pictures: Pictures, i: int) -> _Shown:
-    name = pictures.name_of(i)
-    short = name if len(name) <= _LONGEST_NAME else f"…{name[-_LONGEST_NAME:]}"
-    caption = (pictures.label_of(i), pictures.split_of(i), name, short)
+def _source(pictures: Pictures, i: int) -> tuple[str, bool, str]:
+    """An image's data URI, whether it is shown smoothed, and why it cannot be read; that is empty for most."""
     try:
         image = pictures.image(i)
     except UnreadableImageError as error:
-        return _Shown(*caption, fault=str(error))
+        return "", False, str(error)
     large = max(image.shape[:2]) > _SMALL
-    return _Shown(*caption, src=html.data_uri(image, _LARGEST, _JPEG_QUALITY if large else None), smooth=large)
+    return html.data_uri(image, _LARGEST, _JPEG_QUALITY if large else None), large, ""
 
 
 @dataclass(frozen=True)

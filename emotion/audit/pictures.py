@@ -1,4 +1,4 @@
-"""All pictures of a dataset in one row, whatever split they are in and wherever they are kept."""
+"""All images of a dataset in one row, whatever split they are in and wherever they are kept."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """The pictures of all splits, in the order of :data:`emotion.data.examples.SPLITS`.
+    """The images of all splits, in the order of :data:`emotion.data.examples.SPLITS`.
 
     Attributes:
         splits: Where they are.
         split: int8 ``[N]``, indices into SPLITS, as :class:`emotion.data.duplicates.Duplicates` has them.
-        row: int64 ``[N]``, each picture's row in its split.
+        row: int64 ``[N]``, each image's row in its split.
         labels: int64 ``[N]``, indices into ``splits.labels``.
         hashes: ``S16`` ``[N]``, see :func:`emotion.data.fingerprint.hash_pixels`.
     """
@@ -58,7 +58,7 @@ class Pictures:
         return show(self.splits[self.split_of(i)].name_of(int(self.row[i])))
 
     def image(self, i: int) -> Image:
-        """The picture, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``.
+        """The image, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``.
 
         Raises:
             emotion.images.UnreadableImageError: Its file can no longer be read.

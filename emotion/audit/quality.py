@@ -1,4 +1,4 @@
-"""Pictures that are of no use, and a dataset that is lopsided or not what it says it is."""
+"""Images that are of no use, and a dataset that is imbalanced or not what it claims to be."""
 
 from __future__ import annotations
 
@@ -13,26 +13,23 @@ from emotion.audit.pictures import Pictures
 from emotion.base.words import counted
 from emotion.data.examples import SPLITS
 
-#: Standard deviation of the grey levels below which a picture is blank. In FER2013 14 pictures are below 5, all of them
-#: without a face; the next, at 9, shows a dark one.
+#: Standard deviation of the grey levels below which an image is blank; see ``docs/decisions/audit.md``.
 _CONTRAST = 5.0
-#: Share of a picture's pixels within one grey level of the commonest one above which it is blank too, if no face is
-#: found: in FER2013 51 pictures, messages and icons in place of a photo, of which FER+ calls all not a face.
+#: Share of the pixels within one grey level of the commonest above which an image without a face is blank too.
 _FLAT = 0.6
-
 #: Ratio of the largest class to the smallest that is not worth a warning.
 _EVEN = 1.5
 
 
 @dataclass(frozen=True)
 class Limits:
-    """From where on a finding counts.
+    """The limits above which a finding counts.
 
     Attributes:
-        min_side: Shorter side in pixels below which a picture is tiny.
-        no_face: Share of pictures without a face that is borne.
-        imbalance: Ratio of the largest to the smallest class that is borne.
-        label_noise: Share of wrong labels that is borne.
+        min_side: Shorter side in pixels below which an image is tiny.
+        no_face: Tolerated share of images without a face.
+        imbalance: Tolerated ratio of the largest to the smallest class.
+        label_noise: Tolerated share of wrong labels.
     """
 
     min_side: int
@@ -57,15 +54,82 @@ def no_face(measured: Measured) -> Flags:
 
 
 def judge(pictures: Pictures, measured: Measured, limits: Limits) -> list[Finding]:
-    """The findings about single pictures and about the whole."""
+    """The findings about single images and about the whole dataset."""
+    records = measured.records
+    shorter = np.minimum(records["width"], records["height"])
     return [
         _unreadable(pictures, measured),
-        _blank(pictures, measured),
-        _tiny(pictures, measured, limits.min_side),
-        _no_face(pictures, measured, limits.no_face),
+        _flagged(
+            "blank",
+            "Blank images",
+            pictures,
+            blank(measured),
+            records["contrast"],
+            f"with a contrast below {_CONTRAST:g} grey levels, or with {100 * _FLAT:.0f} % in one grey and no face: "
+            f"black images, messages, icons. Their labels mean nothing.",
+            "Remove them.",
+        ),
+        _flagged(
+            "tiny",
+            "Tiny images",
+            pictures,
+            measured.readable & (shorter < limits.min_side),
+            shorter,
+            f"with a side below {limits.min_side} pixels (min_side): a model sees them blurred.",
+            "Replace them by larger ones, or remove them.",
+            details={"min_side": limits.min_side},
+        ),
+        _flagged(
+            "no_face",
+            "No face found",
+            pictures,
+            no_face(measured),
+            blank(measured) - records["flat"],  # blank images come last
+            "in which the Haar cascades find no face: there is none, or it is turned, covered or drawn, and live video "
+            "would not find it either.",
+            f"Look through them; remove what is no face. Up to {100 * limits.no_face:g} % is tolerated "
+            f"(limits.no_face).",
+            limits.no_face,
+        ),
         _imbalance(pictures, limits.imbalance),
         _altered(pictures),
     ]
+
+
+def _flagged(
+    name: str,
+    title: str,
+    pictures: Pictures,
+    flags: Flags,
+    order: Any,
+    meaning: str,
+    advice: str,
+    allowed: float | None = None,
+    details: dict[str, Any] | None = None,
+) -> Finding:
+    """A finding about images of which a share may be tolerated, the lowest in ``order`` first."""
+    count = int(flags.sum())
+    share = count / max(1, len(pictures))
+    return Finding(
+        name=name,
+        title=title,
+        count=count,
+        of=len(pictures),
+        met=share > (allowed or 0.0),
+        meaning=f"{counted(count, 'image')} {meaning}",
+        advice=advice,
+        details=details or ({} if allowed is None else {"share": share, "allowed": allowed}),
+        groups=_groups(pictures, flags, order),
+    )
+
+
+def _groups(pictures: Pictures, flags: Flags, order: Any) -> tuple[Group, ...]:
+    """The flagged images, those with the same pixels together."""
+    rows = np.flatnonzero(flags)
+    together: dict[bytes, list[int]] = {}
+    for i in rows[np.argsort(order[rows], kind="stable")].tolist():
+        together.setdefault(bytes(pictures.hashes[i]), []).append(i)
+    return tuple(Group(tuple(same)) for same in together.values())
 
 
 def _unreadable(pictures: Pictures, measured: Measured) -> Finding:
@@ -77,61 +141,10 @@ def _unreadable(pictures: Pictures, measured: Measured) -> Finding:
         count=len(files),
         of=len(pictures) + len(pictures.splits.unreadable),
         met=bool(files),
-        meaning=f"{counted(len(files), 'file')} cannot be decoded whole and {'is' if len(files) == 1 else 'are'} left "
-        f"out of training.",
+        meaning=f"{counted(len(files), 'file')} cannot be decoded completely and {'is' if len(files) == 1 else 'are'} "
+        f"excluded from training.",
         advice="Copy or download them again, or remove them.",
         details={"files": files},
-    )
-
-
-def _blank(pictures: Pictures, measured: Measured) -> Finding:
-    flags = blank(measured)
-    count = int(flags.sum())
-    return Finding(
-        name="blank",
-        title="Blank pictures",
-        count=count,
-        of=len(pictures),
-        met=count > 0,
-        meaning=f"{counted(count, 'picture')} with a contrast below {_CONTRAST:g} grey levels, or with "
-        f"{100 * _FLAT:.0f} % in one grey and no face: black pictures, messages, icons. Their labels mean nothing.",
-        advice="Remove them.",
-        groups=_alone(pictures, flags, measured.records["contrast"]),
-    )
-
-
-def _tiny(pictures: Pictures, measured: Measured, least: int) -> Finding:
-    shorter = np.minimum(measured.records["width"], measured.records["height"])
-    flags = measured.readable & (shorter < least)
-    count = int(flags.sum())
-    return Finding(
-        name="tiny",
-        title="Tiny pictures",
-        count=count,
-        of=len(pictures),
-        met=count > 0,
-        meaning=f"{counted(count, 'picture')} with a side below {least} pixels (min_side): a model sees them blurred.",
-        advice="Replace them by larger ones, or remove them.",
-        details={"min_side": least},
-        groups=_alone(pictures, flags, shorter),
-    )
-
-
-def _no_face(pictures: Pictures, measured: Measured, allowed: float) -> Finding:
-    flags = no_face(measured)
-    count = int(flags.sum())
-    share = count / max(1, len(pictures))
-    return Finding(
-        name="no_face",
-        title="No face found",
-        count=count,
-        of=len(pictures),
-        met=share > allowed,
-        meaning=f"The Haar cascades find no face in {counted(count, 'picture')}: there is none, or it is turned, "
-        f"covered or drawn, and live video would not find it either.",
-        advice=f"Look through them; remove what is no face. Up to {100 * allowed:g} % are borne (limits.no_face).",
-        details={"share": share, "allowed": allowed},
-        groups=_alone(pictures, flags, blank(measured) - measured.records["flat"]),  # what is blank comes last
     )
 
 
@@ -142,7 +155,7 @@ def _imbalance(pictures: Pictures, allowed: float) -> Finding:
     most, least = int(counts.argmax()), int(present[counts[present].argmin()]) if len(present) else 0
     ratio = float(counts[most] / max(1, counts[least]))
     absent = [name for name, n in zip(labels, counts, strict=True) if not n]
-    without = f" There are no pictures of {', '.join(absent)}." if absent else ""
+    without = f" There are no images of {', '.join(absent)}." if absent else ""
     even = "All classes are of about the same size." if ratio < _EVEN and not absent else ""
     return Finding(
         name="imbalance",
@@ -151,10 +164,10 @@ def _imbalance(pictures: Pictures, allowed: float) -> Finding:
         of=0,
         met=ratio > allowed or bool(absent),
         meaning=even
-        or f"{labels[most]} has {ratio:.1f} times as many pictures as {labels[least]} ({counts[most]:,} and "
+        or f"{labels[most]} has {ratio:.1f} times as many images as {labels[least]} ({counts[most]:,} and "
         f"{counts[least]:,}): accuracy hides what happens to the small class.{without}",
-        advice=f"Train with trainer.class_weight=sqrt and read macro-F1, or gather more of {labels[least]}. Up to "
-        f"{allowed:g} to 1 is borne (limits.imbalance).",
+        advice=f"Train with trainer.class_weight=sqrt and read macro-F1, or collect more of {labels[least]}. Up to "
+        f"{allowed:g} to 1 is tolerated (limits.imbalance).",
         details={"ratio": ratio, "allowed": allowed, "largest": labels[most], "smallest": labels[least]},
     )
 
@@ -162,35 +175,21 @@ def _imbalance(pictures: Pictures, allowed: float) -> Finding:
 def _altered(pictures: Pictures) -> Finding:
     recognised = pictures.splits.fingerprint.get("recognised")
     altered = "altered pixels" in (recognised or "")
+    advice = "Get the published file: scores on altered pixels cannot be compared with published ones."
     return Finding(
         name="altered",
         title="Altered pixels",
         count=int(altered),
         of=0,
         met=altered,
-        meaning=f"{recognised[0].upper()}{recognised[1:]}." if recognised else "This is no published set that we know.",
-        advice="Get the published file: scores on altered pixels compare with nobody's."
-        if altered
-        else "Nothing to do.",
+        meaning=f"{recognised[0].upper()}{recognised[1:]}." if recognised else "This is no known published dataset.",
+        advice=advice if altered else "Nothing to do.",
         details={"recognised": recognised},
     )
 
 
 def class_counts(pictures: Pictures) -> dict[str, dict[str, int]]:
-    """Pictures of each label, by split."""
+    """Images per label, by split."""
     labels = pictures.splits.labels
-    counted_by = {}
-    for number, split in enumerate(SPLITS):
-        counts = np.bincount(pictures.labels[pictures.split == number], minlength=len(labels))
-        counted_by[split] = dict(zip(labels, map(int, counts), strict=True))
-    return counted_by
-
-
-def _alone(pictures: Pictures, flags: Flags, order: Any) -> tuple[Group, ...]:
-    """The flagged pictures, the lowest in ``order`` first, those with the same pixels together."""
-    rows = np.flatnonzero(flags)
-    rows = rows[np.argsort(order[rows], kind="stable")]
-    together: dict[bytes, list[int]] = {}
-    for i in rows.tolist():
-        together.setdefault(bytes(pictures.hashes[i]), []).append(i)
-    return tuple(Group(tuple(same)) for same in together.values())
+    by_split = [np.bincount(pictures.labels[pictures.split == i], minlength=len(labels)) for i in range(len(SPLITS))]
+    return {split: dict(zip(labels, map(int, n), strict=True)) for split, n in zip(SPLITS, by_split, strict=True)}

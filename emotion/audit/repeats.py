@@ -1,4 +1,4 @@
-"""Pictures that occur more than once: leakage between splits, duplicates, and labels that contradict each other."""
+"""Images that occur more than once: leakage between splits, duplicates, and labels that contradict each other."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from emotion.data.duplicates import Duplicates, Flags, Ids, several
 from emotion.data.examples import SPLITS
 
 _DROP = "Train with dataset.drop_duplicates=train_vs_test"
-#: Pictures of a group that are shown or listed together.
+#: Images of a group that are shown or listed together.
 _TOGETHER = 8
 
 
 def judge(pictures: Pictures, found: Duplicates) -> list[Finding]:
-    """The five findings about repeated pictures.
+    """The five findings about repeated images.
 
     Args:
-        pictures: The pictures.
-        found: Which of them are the same, in the same order.
+        pictures: The dataset.
+        found: Which of its images are the same, in the same order.
     """
     return [
-        _leakage(pictures, found),
-        _near_leakage(pictures, found),
+        _leakage(found),
+        _near_leakage(found),
         _duplicates(pictures, found),
         _near_duplicates(pictures, found),
         _conflicts(pictures, found),
@@ -34,7 +34,7 @@ def judge(pictures: Pictures, found: Duplicates) -> list[Finding]:
 
 
 def crossing(found: Duplicates, groups: Ids) -> dict[str, Flags]:
-    """bool ``[N]`` each: held out pictures whose group is in a split that comes before theirs."""
+    """bool ``[N]`` each: held out images whose group is in a split that comes before theirs."""
     inside = {split: found.within(split) for split in ("validation", "test")}
     return {
         "test_in_train": inside["test"] & found.shared_with(groups, "train"),
@@ -44,41 +44,37 @@ def crossing(found: Duplicates, groups: Ids) -> dict[str, Flags]:
     }
 
 
-def _leakage(pictures: Pictures, found: Duplicates) -> Finding:
+def _leakage(found: Duplicates) -> Finding:
     across = crossing(found, found.exact)
-    leaks = across["test_in_train_or_validation"] | across["validation_in_train"]
-    details = _figures(across, found)
+    details, leaks = _figures(across, found)
     return Finding(
         name="leakage",
         title="Identical across splits",
         count=int(leaks.sum()),
         of=_held_out(found),
         met=bool(leaks.any()),
-        meaning=f"{details['test_in_train_or_validation']:,} of {counted(details['test'], 'test picture')} are in "
+        meaning=f"{details['test_in_train_or_validation']:,} of {counted(details['test'], 'test image')} are in "
         f"training or validation too, pixel for pixel, and {details['validation_in_train']:,} of "
-        f"{counted(details['validation'], 'validation picture')} in training: a model can know them by heart.",
-        advice=f"{_DROP}, and read the accuracy without these pictures, which every run reports beside the official "
-        f"one.",
+        f"{counted(details['validation'], 'validation image')} in training: a model can memorise them.",
+        advice=f"{_DROP}, and read the accuracy without these images, which every run reports beside the official one.",
         details=details,
         groups=_side_by_side(found, found.exact, leaks),
     )
 
 
-def _near_leakage(pictures: Pictures, found: Duplicates) -> Finding:
+def _near_leakage(found: Duplicates) -> Finding:
     near, exact = crossing(found, found.near), crossing(found, found.exact)
-    across = {name: flags & ~exact[name] for name, flags in near.items()}
-    leaks = across["test_in_train_or_validation"] | across["validation_in_train"]
-    details = _figures(across, found)
+    details, leaks = _figures({name: flags & ~exact[name] for name, flags in near.items()}, found)
     return Finding(
         name="near_leakage",
         title="Nearly identical across splits",
         count=int(leaks.sum()),
         of=_held_out(found),
         met=bool(leaks.any()),
-        meaning=f"{counted(details['test_in_train_or_validation'], 'more test picture')} and "
-        f"{counted(details['validation_in_train'], 'more validation picture')} look like one in an earlier split, "
+        meaning=f"{counted(details['test_in_train_or_validation'], 'more test image')} and "
+        f"{counted(details['validation_in_train'], 'more validation image')} look like one in an earlier split, "
         f"scaled, compressed or brightened.",
-        advice=f"{_DROP}, which leaves out their like as well.",
+        advice=f"{_DROP}, which leaves out near-duplicates as well.",
         details=details,
         groups=_side_by_side(found, found.near, leaks),
     )
@@ -86,41 +82,34 @@ def _near_leakage(pictures: Pictures, found: Duplicates) -> Finding:
 
 def _duplicates(pictures: Pictures, found: Duplicates) -> Finding:
     repeated = found.repeated(found.exact)
-    groups = len(np.unique(found.exact[repeated]))
-    count = int(repeated.sum())
+    groups, count = len(np.unique(found.exact[repeated])), int(repeated.sum())
+    within = _within(found, found.exact, repeated)
     return Finding(
         name="duplicates",
-        title="Identical pictures",
+        title="Identical images",
         count=count,
         of=len(pictures),
         met=count > 0,
-        meaning=f"{counted(count, 'picture')} in {counted(groups, 'group')} of identical pixels, {count - groups:,} "
-        f"more than needed: they count twice in training and narrow error bars that they should not.",
+        meaning=f"{counted(count, 'image')} in {counted(groups, 'group')} of identical pixels, {count - groups:,} "
+        f"more than needed: they count twice in training and make error bars too narrow.",
         advice="Train with dataset.drop_duplicates=all to keep one of each.",
-        details={
-            "groups": groups,
-            "pictures": count,
-            "surplus": count - groups,
-            "within": _within(found, found.exact, repeated),
-        },
+        details={"groups": groups, "pictures": count, "surplus": count - groups, "within": within},
         groups=_groups(found.exact, repeated),
     )
 
 
 def _near_duplicates(pictures: Pictures, found: Duplicates) -> Finding:
-    # Groups that hold different pixels; those of identical pixels alone are told above.
-    alike = several(found.near, found.exact)
-    groups = len(np.unique(found.near[alike]))
-    count = int(alike.sum())
+    alike = several(found.near, found.exact)  # groups that hold different pixels
+    groups, count = len(np.unique(found.near[alike])), int(alike.sum())
     return Finding(
         name="near_duplicates",
-        title="Nearly identical pictures",
+        title="Nearly identical images",
         count=count,
         of=len(pictures),
         met=count > 0,
-        meaning=f"{counted(count, 'picture')} in {counted(groups, 'group')} that look alike though their pixels "
+        meaning=f"{counted(count, 'image')} in {counted(groups, 'group')} that look alike though their pixels "
         f"differ; a random split would put one into training and another into the test.",
-        advice="dataset=folder keeps them together when it divides; dataset.drop_duplicates=all keeps one of each.",
+        advice="dataset=folder keeps them together when it splits; dataset.drop_duplicates=all keeps one of each.",
         details={"groups": groups, "pictures": count, "within": _within(found, found.near, alike)},
         groups=_groups(found.near, alike, distinct=found.exact),
     )
@@ -142,8 +131,8 @@ def _conflicts(pictures: Pictures, found: Duplicates) -> Finding:
         of=len(pictures),
         met=bool(same.any()),
         meaning=f"{counted(details['groups'], 'group')} of identical pixels carry more than one label "
-        f"({counted(details['pictures'], 'picture')}); so do {counted(details['near_groups'], 'further group')} of "
-        f"near-duplicates ({counted(details['near_pictures'], 'picture')}): no model can be right on all of them.",
+        f"({counted(details['pictures'], 'image')}); so do {counted(details['near_groups'], 'further group')} of "
+        f"near-duplicates ({counted(details['near_pictures'], 'image')}): no model can be right on all of them.",
         advice="Look at them and keep the right label, or leave them out with dataset.drop_duplicates=all.",
         details=details,
         groups=_groups(found.exact, same, distinct=found.labels)
@@ -154,9 +143,11 @@ def _conflicts(pictures: Pictures, found: Duplicates) -> Finding:
 # -------------------------------------------------------------------------------------------------------- counting
 
 
-def _figures(across: dict[str, Flags], found: Duplicates) -> dict[str, Any]:
+def _figures(across: dict[str, Flags], found: Duplicates) -> tuple[dict[str, Any], Flags]:
+    """JSON-ready counts, and which held out images are in an earlier split."""
     counts = {name: int(flags.sum()) for name, flags in across.items()}
-    return counts | {split: int(found.within(split).sum()) for split in ("validation", "test")}
+    counts |= {split: int(found.within(split).sum()) for split in ("validation", "test")}
+    return counts, across["test_in_train_or_validation"] | across["validation_in_train"]
 
 
 def _held_out(found: Duplicates) -> int:
@@ -164,7 +155,7 @@ def _held_out(found: Duplicates) -> int:
 
 
 def _within(found: Duplicates, groups: Ids, flags: Flags) -> dict[str, int]:
-    """Of each split, how many of the flagged pictures have their like in the same split."""
+    """Of each split, how many of the flagged images occur again in the same split."""
     counts = {}
     for split in SPLITS:
         inside = groups[found.within(split) & flags]
@@ -176,7 +167,7 @@ def _within(found: Duplicates, groups: Ids, flags: Flags) -> dict[str, int]:
 
 
 def _groups(groups: Ids, flags: Flags, caption: str = "", distinct: Ids | None = None) -> tuple[Group, ...]:
-    """The flagged pictures by group, the largest first; with ``distinct`` one of each kind comes first."""
+    """The flagged images by group, the largest first; with ``distinct`` one of each kind comes first."""
     rows = np.flatnonzero(flags)
     rows = rows[np.argsort(groups[rows], kind="stable")]
     parts = np.split(rows, np.flatnonzero(np.diff(groups[rows])) + 1) if len(rows) else []
@@ -193,7 +184,7 @@ def _one_of_each_first(part: Any, distinct: Ids) -> Any:
 
 
 def _side_by_side(found: Duplicates, groups: Ids, leaks: Flags) -> tuple[Group, ...]:
-    """Each held out picture with its like in earlier splits behind it, test pictures first."""
+    """Each held out image followed by its copies in earlier splits, test images first."""
     order = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[order], groups[leaks])
     ends = np.searchsorted(groups[order], groups[leaks], side="right")

@@ -23,10 +23,10 @@ class Report:
     Attributes:
         dataset: The dataset's name in the config.
         root: Where it is; None where it is drawn.
-        pictures: Its pictures.
-        findings: In the order in which they are told.
+        pictures: Its images.
+        findings: In the order in which they are reported.
         failed: Names of the findings that ``fail_on`` names and that are met.
-        framing: Where the faces are in the pictures.
+        framing: Where the faces are in the images.
         contract: What became of the derived crop margin, a sentence.
         distributions: Brightness, contrast, sharpness, width and height.
         not_faces: How the finds of non-faces stand against FER+'s votes, where these are there.

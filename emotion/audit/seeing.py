@@ -1,16 +1,11 @@
-"""Looking for a face in a dataset's picture with OpenCV's Haar cascades, at a size where they can see it.
+"""Looking for a face in a dataset's image with OpenCV's Haar cascades, at a size where they can see it.
 
-A crop of 48x48 pixels is too small for a cascade that was trained on 24x24, and a face that fills its picture leaves
-the cascade no window that holds it. So a picture is scaled and gets room around it. Windows much smaller than the
+A crop of 48x48 pixels is too small for a cascade that was trained on 24x24, and a face that fills its image leaves
+the cascade no window that holds it. So an image is scaled and gets room around it. Windows much smaller than the
 dataset's faces cost most of the time and find what is no face, so a sample of the dataset is searched at all sizes
 first.
 
-Measured on FER2013 with FER+ as the truth (1,000 pictures without a vote for "not a face"): of these, 48x48 pixels
-scaled to 144 show a face in 67 % without room and in 83 % with a quarter on each side. Scaling to 192 pixels, mirrored
-instead of repeated borders, or equalised histograms find at most 1 % more.
-
-Of all its 32,298 pictures in Training and PublicTest, what is below finds a face in 90 % of those that FER+ calls one
-and in 23 of the 165 that it does not.
+What was tried and measured is in ``docs/decisions/audit.md``.
 """
 
 from __future__ import annotations
@@ -29,13 +24,13 @@ from emotion.faces.images import Image
 #: Part of the cache's key: raise it when something here changes what is found.
 VERSION = 2
 
-#: Room on each side, as a fraction of the scaled picture's longer side.
+#: Room on each side, as a fraction of the scaled image's longer side.
 ROOM = 0.25
 #: Overlapping windows that make a face.
 MIN_NEIGHBORS = 3
-#: Pictures are scaled so that the smallest face that is looked for has this side in pixels.
+#: Images are scaled so that the smallest face that is looked for has this side in pixels.
 _SMALLEST_FACE = 58
-#: Least and greatest longer side in pixels that pictures are scaled to.
+#: Least and greatest longer side in pixels that images are scaled to.
 _SIDES = (96, 480)
 _SCALE_FACTOR = 1.1
 _WINDOW = 24  # what the cascades were trained on, in pixels
@@ -45,11 +40,11 @@ _OTHERS = ("haarcascade_frontalface_alt.xml", "haarcascade_frontalface_alt2.xml"
 
 @dataclass(frozen=True)
 class Scale:
-    """At which size a dataset's pictures are searched.
+    """At which size a dataset's images are searched.
 
     Attributes:
-        side: Longer side in pixels that a picture is scaled to.
-        smallest: Smallest face that is looked for, as a fraction of the picture's shorter side.
+        side: Longer side in pixels that an image is scaled to.
+        smallest: Smallest face that is looked for, as a fraction of the image's shorter side.
     """
 
     side: int
@@ -58,11 +53,11 @@ class Scale:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was found in a picture.
+    """What was found in an image.
 
     Attributes:
-        box: Left, top, width and height of the face that most windows agree on, as fractions of the picture's width
-            and height; None where the frontal cascade finds none. It may reach over the picture's border.
+        box: Left, top, width and height of the face that most windows agree on, as fractions of the image's width
+            and height; None where the frontal cascade finds none. It may reach over the image's border.
         neighbors: How many windows agree on it; 0 without a box.
         face: Whether any look found a face, also one that has no box.
     """
@@ -73,13 +68,13 @@ class Seen:
 
 
 def first_scale(longest: int) -> Scale:
-    """The size for a sample of pictures whose longer side is at most this, when nothing is known of them."""
+    """The size for a sample of images whose longer side is at most this, when nothing is known of them."""
     side = min(_SIDES[1], max(144, longest))
     return Scale(side, 30 / side)
 
 
 def scale_for(shares: Sequence[float]) -> Scale:
-    """The size at which to search pictures whose faces take these shares of the shorter side, in a sample."""
+    """The size at which to search images whose faces take these shares of the shorter side, in a sample."""
     if len(shares) < 10:
         return Scale(144, 0.2)
     smallest = float(np.clip(np.floor(0.85 * np.percentile(shares, 5) / 0.05) * 0.05, 0.05, 0.6).round(2))
@@ -87,7 +82,7 @@ def scale_for(shares: Sequence[float]) -> Scale:
 
 
 class Looker:
-    """Looks at pictures; any number of threads may share it.
+    """Looks for faces; any number of threads may share it.
 
     Raises:
         UserError: This OpenCV has no cascades.
@@ -98,9 +93,9 @@ class Looker:
         self._own = threading.local()  # a cascade must not be used by two threads
 
     def look(self, gray: Image, at: Scale) -> Seen:
-        """Look for a face in a picture, uint8 ``[H, W]``.
+        """Look for a face in an image, uint8 ``[H, W]``.
 
-        Where the frontal cascade finds none, two others are asked, and then it looks at the picture tilted.
+        Where the frontal cascade finds none, two others are asked, and then it looks at the image tilted.
         """
         frontal, others = self._cascades()
         canvas, scale, room = _with_room(gray, at.side)
@@ -124,7 +119,7 @@ class Looker:
 
 
 def _with_room(gray: Image, side: int) -> tuple[Image, float, int]:
-    """The picture scaled to this longer side, with its border repeated around it; the scale and the room in pixels."""
+    """The image scaled to this longer side, with its border repeated around it; the scale and the room in pixels."""
     scale = side / max(gray.shape)
     width, height = (max(1, round(s * scale)) for s in (gray.shape[1], gray.shape[0]))
     room = round(ROOM * side)

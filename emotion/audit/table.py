@@ -19,7 +19,7 @@ def show(report: Report) -> None:
     if not console.is_terminal:
         console.width = _PIPED_WIDTH
     splits = ", ".join(f"{sum(counts.values()):,} {split}" for split, counts in report.counts.items())
-    console.print(Text(f"\n{report.dataset}: {len(report.pictures):,} pictures ({splits})", style="bold"))
+    console.print(Text(f"\n{report.dataset}: {len(report.pictures):,} images ({splits})", style="bold"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("finding", min_width=22)
     table.add_column("count", justify="right", no_wrap=True)
@@ -37,8 +37,8 @@ def show(report: Report) -> None:
 
 def sentences(report: Report) -> list[str]:
     """What is said below the table."""
-    said = [report.framing.sentence(), report.contract]
+    lines = [report.framing.sentence(), report.contract]
     for comparison in (report.not_faces, report.contradicted):
         if comparison is not None:
-            said.append(comparison.sentence())
-    return said
+            lines.append(comparison.sentence())
+    return lines

@@ -1,6 +1,6 @@
-"""What the ten people of FER+ say of FER2013's pictures, where their votes lie beside the CSV file.
+"""What the ten people of FER+ say of FER2013's images, where their votes lie beside the CSV file.
 
-They tell how far to trust what the audit finds without them: which of the pictures that it calls blank or faceless are
+They tell how far to trust what the audit finds without them: which of the images that it calls blank or faceless are
 so, and which of the labels that it doubts are contradicted.
 """
 
@@ -24,10 +24,10 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 @dataclass(frozen=True)
 class NotFaces:
-    """How many of the pictures that FER+ calls not a face the audit finds.
+    """How many of the images that FER+ calls not a face the audit finds.
 
     Attributes:
-        pictures: Pictures that FER+ has votes for.
+        pictures: Images that FER+ has votes for.
         not_faces: Those of which most votes say "not a face".
         blank: Of those, how many are found blank.
         no_face: Of those, in how many the cascades find no face.
@@ -48,7 +48,7 @@ class NotFaces:
 
     def sentence(self) -> str:
         return (
-            f"FER+ calls {self.not_faces:,} of these pictures not a face. Blankness finds {self.blank:,} of them and "
+            f"FER+ calls {self.not_faces:,} of these images not a face. Blankness finds {self.blank:,} of them and "
             f"the cascades {self.no_face:,}, together {self.caught:,}; of the {self.pictures - self.not_faces:,} faces "
             f"they would throw out {self.wrong_blank:,} and {self.wrong_no_face:,}, together {self.wrong:,}."
         )
@@ -59,9 +59,9 @@ class Contradicted:
     """How often FER+ contradicts the labels that confident learning doubts.
 
     Attributes:
-        flagged: Doubtful labels on pictures of which FER+ has a plurality for an emotion.
+        flagged: Doubtful labels on images of which FER+ has a plurality for an emotion.
         contradicted: Of those, how many carry another label than that.
-        others: Judged labels of such pictures that are not doubted.
+        others: Judged labels of such images that are not doubted.
         others_contradicted: Of those, how many carry another label.
         agreed: Of the contradicted, how many suggestions are FER+'s label.
     """
@@ -86,7 +86,7 @@ class Contradicted:
 
 
 def read(dataset: DictConfig, pictures: Pictures) -> np.ndarray[Any, Any] | None:
-    """The votes for each picture, uint8 ``[N, 10]`` in the order of :data:`emotion.data.ferplus.COLUMNS`.
+    """The votes for each image, uint8 ``[N, 10]`` in the order of :data:`emotion.data.ferplus.COLUMNS`.
 
     None where this is not FER2013's CSV file, or no votes lie beside it.
 
@@ -130,7 +130,7 @@ def not_a_face(votes: np.ndarray[Any, Any]) -> Flags:
 
 
 def contradicted(votes: np.ndarray[Any, Any], pictures: Pictures, found: Doubts) -> Contradicted:
-    """Hold the doubted labels against the votes; pictures without one most frequent emotion are passed over."""
+    """Hold the doubted labels against the votes; images without one most frequent emotion are passed over."""
     label = plurality(votes)
     sure = label[found.judged] != _NONE
     judged, suggested = found.judged[sure], found.suggested[sure]

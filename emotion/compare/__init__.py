@@ -1,30 +1,32 @@
 """Compare runs: ``python -m emotion.compare runs=all``, ``runs='*_cnn'``, ``runs=[<id>,<id>]`` or ``runs=<sweep>``.
 
-Nothing here imports TensorFlow, but to time a SavedModel; 500 runs take seconds.
+Nothing here imports TensorFlow, except to time a SavedModel; 500 runs take seconds.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from emotion import runs
 from emotion.base.errors import UserError
-from emotion.compare.board import Board
 from emotion.config import cli
 from emotion.runs import selection
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from emotion.compare.board import Board
+    from emotion.compare.candidates import Unfit
 
-#: Runs that were left out of `all`, a glob or a sweep are told apart up to so many.
+#: How many runs that were left out of `all`, a glob or a sweep are listed.
 _MOST_LEFT_OUT = 10
 
 
 def compare(cfg: DictConfig) -> list[Board]:
-    """Compare the runs that a config names; print the verdict and write it down.
+    """Compare the runs that a config names; print the verdict and write it to a folder.
 
     Args:
         cfg: The composed and validated config of ``conf/compare.yaml``.
@@ -34,20 +36,15 @@ def compare(cfg: DictConfig) -> list[Board]:
     """
     selected = selection.select(cfg.runs, cfg.outputs)
     return compare_runs(
-        [each.run for each in selected],
+        [choice.run for choice in selected],
         Path(cfg.folder) if cfg.folder else runs.new_folder(Path(cfg.outputs), "comparison"),
-        named=[each.run for each in selected if each.named],
-        split=cfg.split,
-        rank_by=cfg.rank_by,
-        resamples=cfg.resamples,
-        seed=cfg.seed,
-        latency=cfg.latency,
-        pictures=cfg.pictures,
+        named=[choice.run for choice in selected if choice.named],
+        **{key: cfg[key] for key in ("split", "rank_by", "resamples", "seed", "latency", "pictures")},
     )
 
 
 def compare_runs(
-    some: Sequence[runs.Run],
+    compared: Sequence[runs.Run],
     folder: Path,
     *,
     named: Collection[runs.Run] = (),
@@ -61,69 +58,61 @@ def compare_runs(
     """Compare runs; print the tables and the verdict, and write Markdown, CSV, JSON and the HTML page.
 
     Args:
-        some: The runs.
+        compared: The runs.
         folder: Where the comparison is written.
-        named: Those of the runs that a person named: one that cannot be compared is a mistake. Of the others it is
-            left out, and a note says why.
+        named: The runs that the user named: if one of them cannot be compared, that is an error. Others are left out,
+            and a note says why.
         split: ``test`` or ``validation``.
         rank_by: ``accuracy`` or ``macro_f1``.
         resamples: Of the bootstrap.
-        seed: Draws them.
+        seed: Of the bootstrap.
         latency: ``auto``, ``measured`` or ``recorded``; see :func:`emotion.compare.speed.timed`.
         pictures: How many disagreements the page shows.
 
     Returns:
-        One board for each set of pictures that the runs were scored on.
+        One board for each set of images that the runs were scored on.
 
     Raises:
         UserError: A named run cannot be compared, or none can, or the folder cannot be written to.
     """
     if runs.around(folder) is not None:
         raise UserError(f"folder: '{folder}' is a run's folder or inside one; choose another")
-    from emotion.compare import boards, candidates, documents, speed, table, tensorboard
+    from emotion.compare import boards, candidates, speed
 
-    found, unfit = candidates.read(some, split)
-    remarks = _left_out(unfit, named, len(found))
-    made = boards.build(found, split, rank_by, resamples, seed, lambda entries: speed.timed(entries, latency))
-    made[0] = boards.with_notes(made[0], remarks)
-    command = tensorboard.command(made)
+    fit, unfit = candidates.read(compared, split)
+    left_out = _left_out(unfit, named, bool(fit))
+    from emotion.compare import documents, page, table, tensorboard  # plots take time to import, errors need none
+
+    ranked = boards.build(fit, split, rank_by, resamples, seed, lambda entries: speed.timed(entries, latency))
+    ranked[0] = replace(ranked[0], notes=(*left_out, *ranked[0].notes))
+    command = tensorboard.command(ranked)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        documents.write(folder, made, command)
-        _write_page(folder / "comparison.html", made, pictures)
+        documents.write(folder, ranked, command)
+        page.write(folder / "comparison.html", ranked, pictures)
     except OSError as error:
         raise UserError(f"folder: cannot write to '{folder}' ({error.strerror}); set folder=... to another") from None
-    table.show(made)
+    table.show(ranked)
     print(f"\nwritten to {folder}: comparison.html, .md, .csv, .json\ncurves: {command}")
-    return made
+    return ranked
 
 
-def _left_out(unfit: Sequence[object], named: Collection[runs.Run], fit: int) -> list[str]:
+def _left_out(unfit: Sequence[Unfit], named: Collection[runs.Run], any_fit: bool) -> list[str]:
     """Notes about runs that cannot be compared.
 
     Raises:
         UserError: One of them was named, or no other is left.
     """
-    from emotion.compare.candidates import Unfit
-
-    cannot = [each for each in unfit if isinstance(each, Unfit)]
-    mistakes = [each for each in cannot if each.run in named]
-    if mistakes or not fit:
-        shown = mistakes or cannot
-        lines = [f"run {each.run.id}: {each.why}" for each in shown[:_MOST_LEFT_OUT]]
-        more = [f"and {len(shown) - _MOST_LEFT_OUT} more"] if len(shown) > _MOST_LEFT_OUT else []
-        what = "cannot be compared" if mistakes else "none of these runs can be compared"
-        raise UserError("\n".join([f"runs: {what}", *lines, *more]))
-    lines = [f"Left out: run {each.run.id}: {each.why}" for each in cannot[:_MOST_LEFT_OUT]]
-    if len(cannot) > _MOST_LEFT_OUT:
-        lines.append(f"Left out: {len(cannot) - _MOST_LEFT_OUT} more runs that are not done or are damaged.")
-    return lines
-
-
-def _write_page(path: Path, made: Sequence[Board], pictures: int) -> None:
-    from emotion.compare import page
-
-    page.write(path, made, pictures)
+    errors = [run for run in unfit if run.run in named]
+    shown = errors or unfit
+    lines = [f"run {run.run.id}: {run.why}" for run in shown[:_MOST_LEFT_OUT]]
+    more = len(shown) - _MOST_LEFT_OUT
+    if errors or not any_fit:
+        what = "cannot be compared" if errors else "none of these runs can be compared"
+        raise UserError("\n".join([f"runs: {what}", *lines, *([f"and {more} more"] if more > 0 else [])]))
+    if more > 0:
+        lines.append(f"{more} more runs that are not done or are damaged.")
+    return [f"Left out: {line}" for line in lines]
 
 
 def main() -> None:

@@ -35,13 +35,13 @@ class Entry:
         seeds: Their seeds; None of a network that was trained elsewhere.
         accuracy: On the whole split.
         macro_f1: On the whole split.
-        leak_free_accuracy: Without pictures that training or validation held; None for other splits than test.
+        leak_free_accuracy: Without images that training or validation held; None for other splits than test.
         rarest_recall: Recall of the board's rarest emotion.
         calibration_error: Expected calibration error.
         parameters: Of the network.
-        multiply_adds: For one picture.
+        multiply_adds: For one image.
         file_bytes: Size of ``model.tflite``, or of the export.
-        latency_ms: Of the same, one picture, one thread, median.
+        latency_ms: Of the same, one image, one thread, median.
         peak_memory_bytes: The training process's largest resident memory.
         training_seconds: Mean over the runs.
         settings: Of its config, as dotted keys, what differs between the board's entries.
@@ -66,7 +66,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Difference:
-    """The better of two entries against the other, on the same pictures.
+    """The better of two entries against the other, on the same images.
 
     Attributes:
         better: Name of the entry with the higher value of the metric that the board is ranked by.
@@ -89,15 +89,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class Board:
-    """Entries that were scored on the same pictures, best first, and what can be said of their differences.
+    """Entries that were scored on the same images, best first, and what can be said of their differences.
 
     Attributes:
-        data: What the pictures are, for a person, such as ``FER2013 as published``.
+        data: Description of the images, such as ``FER2013 as published``.
         pixels: Fingerprint of the split that was scored.
         split: ``test`` or ``validation``.
         labels: Emotions in their order.
-        rarest: The emotion with the fewest pictures in the split.
-        n: Pictures in the split.
+        rarest: The emotion with the fewest images in the split.
+        n: Images in the split.
         entries: Best first.
         differences: Best against each other entry; all pairs where there are few.
         verdict: Sentences, the first about the best two.

@@ -1,4 +1,4 @@
-"""Ranking entries that were scored on the same pictures, and only those."""
+"""Ranking entries that were scored on the same images, and only those."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Timing = Callable[[Sequence[Entry]], tuple[list[Entry], list[str]]]
 def build(
     candidates: Sequence[Candidate], split: str, rank_by: str, resamples: int, seed: int, timing: Timing
 ) -> list[Board]:
-    """Make a board of each set of pictures and labels that runs were scored on, the one with most entries first.
+    """Make a board of each set of images and labels that runs were scored on, the one with most entries first.
 
     Args:
         candidates: The runs.
@@ -44,16 +44,16 @@ def build(
     apart: dict[tuple[str, tuple[str, ...]], list[Candidate]] = defaultdict(list)
     for candidate in candidates:
         apart[candidate.pictures, candidate.names].append(candidate)
-    found = [_board(some, split, rank_by, resamples, seed, timing) for some in apart.values()]
-    found.sort(key=lambda board: -len(board.entries))
-    if len(found) > 1:
+    boards = [_board(members, split, rank_by, resamples, seed, timing) for members in apart.values()]
+    boards.sort(key=lambda board: -len(board.entries))
+    if len(boards) > 1:
         note = (
-            f"These runs were scored on {len(found)} different sets of pictures or labels (their fingerprints differ), "
-            f"so there are {len(found)} tables and no ranking across them: a figure on other pictures, or on other "
-            f"labels of the same pictures, says nothing about which run is better."
+            f"These runs were scored on {len(boards)} different sets of images or labels (their fingerprints differ), "
+            f"so there are {len(boards)} tables and no ranking across them: a figure on other images, or on other "
+            f"labels of the same images, says nothing about which run is better."
         )
-        found = [replace(board, notes=(note, *board.notes)) for board in found]
-    return found
+        boards = [replace(board, notes=(note, *board.notes)) for board in boards]
+    return boards
 
 
 def _board(
@@ -199,31 +199,33 @@ def _described(candidates: Sequence[Candidate]) -> str:
 
 
 def _notes(collapsed: Sequence[Group], names: Sequence[str], split: str, runs: int) -> list[str]:
-    found = []
+    notes = []
     stale = [f"{m.run.id}" for group in collapsed for m in group.members if m.stale]
     if stale:
-        found.append(
+        notes.append(
             f"Stale figures, of an older checkpoint than the run's best one now: {listed(stale)}. Score such a run "
             f"again: python -m emotion.evaluate run=<id>"
         )
     for group, name in zip(collapsed, names, strict=True):
         if group.repeats:
             ids = listed([c.run.id for c in group.repeats])
-            found.append(f"{name}: the same config and seed again is not another sample; left out {ids}.")
+            notes.append(f"{name}: the same config and seed again is not another sample; left out {ids}.")
     if len({groups.trained_on(m) for group in collapsed for m in group.members}) > 1:
-        found.append("These runs were tested on the same pictures but not trained on the same.")
+        notes.append("These runs were tested on the same images but not trained on the same.")
     adopted = [n for group, n in zip(collapsed, names, strict=True) if group.members[0].record.adopted]
     if adopted:
-        found.append(
-            f"Trained elsewhere: {listed(adopted)}. Which pictures they were trained on and chosen by is not known; "
+        notes.append(
+            f"Trained elsewhere: {listed(adopted)}. Which images they were trained on and chosen by is not known; "
             f"their leak-free figures leave out what is in the training and validation splits of this data, no more."
         )
     if split == "validation":
-        found.append("The validation split chose each run's checkpoint, so its figures flatter; test is the judge.")
+        notes.append(
+            "The validation split chose each run's checkpoint, so validation figures are optimistic; compare on test."
+        )
     if runs == 1:
-        found.append("Only one run is left: a table without a verdict.")
+        notes.append("Only one run is left: a table without a verdict.")
     elif len(collapsed) == 1:
-        found.append("Only one entry: its runs differ in the seed alone, so there is nothing to compare it with.")
+        notes.append("Only one entry: its runs differ in the seed alone, so there is nothing to compare it with.")
     single = sum(len(group.members) == 1 for group in collapsed)
     if single and len(collapsed) > 1:
         which = (
@@ -231,14 +233,9 @@ def _notes(collapsed: Sequence[Group], names: Sequence[str], split: str, runs: i
             if single == len(collapsed)
             else f"{single} of {len(collapsed)} entries {'has' if single == 1 else 'have'}"
         )
-        found.append(
+        notes.append(
             f"{which} one seed: what is said of them is about these trained networks; another seed may differ."
         )
     if any(1 < len(group.members) < 5 for group in collapsed) and len(collapsed) > 1:
-        found.append("Few seeds show their own spread badly; intervals are widened for it by Student's t.")
-    return found
-
-
-def with_notes(board: Board, notes: Sequence[str]) -> Board:
-    """A board with more to know, said first."""
-    return replace(board, notes=(*notes, *board.notes))
+        notes.append("Few seeds show their own spread badly; intervals are widened for it by Student's t.")
+    return notes

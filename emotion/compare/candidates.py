@@ -24,21 +24,24 @@ from emotion.runs.folder import Run
 #: checkpoints, just those that are younger than the figures.
 _HASHED_BYTES = 2**29
 
+#: Order and fingerprint of each set of images, by the digest of how it is stored.
+Orders = dict[bytes, tuple[NDArray[np.intp], str]]
+
 # libyaml, which nearly every wheel of PyYAML has, reads a config ten times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A run's answers on one split, with the pictures in an order that does not depend on the run.
+    """A run's answers on one split, with the images in an order that does not depend on the run.
 
     Attributes:
         run: The run.
         record: Its ``run.json``.
         config: Its ``config.yaml``.
         names: The emotions, in the order of the model's outputs.
-        pictures: SHA-256 over the sorted pairs of picture and label, as ``pixels_by_split`` in a fingerprint: equal for
-            the same pictures with the same labels, whatever their order.
+        pictures: SHA-256 over the sorted pairs of image and label, as ``pixels_by_split`` in a fingerprint: equal for
+            the same images with the same labels, whatever their order.
         labels: int64 ``[N]``.
         predicted: uint8 ``[N]``, the most probable class.
         leaked: bool ``[N]``, in training or validation too; None where that is not known.
@@ -68,20 +71,18 @@ class Unfit:
 
 def read(runs: Sequence[Run], split: str) -> tuple[list[Candidate], list[Unfit]]:
     """Read runs for a comparison on one split: those that can be compared, and those that cannot."""
-    hashing = sum(_size(run.best) for run in runs) <= _HASHED_BYTES
-    orders = _Orders()
-
-    def one(run: Run) -> Candidate | Unfit:
+    hashing = sum(run.best.stat().st_size for run in runs if run.best.is_file()) <= _HASHED_BYTES
+    orders: Orders = {}
+    candidates, unfit = [], []
+    for run in runs:
         try:
-            return _read(run, split, orders, hashing)
+            candidates.append(_read(run, split, orders, hashing))
         except UserError as error:
-            return Unfit(run, str(error))
-
-    found = [one(run) for run in runs]
-    return [f for f in found if isinstance(f, Candidate)], [f for f in found if isinstance(f, Unfit)]
+            unfit.append(Unfit(run, str(error)))
+    return candidates, unfit
 
 
-def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
+def _read(run: Run, split: str, orders: Orders, hashing: bool) -> Candidate:
     record = run.record()
     if record.status != "done":
         raise UserError(f"it is {record.status}, not done; {run.advice(record.status, 'wait for it to end')}")
@@ -96,7 +97,7 @@ def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
             raise ValueError(f"{probabilities.shape[1]} classes, but contract.json names {len(names)}")
     except ValueError as damage:
         raise predictions.damaged(run.results, run.evaluate_command(split), damage) from None
-    order, pictures = orders.of(stored.hashes, labels)
+    order, pictures = _order(stored.hashes, labels, orders)
     config = _config(run)
     if run.export is not None:
         record, config = _as_exported(run.export, record, config)
@@ -161,33 +162,15 @@ def _is_stale(run: Run, split: str, hashing: bool) -> bool:
     return False
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-class _Orders:
-    """The order of each set of pictures, worked out once: runs on the same data mostly store it the same way."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, tuple[NDArray[np.intp], str]] = {}
-
-    def of(self, hashes: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[np.intp], str]:
-        """Rows by picture, then label, and the fingerprint of both."""
-        stored = hashlib.sha256(hashes.tobytes())
-        stored.update(labels.astype(np.int64).tobytes())
-        key = stored.digest()
-        if key not in self._known:
-            self._known[key] = _order(hashes, labels)
-        return self._known[key]
-
-
-def _order(hashes: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[np.intp], str]:
-    pairs = np.empty((len(labels), 17), np.uint8)
-    pairs[:, :16] = np.ascontiguousarray(hashes).view(np.uint8).reshape(-1, 16)
-    pairs[:, 16] = labels
-    keys = pairs.view("S17").ravel()
-    order = np.argsort(keys, kind="stable")
-    return order, hashlib.sha256(keys[order].tobytes()).hexdigest()
+def _order(hashes: NDArray[Any], labels: NDArray[Any], known: Orders) -> tuple[NDArray[np.intp], str]:
+    """Rows by image, then label, and the fingerprint of both; computed once for runs that store them in one order."""
+    stored = hashlib.sha256(hashes.tobytes())
+    stored.update(labels.astype(np.int64).tobytes())
+    if stored.digest() not in known:
+        pairs = np.empty((len(labels), 17), np.uint8)
+        pairs[:, :16] = np.ascontiguousarray(hashes).view(np.uint8).reshape(-1, 16)
+        pairs[:, 16] = labels
+        keys = pairs.view("S17").ravel()
+        order = np.argsort(keys, kind="stable")
+        known[stored.digest()] = order, hashlib.sha256(keys[order].tobytes()).hexdigest()
+    return known[stored.digest()]

@@ -1,4 +1,4 @@
-"""The pictures on which two entries disagree most: where looking teaches more than another figure."""
+"""The images on which two entries disagree most: where looking teaches more than another figure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emotion.compare.predictions import Predictions
 
 @dataclass(frozen=True)
 class Answer:
-    """An entry's answer on one picture, by the mean of its runs' probabilities.
+    """An entry's answer on one image, by the mean of its runs' probabilities.
 
     Attributes:
         emotion: Index of the most probable emotion.
@@ -28,7 +28,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A picture that two entries answer differently.
+    """An image that two entries answer differently.
 
     Attributes:
         hash: Of its pixels, see :func:`emotion.data.fingerprint.hash_pixels`.
@@ -44,13 +44,13 @@ class Disagreement:
 
 
 def most(first: Predictions, second: Predictions, count: int) -> tuple[list[Disagreement], list[Disagreement]]:
-    """The pictures on which the two answer differently and their probability of the right emotion differs most.
+    """The images on which the two answer differently and their probability of the right emotion differs most.
 
-    A picture that is there more than once, with the same label, is shown once.
+    An image that is there more than once, with the same label, is shown once.
 
     Args:
         first: Of one entry.
-        second: Of another, on the same pictures.
+        second: Of another, on the same images.
         count: How many, at most, in each direction.
 
     Returns:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from emotion.base import files
 from emotion.compare import columns
 from emotion.compare.board import Board, Entry, Figure
-from emotion.compare.columns import Column
 from emotion.reports import markdown
 
-#: Rows of the table of differences that a person reads; the JSON file holds all.
+#: Rows of the table of differences shown in Markdown; the JSON file holds all.
 _MOST_DIFFERENCES = 30
 
 
@@ -28,59 +29,34 @@ def write(folder: Path, boards: Sequence[Board], tensorboard: str) -> None:
         boards: The comparison.
         tensorboard: The command that shows these runs.
     """
-    files.write_text(folder / "comparison.md", _markdown(boards, tensorboard))
+    text = markdown.render(
+        Path(__file__).with_name("comparison.md.jinja"),
+        boards=boards,
+        tensorboard=Markup(tensorboard),
+        ranking=_ranking,
+        differences=lambda board: markdown.text_table(
+            columns.DIFFERENCE, map(columns.difference, board.differences[:_MOST_DIFFERENCES])
+        ),
+        settings=lambda board: [
+            (entry.name, ", ".join(run.id for run in entry.runs), columns.settings(entry)) for entry in board.entries
+        ],
+        most=_MOST_DIFFERENCES,
+    )
+    files.write_text(folder / "comparison.md", text)
     files.write_text(folder / "comparison.csv", _csv(boards))
     content = {"tensorboard": tensorboard, "boards": [files.as_json(asdict(board)) for board in boards]}
     files.write_json(folder / "comparison.json", content)
 
 
-# ---------------------------------------------------------------------------------------------------------- Markdown
-
-
-def _markdown(boards: Sequence[Board], tensorboard: str) -> str:
-    parts = ["# Comparison", *(part for board in boards for part in _board(board))]
-    return "\n\n".join([*parts, f"Training curves: `{tensorboard}`"]) + "\n"
-
-
-def _board(board: Board) -> Iterator[str]:
-    yield f"## {_line(board.data)}: {board.n:,} {board.split} images"
-    for sentence in board.verdict:
-        yield f"**{_line(sentence)}**"
+def _ranking(board: Board) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table of all entries."""
     shown = [*columns.quality(board), columns.SEEDS, *columns.cost()]
-    yield _table(("", *(column.title for column in shown)), [_entry(entry, shown) for entry in board.entries])
-    yield (
-        f"Scores in percent with 95 % intervals, over seeds mean ± standard deviation. Data fingerprint "
-        f"`{board.pixels[:16]}`."
-    )
-    if board.differences:
-        rows = [columns.difference(d) for d in board.differences[:_MOST_DIFFERENCES]]
-        yield _table(columns.DIFFERENCE, rows)
-        if len(board.differences) > _MOST_DIFFERENCES:
-            yield f"{len(board.differences) - _MOST_DIFFERENCES} more differences are in comparison.json."
-    if board.notes:
-        yield "\n".join(f"- {_line(note)}" for note in board.notes)
-    yield _table(
-        ("entry", "runs", "settings that differ"),
-        [(entry.name, ", ".join(run.id for run in entry.runs), columns.settings(entry)) for entry in board.entries],
-    )
+    rows = []
+    for entry in board.entries:
+        cells = [column.cell(entry) for column in shown]
+        rows.append([entry.name, *(f"{c.text} ({c.interval})" if c.interval else c.text for c in cells)])
+    return ["", *(column.title for column in shown)], rows
 
-
-def _entry(entry: Entry, shown: Sequence[Column]) -> list[str]:
-    cells = [column.cell(entry) for column in shown]
-    return [entry.name, *(f"{cell.text} ({cell.interval})" if cell.interval else cell.text for cell in cells)]
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    escaped = [dict(zip(headings, map(markdown.plain, row), strict=True)) for row in rows]
-    return markdown.table(escaped, {heading: markdown.plain(heading) for heading in headings})
-
-
-def _line(text: str) -> str:
-    """Text on one line: a run's name may hold any character."""
-    return markdown.plain(" ".join(text.split()))
-
-
-# --------------------------------------------------------------------------------------------------------------- CSV
 
 _FIGURES = tuple(f.name for f in fields(Entry) if "Figure" in str(f.type))
 _PLAIN = ("parameters", "multiply_adds", "file_bytes", "latency_ms", "peak_memory_bytes", "training_seconds")

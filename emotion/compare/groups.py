@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -11,9 +12,15 @@ from typing import Any
 import yaml
 
 from emotion.compare.candidates import Candidate
-from emotion.compare.settings import dotted, identity
 from emotion.config.schema import CONF
 
+#: What does not change a run's result, given the same images; the seed changes it, and is what a group varies in.
+IRRELEVANT = ("seed", "outputs", "resume", "dataset.root", "dataset.votes", "dataset.cache", "dataset.cache_dir",
+              "dataset.crop_margin", "trainer.threads", "trainer.bootstrap", "compare")  # fmt: skip
+#: Values that mean what was done before there was such a key.
+_AS_BEFORE = {"dataset.drop_duplicates": "none", "dataset.test_unreviewed": False, "trainer.teacher": None}
+#: Keys that mean nothing where there is no teacher.
+_OF_TEACHERS = ("trainer.teacher_weight", "trainer.teacher_temperature")
 #: Longer names are of no use as names; then the run's id takes the place of the settings.
 _LONGEST = 44
 #: Not a setting, and named only where it alone tells two entries apart.
@@ -42,27 +49,27 @@ def collapse(candidates: Iterable[Candidate]) -> list[Group]:
     same: dict[tuple[str, str, str], list[Candidate]] = defaultdict(list)
     for candidate in candidates:
         same[trained_on(candidate), identity(candidate.config), began_from(candidate)].append(candidate)
-    return [group for alike in same.values() for group in _by_seed(alike)]
+    return [group for members in same.values() for group in _by_seed(members)]
 
 
-def _by_seed(alike: list[Candidate]) -> list[Group]:
+def _by_seed(candidates: list[Candidate]) -> list[Group]:
     commits: dict[int | None, set[str]] = defaultdict(set)
-    for candidate in alike:
+    for candidate in candidates:
         commits[seed_of(candidate)].add(_commit(candidate))
     if any(len(several) > 1 for several in commits.values()):
         by_commit: dict[str, list[Candidate]] = defaultdict(list)
-        for candidate in alike:
+        for candidate in candidates:
             by_commit[_commit(candidate)].append(candidate)
-        return [_newest_of_each_seed(some) for some in by_commit.values()]
-    return [_newest_of_each_seed(alike)]
+        return [_newest_per_seed(members) for members in by_commit.values()]
+    return [_newest_per_seed(candidates)]
 
 
-def _newest_of_each_seed(alike: list[Candidate]) -> Group:
+def _newest_per_seed(candidates: list[Candidate]) -> Group:
     newest: dict[int | None, Candidate] = {}
-    for candidate in sorted(alike, key=lambda c: (c.record.created, c.run.id)):
+    for candidate in sorted(candidates, key=lambda c: (c.record.created, c.run.id)):
         newest[seed_of(candidate)] = candidate
-    kept = tuple(newest[seed] for seed in sorted(newest, key=lambda s: s or 0))
-    return Group(kept, tuple(c for c in alike if not any(c is k for k in kept)))
+    members = tuple(newest[seed] for seed in sorted(newest, key=lambda s: s or 0))
+    return Group(members, tuple(c for c in candidates if not any(c is m for m in members)))
 
 
 def seed_of(candidate: Candidate) -> int | None:
@@ -85,6 +92,42 @@ def began_from(candidate: Candidate) -> str:
 
 def _commit(candidate: Candidate) -> str:
     return candidate.record.code
+
+
+# ---------------------------------------------------------------------------------------------------------- settings
+
+
+def dotted(config: dict[str, Any]) -> dict[str, Any]:
+    """A config as dotted keys, without :data:`IRRELEVANT` ones; a list of named operations by their names."""
+    return _relevant(_dotted(config, ""))
+
+
+def identity(config: dict[str, Any]) -> str:
+    """A text that is equal for configs of the same training, but for its seed."""
+    return json.dumps(_relevant(_dotted(config, "", by_name=False)), sort_keys=True, default=str)
+
+
+def _relevant(settings: Iterator[tuple[str, Any]]) -> dict[str, Any]:
+    kept = {key: value for key, value in settings if key not in IRRELEVANT}
+    if kept.get("trainer.teacher") is None:
+        kept = {key: value for key, value in kept.items() if key not in _OF_TEACHERS}
+    return {key: value for key, value in kept.items() if key not in _AS_BEFORE or value != _AS_BEFORE[key]}
+
+
+def _dotted(value: Any, key: str, by_name: bool = True) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _dotted(inner, f"{key}.{name}" if key else str(name), by_name)
+        return
+    operations = (
+        by_name and isinstance(value, list) and value and all(isinstance(v, dict) and len(v) == 1 for v in value)
+    )
+    names = [next(iter(v)) for v in value] if operations else []
+    if names and len(set(names)) == len(names):
+        for operation in value:
+            yield from _dotted(operation, key, by_name)
+    else:
+        yield key, value
 
 
 # ------------------------------------------------------------------------------------------------------------- names
@@ -122,7 +165,7 @@ def names(groups: Sequence[Group]) -> list[str]:
     found = list(models)
     for model, numbers in of_model.items():
         if len(numbers) > 1:
-            for number, words in zip(numbers, _told_apart([groups[n] for n in numbers]), strict=True):
+            for number, words in zip(numbers, _distinguish([groups[n] for n in numbers]), strict=True):
                 found[number] = f"{model} {words}".rstrip()
     ids = _short_ids([group.members[0].run.id for group in groups])
     taken = Counter(found)
@@ -132,7 +175,7 @@ def names(groups: Sequence[Group]) -> list[str]:
     ]
 
 
-def _told_apart(groups: Sequence[Group]) -> list[str]:
+def _distinguish(groups: Sequence[Group]) -> list[str]:
     """What distinguishes groups of one model, each in few words; the same words twice where that is not enough."""
     facts = differing(groups)
     keys = list(dict.fromkeys(key for each in facts for key in each if key not in (_DATA, _COMMIT)))

@@ -17,7 +17,7 @@ from emotion.reports.svg import VARIABLES
 from emotion.runs.folder import Run
 from emotion.runs.history import read_history
 
-#: Lines of more entries than this cannot be told apart.
+#: Lines of more entries than this cannot be distinguished.
 MOST_COURSES = 12
 _COSTS = {
     "latency_ms": "latency in ms (one image, one thread)",

@@ -6,24 +6,13 @@ from dataclasses import dataclass
 
 from emotion.compare import disagreements, pictures
 from emotion.compare.board import Board
-from emotion.compare.disagreements import Answer, Disagreement
+from emotion.compare.disagreements import Disagreement
 from emotion.compare.predictions import Predictions
-from emotion.faces.images import Image
 from emotion.reports import html
 
 _LARGEST = 192  # pixels, longer side
 _LONGEST_NAME = 20
 _SMALL = 96  # below this, pixels are shown as squares
-
-
-@dataclass(frozen=True)
-class Card:
-    """An image, its label and the answers of the best two entries."""
-
-    src: str
-    smooth: bool
-    label: int
-    answers: tuple[Answer, Answer]
 
 
 @dataclass(frozen=True)
@@ -36,6 +25,7 @@ class Disagreeing:
         most: How many images were requested.
         wanted: How many there are of these.
         sides: Images on which the first is nearer to the label, and those on which the second is.
+        sources: Each image's data URI, by its hash, and whether it is shown smoothed.
         reasons: Why images are missing.
     """
 
@@ -43,7 +33,8 @@ class Disagreeing:
     tally: tuple[int, int, int, int]
     most: int
     wanted: int
-    sides: tuple[list[Card], list[Card]]
+    sides: tuple[list[Disagreement], list[Disagreement]]
+    sources: dict[bytes, tuple[str, bool]]
     reasons: list[str]
 
     @property
@@ -66,10 +57,9 @@ def disagreeing(board: Board, first: Predictions, second: Predictions, most: int
     sides = disagreements.most(first, second, (most + 1) // 2) if most > 0 else ([], [])
     wanted = {d.hash for side in sides for d in side}
     images, reasons = pictures.find((best, next_best), wanted) if wanted else ({}, [])
-    nearer, further = ([_card(d, images[d.hash]) for d in side if d.hash in images] for side in sides)
-    total = sum(map(len, sides))
-    return Disagreeing(names, disagreements.tally(first, second), most, total, (nearer, further), reasons)
-
-
-def _card(d: Disagreement, image: Image) -> Card:
-    return Card(html.data_uri(image, _LARGEST), max(image.shape[:2]) >= _SMALL, d.label, (d.first, d.second))
+    nearer, further = ([d for d in side if d.hash in images] for side in sides)
+    sources = {
+        hash_: (html.data_uri(image, _LARGEST), max(image.shape[:2]) >= _SMALL) for hash_, image in images.items()
+    }
+    tally = disagreements.tally(first, second)
+    return Disagreeing(names, tally, most, sum(map(len, sides)), (nearer, further), sources, reasons)

@@ -1,4 +1,4 @@
-"""Finding pictures of a run's data again by the hashes of their pixels: changed data cannot show a wrong one."""
+"""Finding images of a run's data again by the hashes of their pixels: changed data cannot show a wrong one."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from emotion.faces.images import Image
 
 
 def find(entries: Sequence[Entry], hashes: Collection[bytes]) -> tuple[dict[bytes, Image], list[str]]:
-    """Read the pictures with these hashes from the data that the entries' runs were made of.
+    """Read the images with these hashes from the data that the entries' runs were made of.
 
     Args:
-        entries: Their runs' configs are tried one after another until all pictures are found.
+        entries: Their runs' configs are tried one after another until all images are found.
         hashes: As :class:`emotion.compare.predictions.Predictions` holds them.
 
     Returns:
-        The pictures that were found, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``, and why others were not, a sentence
+        The images that were found, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``, and why others were not, a sentence
         for each dataset that could not be read.
     """
     found: dict[bytes, Image] = {}
@@ -72,7 +72,7 @@ def _image(stored: Any) -> Image | None:
 
 
 def _stored(dataset: DictConfig) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Hashes and images, or paths, of all pictures. Which split they are in does not matter to a hash."""
+    """Hashes and images, or paths, of all images. Which split they are in does not matter to a hash."""
     if dataset.name == "fer2013" and dataset.root:
         from emotion.data import fer2013
 

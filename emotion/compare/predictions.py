@@ -1,4 +1,4 @@
-"""What an entry's runs answered, picture by picture, from their ``predictions.npz``."""
+"""What an entry's runs answered, image by image, from their ``predictions.npz``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emotion.runs.folder import Run
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """The answers of an entry's runs, pictures in an order that is the same for all entries of a board.
+    """The answers of an entry's runs, images in an order that is the same for all entries of a board.
 
     Attributes:
         hashes: ``S16`` ``[N]``, see :func:`emotion.data.fingerprint.hash_pixels`.
@@ -45,13 +45,13 @@ def read(entry: Entry, split: str) -> Predictions:
     """Read the answers of all runs of an entry.
 
     Raises:
-        UserError: A run's file is missing or damaged, or its runs answered different pictures.
+        UserError: A run's file is missing or damaged, or its runs answered different images.
     """
     runs = [_read(run, split) for run in entry.runs]
     hashes, labels, _ = runs[0]
-    for run, (other, theirs, _) in zip(entry.runs, runs, strict=True):
-        if not np.array_equal(hashes, other) or not np.array_equal(labels, theirs):
-            raise UserError(f"run {run.id}: scored on other pictures than run {entry.runs[0].id}")
+    for run, (run_hashes, run_labels, _) in zip(entry.runs, runs, strict=True):
+        if not np.array_equal(hashes, run_hashes) or not np.array_equal(labels, run_labels):
+            raise UserError(f"run {run.id}: scored on other images than run {entry.runs[0].id}")
     return Predictions(hashes, labels, np.stack([probabilities for _, _, probabilities in runs]))
 
 

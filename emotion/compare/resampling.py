@@ -1,11 +1,11 @@
-"""The bootstrap of a comparison: all runs scored on the same resamples of the pictures, by matrix products.
+"""The bootstrap of a comparison: all runs scored on the same resamples of the images, by matrix products.
 
-A resample is a weight for each picture: how often it was drawn. Every metric here is made of sums over pictures, so the
-sums of all runs in many resamples are one product, ``[resamples, pictures] x [pictures, runs]``.
+A resample is a weight for each image: how often it was drawn. Every metric here is made of sums over images, so the
+sums of all runs in many resamples are one product, ``[resamples, images] x [images, runs]``.
 
-With several seeds an entry's score varies for two crossed reasons, which pictures and which seeds. Both are drawn, and
+With several seeds an entry's score varies for two crossed reasons, which images and which seeds. Both are drawn, and
 the two deviations added. (Drawing both at once, the "pigeonhole" bootstrap of Owen, 2007, The Annals of Applied
-Statistics 1, counts the variance that is particular to a picture with a seed three times; the sum counts it twice, and
+Statistics 1, counts the variance that is particular to an image with a seed three times; the sum counts it twice, and
 so errs on the same safe side by less.) Of S seeds S - 1 are drawn with replacement, which makes the variance of their
 mean unbiased (McCarthy and Snowden 1985; Rao and Wu 1988).
 """
@@ -30,7 +30,7 @@ _BLOCK = 2**24
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What R runs said of N pictures.
+    """What R runs said of N images.
 
     Attributes:
         labels: int64 ``[N]``.
@@ -58,12 +58,12 @@ class Scores:
 
 
 def scores(answers: Answers) -> Scores:
-    """The metrics on the pictures as they are, ``[1, R]``; as :func:`emotion.metrics.score` defines them."""
+    """The metrics on the images as they are, ``[1, R]``; as :func:`emotion.metrics.score` defines them."""
     return _scores(answers, np.ones((1, len(answers.labels)), np.float32))
 
 
 def bootstrap(answers: Answers, resamples: int, seed: int) -> Scores:
-    """The metrics in resamples of the pictures, ``[resamples, R]``: the resamples of :mod:`emotion.metrics`."""
+    """The metrics in resamples of the images, ``[resamples, R]``: the resamples of :mod:`emotion.metrics`."""
     chunks = [_scores(answers, weights) for weights in _weights(len(answers.labels), resamples, seed)]
     return Scores(*(np.concatenate([getattr(chunk, f.name) for chunk in chunks]) for f in fields(Scores)))
 
@@ -93,7 +93,7 @@ def _block(
     predicted: NDArray[np.uint8],
     leaked: NDArray[np.bool_],
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """The four metrics of some runs, pictures sorted by label."""
+    """The four metrics of some runs, images sorted by label."""
     ends = np.searchsorted(labels, np.arange(answers.classes + 1))
     support = np.stack([weights[:, a:b].sum(axis=1) for a, b in pairwise(ends)], axis=1)
     correct = np.zeros((len(weights), len(predicted)))
@@ -122,7 +122,7 @@ def _leak_free(
     leaked: NDArray[np.bool_],
     accuracy: Floats,
 ) -> Floats:
-    """Accuracy without leaked pictures. Runs on the same data leak the same ones, so few sums are needed."""
+    """Accuracy without leaked images. Runs on the same data leak the same ones, so few sums are needed."""
     found = accuracy.copy()
     alike: dict[bytes, list[int]] = defaultdict(list)
     for row, mask in enumerate(leaked):

@@ -1,14 +1,14 @@
 """Whether two entries differ: McNemar's test and its generalisation to several seeds, intervals, Holm's correction.
 
-One run each: McNemar's test on the pictures that just one of them gets right, mid-p (Fagerland, Lydersen and Laake
+One run each: McNemar's test on the images that just one of them gets right, mid-p (Fagerland, Lydersen and Laake
 2013, BMC Medical Research Methodology 13:91).
 
-Several seeds: each picture has a mean correctness d_i = A_i - B_i over the seeds. Flipping the signs of the d_i at
+Several seeds: each image has a mean correctness d_i = A_i - B_i over the seeds. Flipping the signs of the d_i at
 random, the permutation test of which McNemar's is the case of one seed, gives their mean the variance sum(d_i^2) / N^2.
 That alone would ask about these networks; to ask about what the next seed gives, the variance of each entry's mean over
 its seeds is added, and the ratio has Student's t with the degrees of freedom of Satterthwaite (1946).
 
-Macro-F1 is no mean over pictures: its variance over pictures is the bootstrap's.
+Macro-F1 is no mean over images: its variance over images is the bootstrap's.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def mcnemar(first_only: ArrayLike, second_only: ArrayLike) -> Floats:
     """Two-sided mid-p of McNemar's test.
 
     Args:
-        first_only: int ``[...]``, pictures that only the first gets right.
-        second_only: int ``[...]``, pictures that only the second gets right.
+        first_only: int ``[...]``, images that only the first gets right.
+        second_only: int ``[...]``, images that only the second gets right.
 
     Returns:
         float64 ``[...]``, from 0 to 1; 1 where the two counts are equal.
@@ -73,8 +73,8 @@ class Estimate:
         means: float64 ``[E]``, mean over the seeds.
         deviations: float64 ``[E]``, standard deviation over the seeds (n - 1); NaN with one.
         seeds: int64 ``[E]``, how many.
-        over_pictures: float64 ``[B, E]``, the mean in resamples of the pictures.
-        over_both: float64 ``[B, E]``, in resamples of the pictures and of the seeds.
+        over_pictures: float64 ``[B, E]``, the mean in resamples of the images.
+        over_both: float64 ``[B, E]``, in resamples of the images and of the seeds.
     """
 
     means: Floats
@@ -94,7 +94,7 @@ def estimate(values: Floats, draws: Floats, groups: Sequence[NDArray[np.intp]], 
 
     Args:
         values: ``[R]``, each run's score.
-        draws: ``[B, R]``, in each resample of the pictures.
+        draws: ``[B, R]``, in each resample of the images.
         groups: Of each entry, which runs are its seeds.
         seed: Draws the seeds of each resample.
     """
@@ -133,13 +133,13 @@ class Gains:
 def compare(
     of: Estimate, first: NDArray[np.intp], second: NDArray[np.intp], picture_variances: Floats | None = None
 ) -> Gains:
-    """Paired differences of entries on the same pictures.
+    """Paired differences of entries on the same images.
 
     Args:
         of: The metric.
         first: ``[K]``, entries.
         second: ``[K]``, what each is compared with.
-        picture_variances: ``[K]``, variance of each difference over the pictures where there is no difference; default
+        picture_variances: ``[K]``, variance of each difference over the images where there is no difference; default
             the bootstrap's.
     """
     from scipy.special import stdtr
@@ -163,7 +163,7 @@ def compare_accuracy(
 
     Args:
         of: Accuracy.
-        correct: float ``[E, N]``, mean correctness of each picture over an entry's seeds.
+        correct: float ``[E, N]``, mean correctness of each image over an entry's seeds.
         first, second: As in :func:`compare`.
         alone: bool ``[E]``, entries of one run.
     """
@@ -179,7 +179,7 @@ def compare_accuracy(
 
 
 def _satterthwaite(of_pictures: Floats, of_seeds: Sequence[tuple[Floats, NDArray[np.int64]]]) -> Floats:
-    """Degrees of freedom of a sum of variances; those over thousands of pictures count as known."""
+    """Degrees of freedom of a sum of variances; those over thousands of images count as known."""
     total = of_pictures + sum(variance for variance, _ in of_seeds)
     uncertain = sum(variance**2 / np.maximum(seeds - 1, 1) for variance, seeds in of_seeds)
     found: Floats = np.full_like(total, np.inf)
@@ -188,14 +188,7 @@ def _satterthwaite(of_pictures: Floats, of_seeds: Sequence[tuple[Floats, NDArray
 
 def _variances(draws: Floats) -> Floats:
     """Of each column; 0 where no resample defines it."""
-    if np.isnan(draws).any():
-        return np.array([np.var(column) if column.size else 0.0 for column in _defined(draws)])
-    return np.asarray(np.var(draws, axis=0))
-
-
-def _defined(draws: Floats) -> list[Floats]:
-    """Each column without the resamples that do not define the metric, such as a recall without its class."""
-    return [column[~np.isnan(column)] for column in draws.T]
+    return np.asarray(np.ma.masked_invalid(draws).var(axis=0).filled(0.0))
 
 
 def _percentiles(draws: Floats, centre: Floats, freedom: Floats) -> tuple[Floats, Floats]:
@@ -203,8 +196,9 @@ def _percentiles(draws: Floats, centre: Floats, freedom: Floats) -> tuple[Floats
 
     ends = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
     percent = [100 * end for end in ends]
-    if np.isnan(draws).any():
-        found = np.array([np.percentile(d, percent) if d.size else (np.nan, np.nan) for d in _defined(draws)]).T
+    if np.isnan(draws).any():  # a resample may not define the metric, such as a recall without its class
+        defined = [column[~np.isnan(column)] for column in draws.T]
+        found = np.array([np.percentile(d, percent) if d.size else (np.nan, np.nan) for d in defined]).T
     else:
         found = np.percentile(draws, percent, axis=0)
     wider = np.where(np.isinf(freedom), 1.0, stdtrit(np.minimum(freedom, 1e9), ends[1]) / ndtri(ends[1]))

@@ -13,7 +13,7 @@ from emotion.compare import columns
 from emotion.compare.board import Board
 from emotion.compare.columns import Column
 
-#: Rows of a table that a person reads in a terminal; the files hold all.
+#: Rows of a table in the terminal; the files hold all.
 _MOST_ROWS = 30
 _PIPED_WIDTH = 100
 
@@ -23,9 +23,9 @@ def show(boards: Sequence[Board]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _PIPED_WIDTH
-    said: set[str] = set()
+    printed: set[str] = set()
     for board in boards:
-        pictures = f"{board.n:,} {board.split} pictures, fingerprint {board.pixels[:12]}"
+        pictures = f"{board.n:,} {board.split} images, fingerprint {board.pixels[:12]}"
         console.print(Text(f"\n{board.data}: {pictures}", style="bold"))
         console.print(_table(board, "% (95 % interval)", [*columns.quality(board), columns.SEEDS]))
         console.print(_table(board, "cost", columns.cost()))
@@ -34,9 +34,9 @@ def show(boards: Sequence[Board]) -> None:
         for sentence in board.verdict:
             console.print(Text(sentence, style="bold"))
         for note in board.notes:
-            if note not in said:
+            if note not in printed:
                 console.print(Text(note, style="dim"))
-            said.add(note)
+            printed.add(note)
 
 
 def _table(board: Board, title: str, shown: Sequence[Column]) -> Table:

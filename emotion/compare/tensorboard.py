@@ -10,7 +10,7 @@ from pathlib import Path
 from emotion.compare.board import Board
 from emotion.runs.folder import listing
 
-#: More runs than this do not fit on a command line that a person copies.
+#: More runs than this do not fit on a command line that is copied by hand.
 _MOST_NAMED = 40
 
 

@@ -1,6 +1,6 @@
-"""The pictures of a run: confusion matrix, reliability, history, and contact sheets.
+"""The images of a run: confusion matrix, reliability, history, and contact sheets.
 
-Every function returns the picture as uint8 ``[H, W, 3]`` RGB, which is what TensorBoard takes, and writes a PNG as well
+Every function returns the image as uint8 ``[H, W, 3]`` RGB, which is what TensorBoard takes, and writes a PNG as well
 where it is given a path.
 """
 

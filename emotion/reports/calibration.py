@@ -14,7 +14,7 @@ from emotion.reports.canvas import BLUE, FAINT, Picture, figure_of, heading, pic
 
 
 def reliability(curve: Reliability, path: Path | None, *, ece: float, title: str = "Reliability") -> Picture:
-    """Draw accuracy against confidence, with 95 % Wilson intervals and the share of pictures in each bin.
+    """Draw accuracy against confidence, with 95 % Wilson intervals and the share of images in each bin.
 
     Args:
         curve: What :func:`emotion.metrics.reliability_curve` returns.
@@ -38,7 +38,7 @@ def reliability(curve: Reliability, path: Path | None, *, ece: float, title: str
             curve.edges[:-1], curve.counts / curve.counts.sum(), np.diff(curve.edges), align="edge", color=BLUE,
             edgecolor="white", alpha=0.75,
         )  # fmt: skip
-        lower.set_ylabel("pictures")
+        lower.set_ylabel("images")
         lower.set_xlabel("confidence: the top emotion's probability")
         lower.set_xlim(0, 1)
         for axes in (upper, lower):
@@ -51,13 +51,13 @@ def reliability(curve: Reliability, path: Path | None, *, ece: float, title: str
             figure,
             title,
             f"Expected calibration error {100 * ece:.1f} %. On the dashed line, a confidence of 70 %\n"
-            f"means 70 % right. Bars: 95 % intervals. {counts.sum():,} pictures.",
+            f"means 70 % right. Bars: 95 % intervals. {counts.sum():,} images.",
         )
         return picture_of(figure, path)
 
 
 def _wilson(share: NDArray[Any], n: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """95 % score interval of a proportion (Wilson 1927): sensible at 0, at 1 and for a handful of pictures."""
+    """95 % score interval of a proportion (Wilson 1927): sensible at 0, at 1 and for a handful of images."""
     z = 1.959964
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))

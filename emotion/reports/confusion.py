@@ -25,7 +25,7 @@ def confusion_matrix(
     names: Sequence[str] = EMOTIONS,
     title: str = "Confusion matrix",
 ) -> Picture:
-    """Draw who was taken for whom, coloured by the share of each true class.
+    """Draw the confusion matrix, coloured by the share of each true class.
 
     Args:
         matrix: int ``[C, C]``, true classes on rows, as in :func:`emotion.metrics.score`. Rows may be empty.
@@ -57,8 +57,8 @@ def confusion_matrix(
         axes.grid(which="minor", color="white", linewidth=1.5)
         axes.tick_params(which="both", length=0)
         axes.spines[:].set_visible(False)
-        axes.set_xlabel("taken for", labelpad=6)
-        axes.set_ylabel("true emotion and its pictures", labelpad=6)
+        axes.set_xlabel("predicted emotion", labelpad=6)
+        axes.set_ylabel("true emotion and number of images", labelpad=6)
         heading(figure, title, "Shares of each true emotion. Right answers are on the diagonal.")
         return picture_of(figure, path)
 

@@ -1,4 +1,4 @@
-"""One score over the epochs of several runs, in one picture."""
+"""One score over the epochs of several runs, in one image."""
 
 from __future__ import annotations
 

@@ -1,13 +1,44 @@
-"""Markdown: tables, and plain text that is shown unchanged."""
+"""Markdown: documents from Jinja2 templates, tables, and plain text that is shown unchanged."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from emotion.base import words
 
 # What Markdown would take for markup in plain text; underscores within words are none.
 _MARKUP = re.compile(r"[\\`*\[\]]|<(?=\S)|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\])\(|~(?=~)|&(?=#?\w+;)")
+
+
+def render(template: Path, **values: object) -> str:
+    """Render a template: every value is shown as plain text on one line, but for :class:`markupsafe.Markup`.
+
+    Args:
+        template: The template's file.
+        values: What it shows, beside the functions :func:`text_table` and :func:`emotion.base.words.counted`.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(template.parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=lambda value: value if isinstance(value, Markup) else plain(" ".join(str(value).split())),
+    )
+    environment.globals |= {"text_table": text_table, "counted": words.counted}
+    return environment.get_template(template.name).render(values)
+
+
+def text_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    """A Markdown table of plain texts, one sequence per row."""
+    escaped = [dict(enumerate(map(plain, row))) for row in rows]
+    return Markup(table(escaped, dict(enumerate(map(plain, headings)))))
 
 
 def plain(text: str) -> str:
@@ -15,7 +46,7 @@ def plain(text: str) -> str:
     return _MARKUP.sub(r"\\\g<0>", text)
 
 
-def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | Mapping[str, str]) -> str:
+def table(rows: Iterable[Mapping[Any, Any]], columns: Sequence[str] | Mapping[Any, str]) -> str:
     """A Markdown table. Columns that hold only numbers are set flush right.
 
     Args:

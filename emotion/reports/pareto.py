@@ -149,7 +149,7 @@ def _frame(axes: Axes, cost: str, costs: NDArray[Any], lows: NDArray[Any], highs
 
 
 def _steps(costs: NDArray[Any], scores: NDArray[Any], end: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The best accuracy to be had at each cost: flat until the next one on the front."""
+    """The best accuracy available at each cost: flat until the next one on the front."""
     order = np.argsort(costs)
     return np.array([*costs[order], end]), np.array([*scores[order], scores.max()])
 
@@ -197,7 +197,7 @@ def _names(
 
 
 def _chosen(on_front: NDArray[np.bool_], at: NDArray[Any], everyone: bool) -> list[int]:
-    """Rows to name, the most telling first: the ends of the front, then whoever is furthest from those before it."""
+    """Rows to name, the most telling first: the ends of the front, then the one furthest from those before it."""
     members = list(np.flatnonzero(on_front))
     members.sort(key=lambda i: -at[i, 1])
     chosen = [members[0], *([members[-1]] if len(members) > 1 else [])]

@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from emotion.faces.images import resize
 from emotion.reports.canvas import DPI, Picture, figure_of, picture_of
 
-_TILE = 112  # pixels a side that tiles aim at
+_TILE = 112  # pixels per side that tiles aim at
 _GAP = 8
 
 
 def image_grid(
     images: NDArray[np.uint8], path: Path | None, *, titles: Sequence[str] | None = None, columns: int = 8
 ) -> Picture:
-    """Lay pictures out on a white sheet, row by row, with a word above each.
+    """Lay images out on a white sheet, row by row, with a word above each.
 
-    Small pictures are enlarged by a whole factor without smoothing, so that every pixel can be seen.
+    Small images are enlarged by a whole factor without smoothing, so that every pixel can be seen.
 
     Args:
         images: uint8 ``[N, H, W]`` or ``[N, H, W, 1]`` grey, or ``[N, H, W, 3]`` RGB.
         path: Where to write a PNG; None writes nothing.
-        titles: N words; None writes none. Words wider than their picture are cut.
-        columns: Pictures in a row, at most.
+        titles: N words; None writes none. Words wider than their image are cut.
+        columns: Images in a row, at most.
 
     Raises:
         ValueError: No images, another shape or dtype, or a number of titles that does not fit.

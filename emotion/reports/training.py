@@ -40,7 +40,7 @@ def history(
     """Draw loss, scores and learning rate over the epochs, and mark the epoch whose checkpoint was kept.
 
     Args:
-        rows: One mapping an epoch, as read from ``history.csv``: numbers or their text. Columns that are missing
+        rows: One mapping per epoch, as read from ``history.csv``: numbers or their text. Columns that are missing
             are left out, and so are values that are empty, NaN or infinite.
         path: Where to write a PNG; None writes nothing.
         monitor: The column that chose the checkpoint.

@@ -104,4 +104,4 @@ def read_folder(folder: Path, splits: Collection[str], again: str) -> dict[str, 
 
 def damaged(folder: Path, again: str, error: Exception) -> UserError:
     """The error for a file whose content is wrong."""
-    return UserError(f"{folder / NAME}: damaged ({error}); score the run again: {again}")
+    return UserError(f"{folder / NAME}: damaged ({error}); regenerate it: {again}")

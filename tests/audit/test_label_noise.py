@@ -105,10 +105,10 @@ def test_runs_that_do_not_fit_are_mistakes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"its labels are angry.*the dataset's are happy, sad"):
         label_noise.check([run], ("happy", "sad"))
     others = Pictures(pictures.splits, pictures.split, pictures.row, pictures.labels, np.array([b"x"] * 280, "S16"))
-    with pytest.raises(UserError, match="predicted none of these pictures"):
+    with pytest.raises(UserError, match="predicted none of these images"):
         label_noise.doubts(others, [run])
     few = judge(tmp_path / "few", pictures, rows[:9], answers(truth[rows[:9]]))
-    with pytest.raises(UserError, match="predicted 9 of these pictures, too few"):
+    with pytest.raises(UserError, match="predicted 9 of these images, too few"):
         label_noise.doubts(pictures, [few])
     (tmp_path / "run" / "predictions.npz").write_bytes(b"PK\x03\x04 half")
     with pytest.raises(UserError, match="damaged"):

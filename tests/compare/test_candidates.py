@@ -85,11 +85,11 @@ def _wrong_rows(path: Path) -> None:
     [
         ("predictions.npz", Path.unlink, "it has no predictions.npz; make it: python -m emotion.evaluate run="),
         ("predictions.npz", _cut, "damaged"),
-        ("predictions.npz", _flip, "score the run again: python -m emotion.evaluate run="),
+        ("predictions.npz", _flip, "regenerate it: python -m emotion.evaluate run="),
         ("predictions.npz", _wrong_rows, "rows are not probabilities"),
         ("predictions.npz", lambda p: p.write_bytes(b""), "damaged"),
         ("predictions.npz", lambda p: np.savez(p, test_labels=np.zeros(3)), "holds none of the test split"),
-        ("metrics.json", _cut, "delete it and score the run again: python -m emotion.evaluate run="),
+        ("metrics.json", _cut, "delete it and regenerate it: python -m emotion.evaluate run="),
         ("metrics.json", Path.unlink, "no such file"),
         ("run.json", lambda p: p.write_text("{"), "cannot be read"),
         ("run.json", lambda p: p.write_text("{}"), "it gives no status"),

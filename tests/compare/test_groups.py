@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from emotion.compare import groups
 from emotion.compare.candidates import Candidate
-from emotion.compare.settings import IRRELEVANT
 from emotion.faces.labels import EMOTIONS
 from emotion.runs import RunRecord
 from emotion.runs.folder import Run
@@ -83,7 +82,7 @@ def test_every_run_is_in_one_group_and_groups_are_of_one_training(given_values: 
     assert len(set(names)) == len(found)
 
 
-@pytest.mark.parametrize("key", sorted(set(IRRELEVANT) - {"compare"}))
+@pytest.mark.parametrize("key", sorted(set(groups.IRRELEVANT) - {"compare"}))
 def test_what_does_not_change_a_result_does_not_part_runs(key: str) -> None:
     other = candidate(1, **{key.replace(".", "__"): 7})
     (group,) = groups.collapse([candidate(0, seed=3), other])
