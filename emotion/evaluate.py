@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from emotion import runs
 from emotion.base import logs
@@ -77,7 +78,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         model = Classifier(exports.model_of(run), run.contract().uncalibrated(), cores())
         batch_size = LARGEST_BATCH
     own_data = cfg.dataset is None or same
-    trained_on = splits if own_data else _training_data(made_with.dataset, pixels)
+    trained_on = splits if own_data else _training_data(run)
     scorer = scoring.Scoring(run, splits, trained_on, cfg.bootstrap, calibrated=cfg.checkpoint == "best")
     raw = scoring.answers(model, scorer.open(cfg.split, dataset), run, batch_size, cfg.tta)
     scored = {cfg.split: scorer.score(cfg.split, raw)}
@@ -110,21 +111,15 @@ def _refresh_export(run: runs.Run) -> None:
         log.info("model.tflite made, equal to the checkpoint within %.1e", difference)
 
 
-def _training_data(dataset: DictConfig | None, pixels: str | None) -> Splits | None:
+def _training_data(run: runs.Run) -> Splits | None:
     """The data that a run was trained on, or None where it is not known, gone, unreadable, or other data by now."""
-    from emotion.data import sources
+    from emotion.inference import held_out
 
-    if dataset is None:
-        return None
-    root = OmegaConf.select(dataset, "root")
-    if root is not None and not Path(str(root)).expanduser().exists():
-        return None
     try:
-        splits = sources.load(dataset)
-    except UserError as error:
-        log.warning("the training data cannot be read: %s", error)
+        return held_out.of_run(run)
+    except (UserError, OmegaConfBaseException) as error:
+        log.warning("run %s: the training data is not available: %s", run.id, error)
         return None
-    return splits if pixels in (None, splits.fingerprint["pixels"]) else None
 
 
 def main() -> None:

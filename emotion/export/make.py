@@ -19,7 +19,7 @@ from emotion.export import check
 from emotion.faces.contract import Contract
 from emotion.inference import convert, held_out, timing
 from emotion.inference.classifier import LARGEST_BATCH, Classifier
-from emotion.inference.runtimes import UnreadableModelError
+from emotion.inference.runtimes import Traced, UnreadableModelError
 from emotion.runs import exports
 from emotion.runs.formats import FILES, Kind
 
@@ -151,9 +151,7 @@ def _convert(run: runs.Run, kind: Kind, model: keras.Model, scales: Pictures | N
 
 
 def _reference(run: runs.Run, model: keras.Model, pictures: Pictures) -> Probabilities:
-    from emotion.inference.predict import predict
-
-    found = _scored("scoring the checkpoint", lambda batch: predict(model, batch), pictures, 256)
+    found = _scored("scoring the checkpoint", Traced(model).probabilities, pictures, 256)
     if not np.isfinite(found).all():
         raise UserError(
             f"{run.checkpoint()}: its outputs are not numbers (NaN); its training diverged, use another run"

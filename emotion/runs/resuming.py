@@ -89,7 +89,7 @@ def take_over(run: runs.Run, cfg: DictConfig) -> None:
         if key.startswith("trainer.") and OmegaConf.select(before, key) != OmegaConf.select(cfg, key)
     }
     entry = {"after_epoch": record.epoch, "settings": changes}
-    if changes and record.changed[-1:] != [entry]:  # else it was killed right here the last time
+    if changes and record.changed[-1:] != [entry]:  # else it was killed right here before
         runs.update(run, changed=[*record.changed, entry])
     runs.configure(run, cfg)
 

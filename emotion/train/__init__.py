@@ -36,7 +36,7 @@ def train(cfg: DictConfig, folder: Path | None = None) -> dict[str, Any]:
         ``{"run": id, "objective": best monitored value, "scores": {split: scores}}``.
 
     Raises:
-        UserError: Something in the config, the data or the machine that a person can put right.
+        UserError: Something in the config, the data or the machine that the user can correct.
     """
     folder = folder or runs.new_folder(Path(cfg.outputs), cfg.model.get("name", "model"))
     run = runs.create(folder, Path(cfg.outputs), cfg)
@@ -50,6 +50,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         logs.import_tensorflow()
         from emotion.data import sources
         from emotion.inference import litert, scoring
+        from emotion.inference.runtimes import Traced
         from emotion.runs import checkpoints
         from emotion.train import board, distillation, environment, fit, state
 
@@ -80,13 +81,14 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         )
 
         model = checkpoints.load(run.checkpoint())
-        raw = scoring.answers(model, validation, run)
+        traced = Traced(model)
+        raw = scoring.answers(traced, validation, run)
         if cfg.trainer.get("calibrate", True):
             scoring.calibrate(run, raw, splits.validation)
         scorer = scoring.Scoring(run, splits, trained_on=splits, bootstrap=cfg.trainer.bootstrap)
         scored = {"validation": scorer.score("validation", raw)}
         if len(splits.test):  # read here for the first time
-            raw = scoring.answers(model, scorer.open("test", cfg.dataset), run)
+            raw = scoring.answers(traced, scorer.open("test", cfg.dataset), run)
             scored["test"] = scorer.score("test", raw)
         else:
             log.warning("the test split is empty: this run has validation scores alone, which are optimistic")
@@ -104,7 +106,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
 
 
 def _contract(cfg: DictConfig, run: runs.Run, labels: tuple[str, ...], resume: bool) -> Contract:
-    """What the model eats and says; a run that goes on keeps what it began with."""
+    """The model's input and output; a resumed run keeps what it began with."""
     from emotion.data import dataset_contract
     from emotion.models.build import contract_of
 

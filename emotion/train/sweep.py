@@ -43,9 +43,9 @@ def run(asked: cli.Request) -> None:
         raise UserError(f"hydra.sweep.dir: give a plain folder instead of '{given[-1]}'")
     folder = Path(given[-1]) if given else runs.new_folder(root, "sweep")
     if resume and not given:
-        raise UserError("resume: say which sweep to go on with: hydra.sweep.dir=<its folder>")
+        raise UserError("resume: say which sweep to resume: hydra.sweep.dir=<its folder>")
     if runs.listing(folder) and not resume:
-        raise UserError(f"hydra.sweep.dir: there are runs in '{folder}' already; add resume=true to go on with them")
+        raise UserError(f"hydra.sweep.dir: there are runs in '{folder}' already; add resume=true to resume them")
     if not given:
         asked = asked.with_overrides(f"hydra.sweep.dir={cli.quoted(folder)}")
     jobs.register()
@@ -108,7 +108,7 @@ def _to_train(cfg: DictConfig, folder: Path, number: int, resume: bool) -> runs.
     """A job's run, made or found; None where it is done.
 
     Raises:
-        JobRefusedError: There is a run in its folder that it must not go on with.
+        JobRefusedError: There is a run in its folder that it must not resume.
     """
     if not (resume and runs.is_run(folder)):
         return runs.create(folder, Path(cfg.outputs), cfg)
@@ -167,7 +167,7 @@ def _overrides(run: runs.Run) -> list[str]:
 
 
 def _identity(cfg: DictConfig) -> Any:
-    """A config without what may change when a run goes on."""
+    """A config without what may change on resume."""
     cfg = paths.with_absolute_paths(cfg)
     for key in resuming.MAY_CHANGE:
         OmegaConf.update(cfg, key, None, force_add=True)
