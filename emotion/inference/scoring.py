@@ -223,7 +223,8 @@ def _draw(run: runs.Run, folder: Path, split: str, scored: Scored) -> None:
 def _stored(folder: Path, splits: Collection[str], again: str) -> dict[str, Predictions]:
     """Predictions of other splits; none where they are missing or damaged, since every evaluation writes them."""
     try:
-        return predictions.read_folder(folder, splits, again) if splits else {}
+        there = splits and (folder / predictions.NAME).is_file()
+        return predictions.read_folder(folder, splits, again) if there else {}
     except UserError as error:
         log.warning("predictions of other splits are lost: %s", error)
         return {}
