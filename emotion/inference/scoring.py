@@ -20,23 +20,14 @@ from emotion.data import cache, pipeline
 from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.inference import report
 from emotion.inference.classifier import Classifier
-from emotion.inference.predict import Probabilities, predict
+from emotion.inference.predict import predict
+from emotion.inference.runtimes import Probabilities, Traced
 from emotion.metrics import agreement, calibration
 from emotion.runs import predictions
 from emotion.runs.history import read_history
 from emotion.runs.predictions import Predictions
 
 log = logging.getLogger(__name__)
-
-_SHOWN = (
-    ("accuracy", "accuracy"),
-    ("macro_f1", "macro-F1"),
-    ("balanced_accuracy", "balanced accuracy"),
-    ("top2_accuracy", "top-2 accuracy"),
-    ("negative_log_likelihood", "negative log-likelihood"),
-    ("expected_calibration_error", "calibration error"),
-)
-
 
 Scores = dict[str, Any]
 
@@ -111,12 +102,16 @@ class Scoring:
 
 
 def answers(
-    model: keras.Model | Classifier, store: cache.Store, run: runs.Run, batch_size: int = 256, tta: str = "none"
+    model: keras.Model | Traced | Classifier,
+    store: cache.Store,
+    run: runs.Run,
+    batch_size: int = 256,
+    tta: str = "none",
 ) -> Probabilities:
     """The model's own probabilities for prepared images, before calibration: float32 ``[N, C]``.
 
     Args:
-        model: The checkpoint, or its export with an uncalibrated contract.
+        model: The checkpoint, best traced for all splits, or its export with an uncalibrated contract.
         store: The images.
         run: Whose model it is, for the progress bar.
         batch_size: Images per step.
@@ -125,6 +120,7 @@ def answers(
     Raises:
         UserError: An image can no longer be read.
     """
+    model = Traced(model) if isinstance(model, keras.Model) else model
     passes = 2 if tta == "flip" else 1
     with cache.failing(store), progress(passes * len(store), f"asking run {run.id}") as advance:
         raw = predict(model, _counted(pipeline.evaluation(store, batch_size=batch_size), advance))
@@ -135,9 +131,9 @@ def answers(
 
 
 def _counted(batches: Iterable[Any], advance: Callable[[int], None]) -> Iterator[Any]:
-    for pictures in batches:
-        yield pictures
-        advance(len(pictures))
+    for images in batches:
+        yield images
+        advance(len(images))
 
 
 def calibrate(run: runs.Run, raw: Probabilities, examples: Examples) -> None:
@@ -151,7 +147,7 @@ def calibrate(run: runs.Run, raw: Probabilities, examples: Examples) -> None:
     temperature = calibration.fit_temperature(raw, examples.labels)
     replace(run.contract(), temperature=temperature).save(run.path / "contract.json")
     if len(examples) < calibration.FEWEST:
-        log.info("confidence is not calibrated: %d validation pictures are too few for it", len(examples))
+        log.info("confidence is not calibrated: %d validation images are too few for it", len(examples))
     else:
         log.info("confidence calibrated on validation: temperature %.2f", temperature)
 
@@ -227,7 +223,8 @@ def _draw(run: runs.Run, folder: Path, split: str, scored: Scored) -> None:
 def _stored(folder: Path, splits: Collection[str], again: str) -> dict[str, Predictions]:
     """Predictions of other splits; none where they are missing or damaged, since every evaluation writes them."""
     try:
-        return predictions.read_folder(folder, splits, again) if splits else {}
+        there = splits and (folder / predictions.NAME).is_file()
+        return predictions.read_folder(folder, splits, again) if there else {}
     except UserError as error:
         log.warning("predictions of other splits are lost: %s", error)
         return {}
@@ -250,13 +247,13 @@ def facts(run: runs.Run, fingerprint: dict[str, Any], tta: str = "none") -> dict
     counts = {split: sum(by.values()) for split, by in fingerprint["counts"].items()}
     found = {
         "Data": fingerprint.get("recognised") or fingerprint["dataset"],
-        "Pictures": ", ".join(f"{n:,} {split}" for split, n in counts.items()),
+        "Images": ", ".join(f"{n:,} {split}" for split, n in counts.items()),
         "Fingerprint": fingerprint["pixels"][:16],
         "Model": str(cfg.model.get("name") or cfg.model["_target_"]),
         "Adopted": "{file}, SHA-256 {sha256}".format(**record.adopted) if record.adopted else "",
         "Parameters": f"{record.parameters:,}" if record.parameters is not None else "",
         "Best epoch": f"{record.best_epoch} of {record.epoch}, by {cfg.trainer.monitor}" if record.epoch else "",
-        "Changed on the way": record.changes,
+        "Settings changed on resume": record.changes,
         "Training time": f"{record.training_seconds / 60:.1f} minutes" if record.training_seconds is not None else "",
         "Seed": "" if record.seed is None else str(record.seed),
         "Code": record.code,
@@ -269,29 +266,17 @@ def facts(run: runs.Run, fingerprint: dict[str, Any], tta: str = "none") -> dict
 
 def summary(run: runs.Run, split: str, score: dict[str, Any]) -> str:
     """The figures as a small table for the terminal."""
-    lines = [f"{run.id}: {split} split, {score['n']:,} pictures"]
+    lines = [f"{run.id}: {split} split, {score['n']:,} images"]
     clean = score.get("leak_free")
-    for key, title in _SHOWN:
-        lines.append(f"  {title:<24}{_figure(score[key], key)}")
+    for key, title in report.METRICS.items():
+        lines.append(f"  {title:<36}{report.figure(key, score[key])}")
         if key in ("accuracy", "macro_f1") and clean and clean["excluded"]:
             without = f"without {clean['excluded']} seen in training or validation"
-            lines.append(f"  {'  leak-free':<24}{_figure(clean[key], key)}  {without}")
-    for key, title in agreement.METRICS.items():
-        if "agreement" in score:
-            lines.append(f"  {title:<36}{_figure(score['agreement'][key], key)}")
+            lines.append(f"  {'  leak-free':<36}{report.figure(key, clean[key])}  {without}")
+    for key, title in agreement.METRICS.items() if "agreement" in score else ():
+        lines.append(f"  {title:<36}{report.figure(key, score['agreement'][key])}")
     if split == "test" and "leak_free" not in score:
         unknown = run.config().dataset is None
         why = "its training data is not known" if unknown else "the training data is no longer there"
-        lines.append(f"  not checked for pictures seen in training: {why}")
+        lines.append(f"  not checked for images seen in training: {why}")
     return "\n".join(lines)
-
-
-def _figure(value: dict[str, float | None], key: str) -> str:
-    plain = key in ("negative_log_likelihood", "kl_divergence")
-    scale, digits, unit = (1, 3, "") if plain else (100, 1, " %")
-    if value["value"] is None:
-        return "undefined"
-    text = f"{scale * value['value']:.{digits}f}{unit}"
-    if value["low"] is None or value["high"] is None:
-        return text
-    return f"{text}  ({scale * value['low']:.{digits}f} to {scale * value['high']:.{digits}f})"

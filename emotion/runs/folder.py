@@ -61,7 +61,7 @@ class Run:
         return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
     def evaluate_command(self, split: str = "test") -> str:
-        """What scores it again on a split."""
+        """The command that scores it again on a split."""
         return f"python -m emotion.evaluate run={self.reference}" + ("" if split == "test" else f" split={split}")
 
     def contract(self) -> Contract:
@@ -114,7 +114,7 @@ class Run:
         """Path of ``checkpoints/<which>.keras``.
 
         Raises:
-            UserError: There is none; says what state the run is in and what to do.
+            UserError: There is none; gives its status and what to do.
         """
         path = self.checkpoints / f"{which}.keras"
         if path.is_file():

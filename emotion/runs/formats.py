@@ -27,8 +27,7 @@ class Tolerance:
     accuracy: float | None = None
 
 
-#: By quantisation. float16 keeps 11 bits of each weight, int8 keeps 8: probabilities move, answers should not. The
-#: largest of thousands of float16's differences was 0.0007 for a CNN on FER2013, and 0.02 for a MobileNetV2.
+#: By quantisation: probabilities move, answers should not. Measured in docs/decisions/export-tolerances.md.
 TOLERANCES: dict[str | None, Tolerance] = {
     None: Tolerance(probability=1e-4),
     "float16": Tolerance(probability=0.05, accuracy=0.005),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
@@ -21,6 +21,12 @@ from emotion.config import cli
 from emotion.faces.contract import Contract
 from emotion.runs import paths, resuming, status
 from emotion.train import sweep
+
+if TYPE_CHECKING:
+    import keras
+
+    from emotion.data.cache import Store
+    from emotion.data.examples import Splits
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +42,7 @@ def train(cfg: DictConfig, folder: Path | None = None) -> dict[str, Any]:
         ``{"run": id, "objective": best monitored value, "scores": {split: scores}}``.
 
     Raises:
-        UserError: Something in the config, the data or the machine that a person can put right.
+        UserError: Something in the config, the data or the machine that the user can correct.
     """
     folder = folder or runs.new_folder(Path(cfg.outputs), cfg.model.get("name", "model"))
     run = runs.create(folder, Path(cfg.outputs), cfg)
@@ -80,18 +86,7 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         )
 
         model = checkpoints.load(run.checkpoint())
-        raw = scoring.answers(model, validation, run)
-        if cfg.trainer.get("calibrate", True):
-            scoring.calibrate(run, raw, splits.validation)
-        scorer = scoring.Scoring(run, splits, trained_on=splits, bootstrap=cfg.trainer.bootstrap)
-        scored = {"validation": scorer.score("validation", raw)}
-        if len(splits.test):  # read here for the first time
-            raw = scoring.answers(model, scorer.open("test", cfg.dataset), run)
-            scored["test"] = scorer.score("test", raw)
-        else:
-            log.warning("the test split is empty: this run has validation scores alone, which are optimistic")
-        scoring.write_own(run, scored, splits.fingerprint)
-        scores = {split: each.scores for split, each in scored.items()}
+        scores = _score(cfg, run, model, splits, validation)
         board.write_scores(run, scores, progress.best_epoch)
         memory = environment.peak_memory()
         compared = validation.read(np.arange(min(litert.COMPARED, len(validation))))
@@ -103,8 +98,30 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
     return {"run": run.id, "objective": progress.best, "scores": scores}
 
 
+def _score(
+    cfg: DictConfig, run: runs.Run, model: keras.Model, splits: Splits, validation: Store
+) -> dict[str, dict[str, Any]]:
+    """Calibrate the best checkpoint, score it on the splits that were held out, and write the figures."""
+    from emotion.inference import scoring
+    from emotion.inference.runtimes import Traced
+
+    traced = Traced(model)
+    raw = scoring.answers(traced, validation, run)
+    if cfg.trainer.get("calibrate", True):
+        scoring.calibrate(run, raw, splits.validation)
+    scorer = scoring.Scoring(run, splits, trained_on=splits, bootstrap=cfg.trainer.bootstrap)
+    scored = {"validation": scorer.score("validation", raw)}
+    if len(splits.test):  # read here for the first time
+        raw = scoring.answers(traced, scorer.open("test", cfg.dataset), run)
+        scored["test"] = scorer.score("test", raw)
+    else:
+        log.warning("the test split is empty: this run has validation scores alone, which are optimistic")
+    scoring.write_own(run, scored, splits.fingerprint)
+    return {split: each.scores for split, each in scored.items()}
+
+
 def _contract(cfg: DictConfig, run: runs.Run, labels: tuple[str, ...], resume: bool) -> Contract:
-    """What the model eats and says; a run that goes on keeps what it began with."""
+    """The model's input and output; a resumed run keeps what it began with."""
     from emotion.data import crop_margin
     from emotion.models.build import contract_of
 
@@ -126,7 +143,8 @@ def job(cfg: DictConfig) -> float | None:
         result = work(cfg, run, resume=True)
     else:
         result = train(cfg, folder)
-    return result["objective"]
+    objective: float | None = result["objective"]
+    return objective
 
 
 def main() -> None:

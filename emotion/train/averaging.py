@@ -12,7 +12,7 @@ import tensorflow as tf
 Values = list[np.ndarray[Any, Any]]
 Rows = np.ndarray[Any, Any]
 
-#: Training images that batch norm's statistics are taken over: enough for each channel, and a few seconds an epoch.
+#: Training images that batch norm's statistics are taken over: enough for each channel, and a few seconds per epoch.
 IMAGES = 2048
 
 #: Names of batch norm's variables that follow the data.

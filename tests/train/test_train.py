@@ -84,7 +84,7 @@ def test_another_process_in_another_folder_evaluates_it(trained: runs.Run, tmp_p
     shutil.copytree(trained.path, copy)
     before = files.read_json(copy / "metrics.json")
     done = emotion("evaluate", f"run={copy}", "bootstrap=50", cwd=tmp_path)
-    assert "test split, 28 pictures" in done.stdout
+    assert "test split, 28 images" in done.stdout
     assert files.read_json(copy / "metrics.json") == before
     assert not (tmp_path / "outputs").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["somewhere"], "nothing is left in the working directory"
