@@ -76,7 +76,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
         )
         try:
             executor.update_parameters(**{k if k in base else f"slurm_{k}": v for k, v in options.items()})
-            return executor.map_array(
+            jobs: list[submitit.Job[JobReturn]] = executor.map_array(
                 self,
                 [list(overrides) for overrides in job_overrides],
                 ["hydra.sweep.dir"] * len(numbers),
@@ -84,6 +84,7 @@ class SlurmLauncher(submitit_launcher.SlurmLauncher):
                 [f"job_id_for_{number}" for number in numbers],
                 [Singleton.get_state()] * len(numbers),
             )
+            return jobs
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
             lines = str(error).splitlines()
             reason = " ".join([line for line in lines if "error:" in line] or lines[:1])
@@ -138,9 +139,10 @@ def _results(jobs: Sequence[submitit.Job[JobReturn]], queue: Queue) -> list[JobR
 
 def _result(job: submitit.Job[JobReturn]) -> JobReturn:
     outcome, value = job._get_outcome_and_result()
-    if outcome == "success":
-        return value
-    return _failed(f"Slurm job {job.job_id}: {str(value).strip().splitlines()[-1]}; see {job.paths.stderr}")
+    if outcome != "success":
+        return _failed(f"Slurm job {job.job_id}: {str(value).strip().splitlines()[-1]}; see {job.paths.stderr}")
+    result: JobReturn = value
+    return result
 
 
 def _failed(message: str) -> JobReturn:
