@@ -124,27 +124,30 @@ def request(command: str, arguments: list[str] | None = None) -> Request:
 
 def _readable(command: str, overrides: list[str]) -> Iterator[str]:
     """Overrides in a form that Hydra reads as the user meant: names of runs as text, and no group set to null."""
-    parser = OverridesParser.create()
     for text in overrides:
         name, _, given = text.partition("=")
-        if (command == "compare" and name == "runs") or (name == "trainer.teacher" and given.strip()[:1] == "["):
-            yield f"{name}={_names_of_runs(given)}"
-            continue
         if command == "adopt" and name == "model":  # which Hydra would look up among the options of conf/model
             text, name = f"file={given}", "file"
-        try:
-            override = parser.parse_override(text)
-        except HydraException:
-            typed = name in _AS_TYPED and given[:1] not in ("'", '"') and (name, given[:1]) != ("apply", "[")
-            yield f"{name}={quoted(given)}" if typed else text  # else explained when the config is composed
-            continue
-        key, value = override.get_key_element(), override.value()
-        if key in _AS_TYPED and override.is_sweep_override():
-            yield f"{key}={quoted(given)}"
-        elif key in _NAMES and isinstance(value, int | float) and not isinstance(value, bool):
-            yield f"{key}='{given.strip()}'"
-        elif not (key == _OPTIONAL.get(command) and value is None):
+        override = _parsed(text)
+        if (command == "compare" and name == "runs") or (name == "trainer.teacher" and given.strip()[:1] == "["):
+            yield f"{name}={_names_of_runs(given)}"
+        elif override is None:
+            is_text = name in _AS_TYPED and given[:1] not in ("'", '"') and (name, given[:1]) != ("apply", "[")
+            yield f"{name}={quoted(given)}" if is_text else text
+        elif name in _AS_TYPED and override.is_sweep_override():
+            yield f"{name}={quoted(given)}"
+        elif name in _NAMES and isinstance(override.value(), int | float) and not isinstance(override.value(), bool):
+            yield f"{name}='{given.strip()}'"
+        elif not (name == _OPTIONAL.get(command) and override.value() is None):
             yield text
+
+
+def _parsed(text: str) -> Override | None:
+    """An override as Hydra reads it; None if it cannot, which is explained when the config is composed."""
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException:
+        return None
 
 
 def _names_of_runs(given: str) -> str:
@@ -161,14 +164,10 @@ def _as_text(given: str) -> str:
 
 
 def _searched(overrides: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Of the overrides those with several values: keys to search, with their values in Hydra's grammar."""
-    parser = OverridesParser.create()
+    """The keys that are given several values, with these in Hydra's grammar."""
     for text in overrides:
-        try:
-            override = parser.parse_override(text)
-        except HydraException:  # explained when the config is composed
-            continue
-        if override.is_sweep_override() and not override.get_key_element().startswith("hydra"):
+        override = _parsed(text)
+        if override and override.is_sweep_override() and not override.get_key_element().startswith("hydra"):
             key, _, value = text.partition("=")
             yield key.lstrip("+"), value
 
@@ -208,13 +207,10 @@ def _check(asked: Request) -> DictConfig:
 def _variants(overrides: list[str], multirun: bool) -> Iterator[list[str]]:
     """The first value of each swept override together, then every other value alone, the keys taking turns."""
     parsed = OverridesParser.create().parse_overrides(overrides)
-    if not multirun:
-        for override in parsed:
-            if override.is_sweep_override():
-                key, _, value = (override.input_line or "").partition("=")
-                raise UserError(f"{key}: '{value}' lists several values; add -m to sweep over them")
-        yield overrides
-        return
+    swept = [override.input_line or "" for override in parsed if override.is_sweep_override()]
+    if swept and not multirun:
+        key, _, value = swept[0].partition("=")
+        raise UserError(f"{key}: '{value}' lists several values; add -m to sweep over them")
     choices = [_values(override) for override in parsed]
     first = [values[0] for values in choices]
     yield first

@@ -1,4 +1,4 @@
-"""The schema of every command: names and types of the values that ``conf/<command>.yaml`` gives and explains."""
+"""The schema of every command: names, types, choices and ranges of the keys that ``conf/<command>.yaml`` explains."""
 
 from __future__ import annotations
 
@@ -20,20 +20,8 @@ FACES = ("face", "portrait")
 SIZES = ("small", "medium", "large", "wallpaper")
 
 #: What ``emotion.audit`` can find, in the order of its report.
-FINDINGS = (
-    "leakage",
-    "near_leakage",
-    "conflicts",
-    "duplicates",
-    "near_duplicates",
-    "unreadable",
-    "blank",
-    "no_face",
-    "tiny",
-    "imbalance",
-    "altered",
-    "label_noise",
-)
+FINDINGS = ("leakage", "near_leakage", "conflicts", "duplicates", "near_duplicates", "unreadable", "blank", "no_face",
+            "tiny", "imbalance", "altered", "label_noise")  # fmt: skip
 
 
 @dataclass

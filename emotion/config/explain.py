@@ -1,4 +1,4 @@
-"""Turning Hydra's complaint about a command line into one sentence for each thing that is wrong."""
+"""Explaining why a command line does not compose: one sentence per mistake, instead of Hydra's message."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from yaml import YAMLError
 
 from emotion.base.errors import did_you_mean
 
-#: What Hydra raises when a config does not compose; ValueError is its word for ``model=null``.
+#: What Hydra raises when a config does not compose; ValueError for ``model=null``.
 COMPOSING = (HydraException, OmegaConfBaseException, ValueError, YAMLError)
 
 
 def explain(error: Exception, command: str, overrides: list[str]) -> str:
-    """Say what is wrong with these overrides: key, value, what is allowed, the nearest match.
+    """What is wrong with these overrides: key, value, what is allowed, the nearest match.
 
     Call it inside the Hydra context in which composing them raised ``error``.
     """
@@ -47,10 +47,10 @@ def _problems(command: str, overrides: list[str]) -> Iterator[str]:
         yield from problems
         if not problems and not override.is_sweep_override():
             usable.append(override.input_line or "")
-    base = _compose(command, usable)
-    if base is None:
+    try:
+        known = keys(compose(command, usable))
+    except COMPOSING:
         return
-    known = keys(base)
     for override in setting:
         key = override.get_key_element()
         if key.startswith(("+", "~", "hydra.")) or override.is_sweep_override():
@@ -65,17 +65,13 @@ def _problems(command: str, overrides: list[str]) -> Iterator[str]:
 
 
 def _groups() -> set[str]:
-    loader = GlobalHydra.instance().config_loader()
-    return {g for g in loader.list_groups("") if g != "hydra"} | {
-        "hydra/launcher",
-        "hydra/sweeper",
-        "hydra/job_logging",
-    }
+    groups = set(GlobalHydra.instance().config_loader().list_groups("")) - {"hydra"}
+    return groups | {"hydra/launcher", "hydra/sweeper", "hydra/job_logging"}
 
 
 def _options(group: str) -> list[str]:
-    found = GlobalHydra.instance().config_loader().get_group_options(group, ObjectType.CONFIG)
-    return [o for o in found if not o.startswith("base_")]
+    options = GlobalHydra.instance().config_loader().get_group_options(group, ObjectType.CONFIG)
+    return [option for option in options if not option.startswith("base_")]
 
 
 def _group_problems(override: Override) -> Iterator[str]:
@@ -108,24 +104,16 @@ def _unknown_key(key: str, keys: set[str], groups: set[str]) -> str:
     return f"{key}: no such key.{hint}{allowed}"
 
 
-def _compose(command: str, overrides: list[str]) -> DictConfig | None:
-    try:
-        return compose(command, overrides)
-    except COMPOSING:
-        return None
-
-
 def keys(cfg: DictConfig, prefix: str = "") -> set[str]:
     """Every key of a config, dotted, groups included."""
-    found: set[str] = set()
+    dotted: set[str] = set()
     for key in map(str, cfg):
-        path = f"{prefix}{key}"
-        found.add(path)
+        dotted.add(f"{prefix}{key}")
         if not OmegaConf.is_missing(cfg, key) and not OmegaConf.is_interpolation(cfg, key):
             value = cfg[key]
-            if isinstance(value, DictConfig) and not value._is_none():
-                found |= keys(value, f"{path}.")
-    return found
+            if isinstance(value, DictConfig):
+                dotted |= keys(value, f"{prefix}{key}.")
+    return dotted
 
 
 def _wrong_value(override: Override, error: Exception) -> str:
@@ -133,24 +121,21 @@ def _wrong_value(override: Override, error: Exception) -> str:
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    wanted = {
-        "Integer": "a whole number",
-        "Float": "a number",
-        "String": "a text",
-        "list": "a list, such as [a,b]",
+    reasons = {
+        "could not be converted to Integer": f"'{value}' must be a whole number",
+        "could not be converted to Float": f"'{value}' must be a number",
+        "could not be converted to String": f"'{value}' must be text",
+        "could not be converted to list": f"'{value}' must be a list, such as [a,b]",
+        "is not a valid bool": f"'{value}' must be true or false",
+        "is not Optional": "null is not allowed here",
     }
-    match = re.search(r"could not be converted to (\w+)", str(cause))
-    if match:
-        return f"'{value}' must be {wanted.get(match[1], match[1])}"
-    if "is not a valid bool" in str(cause):
-        return f"'{value}' must be true or false"
-    if "is not Optional" in str(cause):
-        return "null is not allowed here"
-    return f"'{value}' does not fit ({plain(cause)})"
+    return next(
+        (text for part, text in reasons.items() if part in str(cause)), f"'{value}' does not fit ({plain(cause)})"
+    )
 
 
 def _in_a_file(error: BaseException) -> str:
-    """What a YAML file sets that the groups it meets do not have, such as an experiment for another model."""
+    """A key of a YAML file that the chosen groups do not have, such as in an experiment for another model."""
     file = re.match(r"In '([^']+)'", str(error))
     key = re.search(r"full_key: (\S+)", str(error))
     schema = re.search(r"Key '[^']+' not in '(\w+)'", str(error))
@@ -163,7 +148,7 @@ def _in_a_file(error: BaseException) -> str:
 def plain(error: BaseException) -> str:
     """The first line of an exception and of what caused it."""
     if isinstance(error, YAMLError):
-        return " ".join(str(error).split())  # the place is in its last line
+        return " ".join(str(error).split())  # its last line has the position
     lines = [str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__]
     cause = error.__cause__
     if cause is not None and str(cause).strip():

@@ -1,4 +1,4 @@
-"""The values that ``--help`` lists, each with the comment that stands beside it in ``conf/``."""
+"""The keys that ``--help`` lists, each with its comment in ``conf/``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LINE = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_]\w*):(?P<value>[^#]*?)(?:\s
 
 
 def explained(text: str, command: str, conf: Path) -> str:
-    """Add to each ``key: value`` line of a help text what the config files say of that key.
+    """Add to each ``key: value`` line of a help text the comment of that key in the config files.
 
     Args:
         text: What Hydra prints.
@@ -32,12 +32,8 @@ def explained(text: str, command: str, conf: Path) -> str:
 
 
 def _comments(file: Path, prefix: str) -> dict[str, str]:
-    found = {}
-    for line, path in _paths(file.read_text().splitlines()):
-        match = _LINE.match(line)
-        if match and match["comment"]:
-            found[prefix + path] = match["comment"]
-    return found
+    matches = ((path, _LINE.match(line)) for line, path in _paths(file.read_text().splitlines()))
+    return {prefix + path: match["comment"] for path, match in matches if match and match["comment"]}
 
 
 def _paths(lines: list[str]) -> Iterator[tuple[str, str]]:

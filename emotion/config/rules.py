@@ -121,8 +121,8 @@ def _model_problems(cfg: DictConfig) -> Iterator[str]:
     if not isinstance(size, int):
         return
     schema = MODELS.get(target)
-    stages = list(_value(model, "stages") or ())
     if schema is Cnn and "stages" in model:
+        stages = list(model.stages)
         if not stages or any(not isinstance(s, int) or s < 1 for s in stages):
             yield f"model.stages: {stages} must be a list of channel counts, such as [32,64,128,256]"
         elif size // 2 ** (len(stages) - 1) < 2:

@@ -1,7 +1,7 @@
-"""Where the configs are, and the schema of every config group.
+"""The folder of the configs, and the schema of every config group.
 
-The YAML files under ``conf/`` give the values; these dataclasses give their names and types. Nothing here imports
-TensorFlow, so a mistake in a command is answered at once.
+The YAML files under ``conf/`` give the values and explain them; these dataclasses give their types, choices and ranges.
+Nothing here imports TensorFlow, so a mistake in a command is answered at once.
 """
 
 from __future__ import annotations
@@ -20,12 +20,9 @@ from emotion.faces.contract import COLOURS, CROP_MARGINS, INTERPOLATIONS
 from emotion.faces.labels import NUMBERINGS
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-#: Where the configs are: inside an installed wheel, or beside the package in a checkout. Absolute, because a relative
+#: The configs: inside an installed wheel, or beside the package in a checkout. Absolute, because a relative
 #: ``config_path`` breaks in a wheel and under console scripts.
 CONF = next(p for p in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (p / "train.yaml").is_file())
-
-
-# ---------------------------------------------------------------------------------------------------------- dataset
 
 
 @dataclass
@@ -69,9 +66,6 @@ class Folder(Dataset):
     test_unreviewed: bool = False
 
 
-# ----------------------------------------------------------------------------------------------------- augmentation
-
-
 @dataclass
 class Augmentation:
     ops: list[Any] = field(default_factory=list)
@@ -95,8 +89,6 @@ OPS: dict[str, dict[str, float]] = {
     "blur": {"sigma": 1.0, "probability": 0.5},
     "erase": {"low": 0.02, "high": 0.2, "probability": 0.5},
 }
-
-# ------------------------------------------------------------------------------------------------------------ model
 
 
 @dataclass
@@ -124,7 +116,7 @@ class Cnn(Model):
     dropout: float = number(0, 0.95, 0.0)
 
 
-#: Widths of MobileNetV2 that Keras publishes ImageNet weights for.
+#: Widths of MobileNetV2 for which Keras publishes ImageNet weights.
 ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
@@ -133,9 +125,6 @@ class MobileNetV2(Model):
     alpha: float = number(0.1, 2, 1.0)
     weights: str | None = "imagenet"
     dropout: float = number(0, 0.95, 0.0)
-
-
-# ---------------------------------------------------------------------------------------------------------- trainer
 
 
 #: Named settings of ``trainer.class_weight``; implemented in emotion/data/weights.py.
@@ -174,9 +163,6 @@ class Trainer:
     bootstrap: int = number(0, 100_000, 1000)
 
 
-# ------------------------------------------------------------------------------------------------------------ tuner
-
-
 @dataclass
 class Tuner:
     """A search; ``conf/tuner/`` says what the values mean."""
@@ -204,21 +190,11 @@ class Hyperband(Tuner):
     iterations: int = number(1, 1000, 1)
 
 
-# --------------------------------------------------------------------------------------------------------- launchers
-
-
-#: Option of ``hydra/launcher``: the plugin's package, what Hydra calls its class, what to install.
+_JOBLIB, _SUBMITIT = "hydra_plugins.hydra_joblib_launcher", "hydra_plugins.hydra_submitit_launcher"
+#: Option of ``hydra/launcher``: the plugin's package, its class, the distribution to install.
 PLUGINS = {
-    "joblib": (
-        "hydra_plugins.hydra_joblib_launcher",
-        "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
-        "hydra-joblib-launcher",
-    ),
-    "slurm": (
-        "hydra_plugins.hydra_submitit_launcher",
-        "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
-        "hydra-submitit-launcher",
-    ),
+    "joblib": (_JOBLIB, f"{_JOBLIB}.joblib_launcher.JoblibLauncher", "hydra-joblib-launcher"),
+    "slurm": (_SUBMITIT, f"{_SUBMITIT}.submitit_launcher.SlurmLauncher", "hydra-submitit-launcher"),
 }
 
 

@@ -1,1 +1,1 @@
-"""Emotion labels, the input contract, and reading, finding and cutting faces in images."""
+"""Emotion labels, the model's contract, and reading images, detecting faces and cropping them."""

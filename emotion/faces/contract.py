@@ -1,14 +1,13 @@
-"""What a model eats and says: the record that travels with every checkpoint and export.
+"""The model's input and output specification, which is stored with every checkpoint and export.
 
-Training, evaluation and live video all prepare pictures by this record and nothing else, so a model cannot be fed
-differently from how it was trained.
+Training, evaluation and live video prepare images by this specification and nothing else, so a model always gets the
+input that it was trained on.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from emotion.faces.labels import EMOTIONS
 
 COLOURS = ("gray", "rgb")
 INTERPOLATIONS = ("area", "linear", "cubic")
-#: Crop margins that leave something of a face, and not all of the picture.
+#: Smallest and largest crop margin; see :attr:`Contract.crop_margin`.
 CROP_MARGINS = (-0.4, 2.0)
 
 
@@ -31,12 +30,11 @@ class Contract:
         height: Input height in pixels.
         width: Input width in pixels.
         colour: ``gray`` (one channel) or ``rgb`` (three channels, in that order).
-        crop_margin: How much of a detector's box is added on each side before the face is cut out, as a fraction of
-            the box's longer side. Negative values cut tighter than the box.
-        interpolation: ``area``, ``linear`` or ``cubic``; see :func:`emotion.faces.resize`.
-        labels: What the model's outputs mean, in order.
-        temperature: What its logits are divided by, so that its confidence means what it says; see
-            :mod:`emotion.metrics.calibration`.
+        crop_margin: Margin that is added to each side of a face box before cropping, as a fraction of the box's longer
+            side. Negative values crop tighter than the box.
+        interpolation: ``area``, ``linear`` or ``cubic``; see :func:`emotion.faces.images.resize`.
+        labels: The classes of the outputs, in order.
+        temperature: Divisor of the logits that calibrates confidence; see :mod:`emotion.metrics.calibration`.
     """
 
     height: int
@@ -56,7 +54,8 @@ class Contract:
             )
         if min(self.height, self.width) < 8:
             raise UserError(f"contract: input is {self.height}x{self.width}, must be at least 8x8 pixels")
-        if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
+        texts = {label for label in self.labels if isinstance(label, str)}
+        if len(texts) != len(self.labels) or len(texts) < 2:
             raise UserError(f"contract: labels must be two or more different names, not {list(self.labels)}")
         if not self.temperature > 0:
             raise UserError(f"contract: temperature is {self.temperature}, must be above 0")
@@ -67,11 +66,11 @@ class Contract:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """``(height, width, channels)`` of one input picture."""
+        """``(height, width, channels)`` of one input image."""
         return self.height, self.width, self.channels
 
     def uncalibrated(self) -> Contract:
-        """The same for the model's own probabilities, as two files of one model are compared by."""
+        """The same contract without calibration, to compare the raw probabilities of two files of one model."""
         return replace(self, temperature=1.0)
 
     def save(self, path: Path) -> None:
@@ -82,7 +81,7 @@ class Contract:
         """Read ``contract.json``.
 
         Raises:
-            UserError: The file is missing, is not JSON, or holds other keys or values than a contract's.
+            UserError: The file is missing, is not JSON, or has other keys or values than a contract.
         """
         try:
             raw: dict[str, Any] = json.loads(path.read_text())
@@ -94,8 +93,9 @@ class Contract:
         if not isinstance(raw, dict) or set(raw) - known or not {"height", "width"} <= set(raw):
             raise UserError(f"{path}: not a contract; expected the keys {', '.join(sorted(known))}")
         for key, value in raw.items():
-            expected, fits = _TYPES[key]
-            if not fits(value):
+            types, expected = _TYPES[key]
+            is_finite = not isinstance(value, float) or math.isfinite(value)
+            if not isinstance(value, types) or isinstance(value, bool) or not is_finite:
                 raise UserError(
                     f"{path}: {key} is {json.dumps(value)}, must be {expected}; restore it from a backup or train again"
                 )
@@ -107,25 +107,13 @@ class Contract:
             raise UserError(f"{path}: {error}; restore it from a backup or train again") from None
 
 
-def _integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _finite(value: Any) -> bool:
-    return _integer(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-# What each key of contract.json holds, in words and as a test; the values themselves are checked by the class.
-_TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "height": ("an integer", _integer),
-    "width": ("an integer", _integer),
-    "colour": ("text", _text),
-    "crop_margin": ("a finite number", _finite),
-    "interpolation": ("text", _text),
-    "temperature": ("a finite number", _finite),
-    "labels": ("a list of texts", lambda v: isinstance(v, list) and all(map(_text, v))),
+# Types of the values in contract.json, for Python and in words; the class checks the values themselves.
+_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "height": (int, "an integer"),
+    "width": (int, "an integer"),
+    "colour": (str, "text"),
+    "crop_margin": ((int, float), "a finite number"),
+    "interpolation": (str, "text"),
+    "temperature": ((int, float), "a finite number"),
+    "labels": (list, "a list of texts"),
 }

@@ -1,4 +1,4 @@
-"""What one face in one frame is: the record that passes from the classifier to annotators, sinks and callers."""
+"""The result for one face in one frame, which the classifier hands to annotators, sinks and callers."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 from emotion.faces.images import Box
 
-#: The label of a face whose most probable label is not probable enough.
+#: The label of a face whose highest probability is below ``min_confidence``.
 UNCERTAIN = "uncertain"
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face in a frame and what the model says of it.
+    """A face in a frame with its prediction.
 
     Attributes:
-        box: Where it is, in the frame's pixels.
-        label: The label that is shown: one of the contract's, or :data:`UNCERTAIN`.
-        confidence: The probability of the label that is shown; where that is uncertain, of the most probable one.
-        probabilities: One for each of the contract's labels, in its order; smoothed over the face's track.
+        box: Position in the frame, in pixels.
+        label: The label to show: one of the contract's, or :data:`UNCERTAIN`.
+        confidence: The probability of ``label``; if that is uncertain, of the most probable label.
+        probabilities: One per label of the contract, in its order; smoothed over the face's track.
         raw: The same, from this frame alone.
-        track: The number that this face keeps from frame to frame; None in a picture that stands alone.
+        track: The number of the face's track, the same in all frames; None in a single image.
     """
 
     box: Box

@@ -1,7 +1,7 @@
-"""Pictures and faces: reading, finding, cutting out, and the one function that prepares a picture for a model.
+"""Reading images, detecting and cropping faces, and :func:`prepare`, which makes a model's input.
 
-Everything that feeds a model (data loading, collection, live video) goes through :func:`prepare`. OpenCV's colour order
-is BGR; it is converted there and nowhere else.
+All input of a model (data loading, collection, live video) goes through :func:`prepare`. OpenCV's colour order is BGR;
+it is converted there and nowhere else.
 """
 
 from __future__ import annotations
@@ -19,12 +19,20 @@ from emotion.faces.contract import Contract
 Image = np.ndarray[Any, np.dtype[np.uint8]]
 
 _SHRINK = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
-# INTER_AREA falls back to blocky steps when it enlarges, so `area` enlarges linearly.
+# INTER_AREA gives blocky results when it enlarges, so `area` enlarges linearly.
 _ENLARGE = {"area": cv2.INTER_LINEAR, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
+# From (channels, wanted colour); OpenCV has 1, 3 (BGR) or 4 (BGRA) channels.
+_CONVERSIONS = {
+    (1, "rgb"): cv2.COLOR_GRAY2RGB,
+    (3, "gray"): cv2.COLOR_BGR2GRAY,
+    (3, "rgb"): cv2.COLOR_BGR2RGB,
+    (4, "gray"): cv2.COLOR_BGRA2GRAY,
+    (4, "rgb"): cv2.COLOR_BGRA2RGB,
+}
 
 
 class UnreadableImageError(Exception):
-    """A file that is not a whole, decodable picture. The message is the reason, without the path."""
+    """A file that is not a complete image which OpenCV can decode. The message is the reason, without the path."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +55,8 @@ def overlap(a: Box, b: Box) -> float:
     return shared / (a.width * a.height + b.width * b.height - shared)
 
 
-# ---------------------------------------------------------------------------------------------------------- reading
-
-
 def _truncated(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end marker: OpenCV decodes such files and fills the rest with grey."""
+    """Whether a JPEG or PNG lacks its end marker: OpenCV decodes such a file and fills the rest with grey."""
     if data.startswith(b"\xff\xd8"):
         return b"\xff\xd9" not in data[-4096:]
     if data.startswith(b"\x89PNG"):
@@ -60,14 +65,14 @@ def _truncated(data: bytes) -> bool:
 
 
 def decode(data: bytes, colour: str = "rgb") -> Image:
-    """Decode a picture file's bytes.
+    """Decode the bytes of an image file.
 
     Args:
         data: The whole file.
         colour: ``gray`` gives uint8 ``[H, W]``, ``rgb`` gives OpenCV's uint8 BGR ``[H, W, 3]``.
 
     Raises:
-        UnreadableImageError: Empty, truncated, or not a picture that OpenCV can decode.
+        UnreadableImageError: Empty, truncated, or not an image that OpenCV can decode.
     """
     if not data:
         raise UnreadableImageError("empty file")
@@ -76,23 +81,20 @@ def decode(data: bytes, colour: str = "rgb") -> Image:
     flags = cv2.IMREAD_GRAYSCALE if colour == "gray" else cv2.IMREAD_COLOR
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:  # for instance a picture of more pixels than OpenCV accepts
+    except cv2.error as error:  # such as an image with more pixels than OpenCV accepts
         raise UnreadableImageError(str(error.err or error).strip()) from None
     if image is None:
-        raise UnreadableImageError("not a picture that OpenCV can decode")
+        raise UnreadableImageError("not an image that OpenCV can decode")
     return image  # type: ignore[return-value]
 
 
 def read(path: str | Path, colour: str = "rgb") -> Image:
-    """Read a picture file; see :func:`decode`."""
+    """Read an image file; see :func:`decode`."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise UnreadableImageError(error.strerror or str(error)) from None
     return decode(data, colour)
-
-
-# -------------------------------------------------------------------------------------------------------- preparing
 
 
 def resize(image: Image, height: int, width: int, interpolation: str) -> Image:
@@ -105,48 +107,37 @@ def resize(image: Image, height: int, width: int, interpolation: str) -> Image:
 
 
 def prepare(image: Image, contract: Contract) -> Image:
-    """Turn any picture into a model's input: the only place where pictures are resized or change colour.
+    """Turn any image into a model's input: the only place where images are resized or change colour.
 
     Args:
         image: uint8 ``[H, W]`` or ``[H, W, 1]`` grey, ``[H, W, 3]`` BGR or ``[H, W, 4]`` BGRA, as OpenCV gives them.
-        contract: What the model eats.
+        contract: The model's input specification.
 
     Returns:
         uint8 ``[contract.height, contract.width, contract.channels]``.
     """
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
-    source = "gray" if image.ndim == 2 else {3: "bgr", 4: "bgra"}[image.shape[2]]
-    conversions = {
-        ("gray", "rgb"): cv2.COLOR_GRAY2RGB,
-        ("bgr", "gray"): cv2.COLOR_BGR2GRAY,
-        ("bgr", "rgb"): cv2.COLOR_BGR2RGB,
-        ("bgra", "gray"): cv2.COLOR_BGRA2GRAY,
-        ("bgra", "rgb"): cv2.COLOR_BGRA2RGB,
-    }
-    code = conversions.get((source, contract.colour))
+    code = _CONVERSIONS.get((1 if image.ndim == 2 else image.shape[2], contract.colour))
     if code is not None:
         image = cv2.cvtColor(image, code)  # type: ignore[assignment]
     image = resize(image, contract.height, contract.width, contract.interpolation)
     return image.reshape(contract.shape)
 
 
-# ---------------------------------------------------------------------------------------------------------- cutting
-
-
 def crop(image: Image, box: Box, margin: float) -> Image:
-    """Cut a square around a box out of a picture.
+    """Crop a square around a box.
 
-    The square's side is the box's longer side plus ``margin`` of it on each side. What lies outside the picture repeats
-    its border pixels, so a face at the edge keeps its proportions and its place in the crop.
+    The square's side is the box's longer side plus ``margin`` of it on each side. Outside the image its border pixels
+    are repeated, so a face at the edge keeps its proportions and its place in the crop.
 
     Args:
         image: ``[H, W]`` or ``[H, W, C]``.
-        box: The face, in the picture's pixels; it may reach over the border.
-        margin: Fraction of the box's longer side added on each side; negative cuts tighter.
+        box: The face, in the image's pixels; it may reach over the border.
+        margin: Fraction of the box's longer side that is added on each side; negative crops tighter.
 
     Returns:
-        A square picture of at least 1x1 pixels.
+        A square image of at least 1x1 pixels, the type of ``image``.
     """
     side = max(1, round(max(box.width, box.height) * (1 + 2 * margin)))
     left = round(box.x + box.width / 2 - side / 2)
@@ -155,15 +146,12 @@ def crop(image: Image, box: Box, margin: float) -> Image:
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
     if x0 == left and y0 == top and x1 == left + side and y1 == top + side:
         return image[y0:y1, x0:x1]
-    if x0 >= x1 or y0 >= y1:  # wholly outside: its nearest border pixels
+    if x0 >= x1 or y0 >= y1:  # wholly outside: the nearest border pixels
         rows = np.clip(np.arange(top, top + side), 0, height - 1)
         columns = np.clip(np.arange(left, left + side), 0, width - 1)
         return image[np.ix_(rows, columns)]
-    rims = y0 - top, top + side - y1, x0 - left, left + side - x1
-    return cv2.copyMakeBorder(image[y0:y1, x0:x1], *rims, cv2.BORDER_REPLICATE)  # type: ignore[return-value]
-
-
-# ---------------------------------------------------------------------------------------------------------- finding
+    borders = y0 - top, top + side - y1, x0 - left, left + side - x1
+    return cv2.copyMakeBorder(image[y0:y1, x0:x1], *borders, cv2.BORDER_REPLICATE)  # type: ignore[return-value]
 
 
 def load_cascade() -> cv2.CascadeClassifier:
@@ -174,7 +162,7 @@ def load_cascade() -> cv2.CascadeClassifier:
     """
     advice = 'pip install "opencv-python>=4.10,<5" (or opencv-python-headless, never both)'
     if not hasattr(cv2, "CascadeClassifier"):
-        raise UserError(f"OpenCV {cv2.__version__} has no CascadeClassifier, which finds the faces. Run: {advice}")
+        raise UserError(f"OpenCV {cv2.__version__} has no CascadeClassifier, which detects the faces. Run: {advice}")
     path = Path(getattr(getattr(cv2, "data", None), "haarcascades", "")) / "haarcascade_frontalface_default.xml"
     cascade = cv2.CascadeClassifier(str(path)) if path.is_file() else None
     if cascade is None or cascade.empty():
@@ -183,8 +171,9 @@ def load_cascade() -> cv2.CascadeClassifier:
 
 
 def smallest_side(gray: Image, min_size: float) -> int:
-    """The side in pixels of the smallest face that is looked for: a share of the picture's shorter side."""
-    return max(24, round(min(gray.shape[:2]) * min_size))  # the cascade was trained on 24x24
+    """The side in pixels of the smallest face to detect, as a fraction of the image's shorter side."""
+    shorter: int = min(gray.shape[:2])
+    return max(24, round(shorter * min_size))  # the cascade was trained on 24x24 pixels
 
 
 def detect(
@@ -195,22 +184,22 @@ def detect(
     min_neighbors: int = 5,
     min_size: float = 0.08,
 ) -> list[Box]:
-    """Find frontal faces in a whole picture.
+    """Detect the frontal faces in an image.
 
     Args:
         cascade: From :func:`load_cascade`.
         image: uint8 ``[H, W]`` grey or ``[H, W, 3]`` BGR.
-        scale_factor: Step between the sizes that are searched; nearer to 1 finds more and costs more.
-        min_neighbors: How many overlapping hits make a face; higher means fewer false ones.
-        min_size: The smallest face that is looked for, as a fraction of the picture's shorter side.
+        scale_factor: Ratio between successive face sizes; closer to 1 finds more faces but is slower.
+        min_neighbors: Overlapping detections that confirm a face; higher gives fewer false faces.
+        min_size: Side of the smallest face, as a fraction of the image's shorter side.
 
     Returns:
-        Boxes in the picture's pixels, largest first.
+        Boxes in the image's pixels, largest first.
     """
     gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     smallest = smallest_side(gray, min_size)  # type: ignore[arg-type]
-    found = cascade.detectMultiScale(
+    rows = cascade.detectMultiScale(
         gray, scaleFactor=scale_factor, minNeighbors=min_neighbors, minSize=(smallest, smallest)
     )
-    boxes = [Box(*(int(v) for v in row)) for row in found]
+    boxes = [Box(*(int(v) for v in row)) for row in rows]
     return sorted(boxes, key=lambda b: (-b.width * b.height, b.x, b.y))

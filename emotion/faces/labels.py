@@ -1,4 +1,4 @@
-"""The seven emotions, and the words and numbers that other datasets use for them."""
+"""The seven emotions, and the words and numbers that datasets use for them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 
 from emotion.base.errors import UserError, did_you_mean
 
-#: The order everywhere: model outputs, confusion matrices, contracts, logs.
+#: In the order of model outputs, confusion matrices, contracts and logs.
 EMOTIONS = ("angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
 
-#: FER+'s eighth label, which ``dataset.contempt=keep`` adds behind the seven.
+#: FER+'s eighth label, which ``dataset.contempt=keep`` adds after the seven.
 CONTEMPT = "contempt"
 
 #: Words for the same emotion: ours, FER2013's, FER+'s, AffectNet's, CK+'s, RAF-DB's, everyday words and misspellings
-#: that public datasets are known for. AffectNet's "none" and RAVDESS's "calm" are not neutral, and not here.
+#: in public datasets. AffectNet's "none" and RAVDESS's "calm" are not neutral and therefore missing.
 ALIASES: dict[str, tuple[str, ...]] = {
     "angry": ("anger", "angrily", "mad", "furious"),
     "disgusted": ("disgust", "disgusting", "disgustedly"),
@@ -24,8 +24,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "surprised": ("surprise", "surprisedly", "astonished", "suprise", "suprised"),
 }
 
-#: Published class numbers. They contradict each other, so a folder of numbers needs ``dataset.numbering``.
-#: Numbers that are missing here (contempt) are not one of the seven.
+#: Published class numbers. They contradict each other, so class folders named by numbers need
+#: ``dataset.numbering``. Missing numbers (contempt) are not one of the seven emotions.
 NUMBERINGS: dict[str, dict[int, str]] = {
     "fer2013": dict(enumerate(("angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral"))),
     "affectnet": dict(enumerate(("neutral", "happy", "sad", "surprised", "fearful", "disgusted", "angry"))),
@@ -34,18 +34,18 @@ NUMBERINGS: dict[str, dict[int, str]] = {
 }
 
 _BY_WORD = {word: emotion for emotion in EMOTIONS for word in (emotion, *ALIASES[emotion])}
-# "happy_faces", "images of sad": words round the one that counts.
+# Words without meaning in "happy_faces" or "images of sad".
 _FILLERS = {"face", "faces", "image", "images", "img", "photo", "photos", "picture", "pictures", "people", "person"}
 _FILLERS |= {"class", "emotion", "expression", "of", "the"}
 
 
 def index_of(word: str, numbering: str | None = None) -> int:
-    """Return the index in :data:`EMOTIONS` that a dataset's word or number stands for.
+    """Return the index in :data:`EMOTIONS` of a dataset's class name.
 
     Args:
-        word: A class name as a dataset spells it, in any case (``Sadness``, ``3``, ``03_happy``, ``happy faces``).
-            Where it holds a word and a number, the word decides.
-        numbering: Which dataset's numbers to read numbers by: a key of :data:`NUMBERINGS`.
+        word: The class name as the dataset spells it, in any case (``Sadness``, ``3``, ``03_happy``, ``happy faces``).
+            If it contains a word and a number, the word decides.
+        numbering: The meaning of numbers: a key of :data:`NUMBERINGS`.
 
     Raises:
         UserError: The word is none of the seven emotions, or a number that needs ``numbering``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -44,7 +45,9 @@ def with_intervals(
             draws = np.concatenate([chunk[metric] for chunk in chunks])
             if metric in centred:
                 draws = np.maximum(draws - draws.mean() + value, 0.0)
-            ends = _percentiles(draws)
+            with warnings.catch_warnings():  # NumPy warns of metrics that are undefined in every resample
+                warnings.simplefilter("ignore", RuntimeWarning)
+                ends = np.nanpercentile(draws, (2.5, 97.5), axis=0)
         entries[metric] = _entry(value, *ends)
     return entries
 
@@ -62,14 +65,3 @@ def draw(n: int, resamples: int, seed: int) -> Iterator[Integers]:
     step = max(1, _CHUNK // n)
     for start in range(0, resamples, step):
         yield rng.integers(0, n, size=(min(step, resamples - start), n), dtype=np.int64)
-
-
-def _percentiles(draws: Floats) -> Floats:
-    """2.5th and 97.5th percentile along the first axis, ``[2, ...]``, over the resamples that define the metric."""
-    columns = draws.reshape(len(draws), -1)
-    ends = np.full((2, columns.shape[1]), np.nan)
-    for i, column in enumerate(columns.T):
-        defined = column[~np.isnan(column)]
-        if len(defined):
-            ends[:, i] = np.percentile(defined, (2.5, 97.5))
-    return ends.reshape(2, *draws.shape[1:])

@@ -1,4 +1,4 @@
-"""From a model config to a Keras model that keeps the input contract."""
+"""Building the Keras model of a config, and checking that it keeps the contract."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from emotion.config.schema import Model
 from emotion.faces.contract import Contract
 from emotion.faces.labels import EMOTIONS
 
-#: Keys of a model config that the framework reads itself; all others go to the model's function.
+#: Keys of a model config that are read here and in training; all others are passed to the model's function.
 SHARED_KEYS = {f.name for f in fields(Model)}
 
 
 def contract_of(model: DictConfig, crop_margin: float, labels: tuple[str, ...] = EMOTIONS) -> Contract:
-    """The contract that a model config promises to keep."""
+    """The contract of a model config."""
     size = int(model.input_size)
     return Contract(size, size, model.get("colour", "gray"), crop_margin, model.get("interpolation", "area"), labels)
 
@@ -29,13 +29,13 @@ def build(model: DictConfig, contract: Contract) -> keras.Model:
     """Call the function that ``model._target_`` names with the contract and the model's own keys.
 
     Raises:
-        UserError: There is no such function, it does not take one of the keys, or what it returns does not keep the
+        UserError: There is no such function, it does not take one of the keys, or its model does not keep the
             contract: uint8 ``[N, H, W, C]`` in, float32 ``[N, len(labels)]`` probabilities out.
     """
     target = model["_target_"]
     try:
         function = get_method(target)
-    except Exception as error:  # Hydra wraps whatever importing raises
+    except Exception as error:  # Hydra wraps all errors of the import
         cause = error.__cause__ or error
         raise UserError(f"model._target_: cannot import '{target}' ({cause}). It is <module>.<function>") from None
     own = OmegaConf.to_container(model, resolve=True)

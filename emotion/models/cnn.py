@@ -1,7 +1,7 @@
 """A compact VGG-like network for small grey faces (``model=cnn``).
 
 Stages of 3x3 convolutions with batch normalisation (Simonyan and Zisserman 2015; Ioffe and Szegedy 2015); global
-average pooling in place of VGG's large dense layers (Lin, Chen, Yan 2014), which held five sixths of its weights.
+average pooling instead of VGG's large dense layers (Lin, Chen, Yan 2014), which have five sixths of its weights.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def build(
 
     Args:
         contract: Input shape and labels.
-        stages: Channels of each stage; the map is halved between stages.
+        stages: Channels of each stage; width and height are halved between stages.
         convolutions: 3x3 convolutions in each stage.
-        stem_stride: Of the first convolution: 2 leaves a quarter of the work to everything after it.
-        separable: Split each 3x3 convolution but the first into one a channel and a 1x1 one over all (Chollet 2017,
-            "Xception"): about an eighth of the weights and multiply-adds.
+        stem_stride: Stride of the first convolution; 2 reduces the cost of all later layers to a quarter.
+        separable: Use depthwise separable convolutions after the first one (Chollet 2017, "Xception"): about an eighth
+            of the weights and multiply-adds.
         activation: A Keras activation's name.
-        residual: Add a shortcut round each stage (He et al. 2016), by a 1x1 convolution.
-        squeeze_excitation: Reweight each stage's channels.
+        residual: Add a residual connection around each stage (He et al. 2016), through a 1x1 convolution.
+        squeeze_excitation: Add a squeeze-and-excitation block to each stage.
         stage_dropout: Fraction of whole channels dropped after each stage.
         dropout: Fraction of features dropped before the dense layer.
 

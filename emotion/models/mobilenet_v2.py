@@ -1,4 +1,4 @@
-"""MobileNetV2 (Sandler et al. 2018) under a new head (``model=mobilenet_v2``).
+"""MobileNetV2 (Sandler et al. 2018) with a new head (``model=mobilenet_v2``).
 
 The backbone is a nested model called ``backbone``: the trainer freezes it for ``frozen_epochs`` and keeps its batch
 normalisation statistics for ``batch_norm_frozen_epochs``.
@@ -16,7 +16,7 @@ from emotion.config.schema import ALPHAS
 from emotion.faces.contract import Contract
 from emotion.models import blocks
 
-#: Input sizes that Keras publishes ImageNet weights for.
+#: Input sizes for which Keras publishes ImageNet weights.
 SIZES = (96, 128, 160, 192, 224)
 
 
@@ -26,16 +26,16 @@ def build(
     """Build the network.
 
     Args:
-        contract: Input shape and labels; grey pictures are repeated to three channels inside.
-        alpha: Multiplies every layer's channels.
-        weights: ``imagenet``, None for random, or the path of a weights file without top.
+        contract: Input shape and labels; grey input is repeated to three channels inside.
+        alpha: Width factor: multiplies the channels of every layer.
+        weights: ``imagenet``, None for random, or the path of a weights file without the top layers.
         dropout: Fraction of features dropped before the dense layer.
 
     Returns:
         A model from uint8 ``[N, H, W, C]`` to float32 ``[N, len(labels)]``.
 
     Raises:
-        UserError: The weights are not to be had, or do not fit ``alpha``.
+        UserError: The weights are not available, or do not fit ``alpha``.
     """
     if contract.height < 32:
         raise UserError(f"model.input_size: {contract.height} is too small for MobileNetV2, must be at least 32")
@@ -45,7 +45,7 @@ def build(
     )
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            # With Keras's 0.999 the statistics lag epochs behind the weights once they are thawed.
+            # With Keras's 0.999 the statistics lag epochs behind the weights after unfreezing.
             layer.momentum = blocks.MOMENTUM
     if weights is not None:
         _load(backbone, _imagenet(alpha, contract.height) if weights == "imagenet" else Path(weights), alpha)
@@ -54,7 +54,7 @@ def build(
 
 
 def _imagenet(alpha: float, size: int) -> Path:
-    """The published weights for this size, else those for 224, from Keras's own cache or the network."""
+    """The file of the published weights for this size, else for 224, from Keras's cache or downloaded."""
     if alpha not in ALPHAS:
         raise UserError(
             f"model.alpha: there are ImageNet weights for {', '.join(map(str, ALPHAS))}, not for {alpha}. "

@@ -48,7 +48,7 @@ def test_hashes_and_reasons_stand_at_their_files_places(root):
     for i in range(4):
         assert hashes[i] == np.array(hash_pixels(picture(i)), "S16")
         assert tuple(perceptual[i].tolist()) == perceptual_hash(picture(i))
-    assert reasons == {4: "not a picture that OpenCV can decode", 5: "No such file or directory"}
+    assert reasons == {4: "not an image that OpenCV can decode", 5: "No such file or directory"}
     assert notes == ()
 
 
