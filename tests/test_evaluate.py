@@ -51,7 +51,7 @@ def test_the_last_checkpoint_is_recorded_as_itself(run: runs.Run) -> None:
     before = files.read_json(run.path / "metrics.json")
     _evaluate(run, "checkpoint=last")
     folder = _evaluation(run)
-    assert folder.name == f"synthetic-{run.record()['data']['pixels'][:8]}-test-last"
+    assert folder.name == f"synthetic-{run.record().data['pixels'][:8]}-test-last"
     written = files.read_json(folder / "metrics.json")
     assert written["checkpoint"] == files.sha256(run.checkpoint("last")) != before["checkpoint"]
     assert written["test"]["negative_log_likelihood"] != before["test"]["negative_log_likelihood"]
@@ -95,16 +95,22 @@ def test_training_data_is_found_below_the_home_folder(tmp_path: Path, monkeypatc
         path.parent.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(path), synthetic.picture(0, number, 48, 0.3))
     monkeypatch.setenv("HOME", str(tmp_path))
-    dataset = compose("train", "dataset=folder", "dataset.root='~/faces'").dataset
-    found = evaluate._training_data(dataset, None)
+    cfg = compose("train", "dataset=folder", "dataset.root='~/faces'")
+    run = runs.create(tmp_path / "run", tmp_path, cfg)
+    OmegaConf.save(cfg, run.path / "config.yaml")  # older runs did not expand the home folder
+    found = evaluate._training_data(run)
     assert isinstance(found, Splits)
-    assert evaluate._training_data(dataset, found.fingerprint["pixels"]) is not None
-    assert evaluate._training_data(dataset, "another fingerprint") is None, "other pictures are there by now"
+    runs.update(run, data={"pixels": found.fingerprint["pixels"]})
+    assert evaluate._training_data(run) is not None
+    runs.update(run, data={"pixels": "another fingerprint"})
+    assert evaluate._training_data(run) is None, "other pictures are there by now"
+    runs.update(run, data={})
     for path in (tmp_path / "faces").rglob("*.png"):
         path.write_bytes(b"")
-    assert evaluate._training_data(dataset, None) is None, "its pictures cannot be read"
-    dataset.root = "~/nowhere"
-    assert evaluate._training_data(dataset, None) is None
+    assert evaluate._training_data(run) is None, "its pictures cannot be read"
+    cfg.dataset.root = "~/nowhere"
+    OmegaConf.save(cfg, run.path / "config.yaml")
+    assert evaluate._training_data(run) is None
 
 
 def test_the_same_pictures_by_another_name_are_the_runs_own(run: runs.Run) -> None:

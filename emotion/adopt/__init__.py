@@ -21,7 +21,7 @@ from emotion.base.errors import UserError, did_you_mean
 from emotion.config import cli
 from emotion.faces import labels
 from emotion.faces.contract import Contract
-from emotion.runs import paths, status
+from emotion.runs import status
 
 if TYPE_CHECKING:
     import keras
@@ -78,7 +78,7 @@ def adopt(cfg: DictConfig) -> runs.Run:
         }
     )
     root = Path(cfg.outputs)
-    run = runs.create(runs.new_folder(root, name), root, paths.with_absolute_paths(config))
+    run = runs.create(runs.new_folder(root, name), root, config)
     try:
         with status.recorded(run):
             _fill(run, model, contract, splits, adopted | {"source": cfg.source, "licence": cfg.licence})

@@ -7,8 +7,6 @@ library cleanlab.
 from __future__ import annotations
 
 import importlib.util
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +17,10 @@ from emotion.audit.finding import Finding, Group
 from emotion.audit.pictures import Pictures
 from emotion.base.errors import UserError
 from emotion.base.words import counted
+from emotion.runs import predictions
 from emotion.runs.folder import Run
 
-_HELD_OUT = ("validation", "test")
+_HELD_OUT = ("test", "validation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +53,11 @@ def check(runs: Sequence[Run], labels: Sequence[str] | None = None) -> None:
     if importlib.util.find_spec("cleanlab") is None:
         raise UserError("run: judging labels takes the library cleanlab. Run: pip install 'emotion[audit]'")
     for run in runs:
-        if not (run.results / "predictions.npz").is_file():
+        _predictions(run)
+        names = run.contract().labels
+        if labels is not None and tuple(names) != tuple(labels):
             raise UserError(
-                f"run {run.id}: has no predictions.npz, which a finished training leaves. Name another run, or score "
-                f"this one: python -m emotion.evaluate run={run.reference}"
-            )
-        theirs = run.contract().labels
-        if labels is not None and tuple(theirs) != tuple(labels):
-            raise UserError(
-                f"run {run.id}: its labels are {', '.join(theirs)}, the dataset's are {', '.join(labels)}. Name a run "
+                f"run {run.id}: its labels are {', '.join(names)}, the dataset's are {', '.join(labels)}. Name a run "
                 f"that was trained on this dataset"
             )
 
@@ -161,18 +156,15 @@ def _out_of_sample(pictures: Pictures, runs: Sequence[Run]) -> tuple[np.ndarray[
 
 def _predictions(run: Run) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Pixel hashes, ``S16`` ``[M]``, and probabilities, float64 ``[M, C]``, of what a run was not trained on."""
-    path = run.results / "predictions.npz"
-    try:  # opened here: NumPy would leave a damaged file open
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            splits = [split for split in _HELD_OUT if f"{split}_hashes" in data]
-            hashes = np.concatenate([np.asarray(data[f"{split}_hashes"], "S16") for split in splits])
-            rows = np.concatenate([data[f"{split}_probabilities"].astype(np.float64) for split in splits])
-        if len(rows) != len(hashes) or rows.ndim != 2 or not np.isfinite(rows).all():
-            raise ValueError("its arrays do not fit together")
-        return hashes, rows
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        again = f"python -m emotion.evaluate run={run.reference}"
-        raise UserError(f"{path}: damaged ({error}); make it anew: {again}") from None
+    try:
+        by_split = predictions.read(run, *_HELD_OUT).values()
+    except UserError as error:
+        raise UserError(f"run {run.id}: {error}. Or name another run") from None
+    rows = np.concatenate([each.probabilities for each in by_split]).astype(np.float64)
+    if not np.isfinite(rows).all():
+        damage = ValueError("its probabilities are not all numbers")
+        raise predictions.damaged(run.results, run.evaluate_command(), damage)
+    return np.concatenate([each.hashes for each in by_split]), rows
 
 
 def _noise_rate(given: Any, probabilities: Any) -> float:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -19,15 +17,12 @@ from numpy.typing import NDArray
 from emotion import metrics
 from emotion.base import files
 from emotion.base.errors import UserError
-from emotion.runs import RunRecord
+from emotion.runs import RunRecord, predictions
 from emotion.runs.folder import Run
 
 #: Up to so many bytes of checkpoints are hashed to see whether figures are stale (a second on a slow core); of more
 #: checkpoints, just those that are younger than the figures.
 _HASHED_BYTES = 2**29
-
-# What NumPy raises where a file is no archive of arrays, or not a whole one.
-_DAMAGE = (OSError, ValueError, TypeError, AttributeError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 # libyaml, which nearly every wheel of PyYAML has, reads a config ten times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -88,28 +83,20 @@ def read(runs: Sequence[Run], split: str) -> tuple[list[Candidate], list[Unfit]]
 
 def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
     record = run.record()
-    again = f"python -m emotion.evaluate run={run.reference}"
-    if split != "test":
-        again += f" split={split}"
     if record.status != "done":
         raise UserError(f"it is {record.status}, not done; {run.advice(record.status, 'wait for it to end')}")
     if record.adopted and not record.data:
         raise UserError("it was adopted without data; adopt it again, with dataset=... of what it is to be compared on")
-    arrays = _arrays(run.results / "predictions.npz", split, again)
+    stored = predictions.read(run, split)[split]
     names = run.contract().labels
-    probabilities, labels, hashes = (arrays[key] for key in ("probabilities", "labels", "hashes"))
-    leaked = arrays.get("leaked")
+    probabilities, labels, leaked = stored.probabilities, stored.labels, stored.leaked
     try:
         error = metrics.reliability_curve(probabilities, labels).expected_calibration_error
         if probabilities.shape[1] != len(names):
             raise ValueError(f"{probabilities.shape[1]} classes, but contract.json names {len(names)}")
-        if hashes.shape != labels.shape or hashes.dtype != "S16":
-            raise ValueError("a picture's hash is missing")
-        if leaked is not None and (leaked.shape != labels.shape or leaked.dtype != np.bool_):
-            raise ValueError("its column of leaked pictures is no such column")
     except ValueError as damage:
-        raise UserError(f"{run.results / 'predictions.npz'}: damaged ({damage}); make it anew: {again}") from None
-    order, pictures = orders.of(hashes, labels)
+        raise predictions.damaged(run.results, run.evaluate_command(split), damage) from None
+    order, pictures = orders.of(stored.hashes, labels)
     config = _config(run)
     if run.export is not None:
         record, config = _as_exported(run.export, record, config)
@@ -123,7 +110,7 @@ def _read(run: Run, split: str, orders: _Orders, hashing: bool) -> Candidate:
         predicted=probabilities.argmax(axis=1)[order].astype(np.uint8),
         leaked=None if leaked is None else leaked[order],
         calibration_error=error,
-        stale=_is_stale(run, again, hashing),
+        stale=_is_stale(run, split, hashing),
     )
 
 
@@ -133,29 +120,6 @@ def _as_exported(folder: Path, record: RunRecord, config: dict[str, Any]) -> tup
     latency = latencies.get("export") if isinstance(latencies, dict) else None
     costs = {k: v for k, v in record.efficiency.items() if k == "multiply_adds"}
     return replace(record, efficiency=costs | {"latency_ms": latency}), config | {"export": folder.name}
-
-
-def _arrays(path: Path, split: str, again: str) -> dict[str, NDArray[Any]]:
-    """One split's columns of ``predictions.npz``."""
-    try:  # opened here: NumPy would leave a damaged file open
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            found = {k.removeprefix(f"{split}_"): data[k] for k in data.files if k.startswith(f"{split}_")}
-    except FileNotFoundError:
-        raise UserError(f"it has no predictions.npz; make it: {again}") from None
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        KeyError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise UserError(f"{path}: damaged ({error}); make it anew: {again}") from None
-    if not {"probabilities", "labels", "hashes"} <= set(found):
-        raise UserError(f"its predictions.npz holds none of the {split} split; make them: {again}")
-    return found
 
 
 def _config(run: Run) -> dict[str, Any]:
@@ -183,12 +147,12 @@ def _section(text: str) -> Any:
     return yaml.load(text, Loader=_LOADER)
 
 
-def _is_stale(run: Run, again: str, hashing: bool) -> bool:
+def _is_stale(run: Run, split: str, hashing: bool) -> bool:
     figures, checkpoint = run.results / "metrics.json", run.best
     try:
         scored = files.read_json(figures).get("checkpoint")
     except UserError as error:
-        raise UserError(f"{error}; delete it and score the run again: {again}") from None
+        raise UserError(f"{error}; delete it and score the run again: {run.evaluate_command(split)}") from None
     try:
         if hashing or checkpoint.stat().st_mtime > figures.stat().st_mtime:
             return scored != files.sha256(checkpoint)

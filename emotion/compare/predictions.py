@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from emotion.base.errors import UserError
 from emotion.compare.board import Entry
+from emotion.runs import predictions
 from emotion.runs.folder import Run
 
 
@@ -57,12 +56,6 @@ def read(entry: Entry, split: str) -> Predictions:
 
 
 def _read(run: Run, split: str) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[Any]]:
-    path = run.results / "predictions.npz"
-    try:  # opened here: NumPy would leave a damaged file open
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            hashes, labels, probabilities = (data[f"{split}_{name}"] for name in ("hashes", "labels", "probabilities"))
-        order = np.lexsort((labels, hashes))
-        return hashes[order], labels[order].astype(np.int64), probabilities[order]
-    except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        again = f"python -m emotion.evaluate run={run.reference} split={split}"
-        raise UserError(f"{path}: missing or damaged ({error}); make it anew: {again}") from None
+    found = predictions.read(run, split)[split]
+    order = np.lexsort((found.labels, found.hashes))
+    return found.hashes[order], found.labels[order].astype(np.int64), found.probabilities[order]

@@ -30,7 +30,7 @@ class Classifier:
     Args:
         model: Path of a ``.tflite`` or ``.onnx`` file, of a SavedModel's folder, or of a ``.keras`` checkpoint, that
             takes uint8 ``[N, H, W, C]`` and returns float32 ``[N, labels]``.
-        contract: How its pictures are prepared and what its outputs mean.
+        contract: How its images are prepared and what its outputs mean.
         threads: CPU threads. One is enough beside the detector: a second halves a step on an idle machine and slows
             it, for more CPU time, on a busy one.
 
@@ -85,7 +85,7 @@ class Classifier:
         return batch
 
     def probabilities(self, batch: Batch) -> Probabilities:
-        """Classify prepared pictures, all in one step up to :data:`LARGEST_BATCH`.
+        """Classify prepared images, all in one step up to :data:`LARGEST_BATCH`.
 
         Args:
             batch: uint8 ``[N, H, W, C]``, from :meth:`prepare`.
@@ -96,6 +96,7 @@ class Classifier:
         Raises:
             UserError: The model's outputs are not numbers.
         """
+        batch = np.asarray(batch)
         if not len(batch):
             return np.empty((0, len(self.contract.labels)), np.float32)
         steps = [self._step(batch[i : i + LARGEST_BATCH]) for i in range(0, len(batch), LARGEST_BATCH)]
@@ -105,11 +106,11 @@ class Classifier:
         return calibration.apply(found, self.contract.temperature)
 
     def classify(self, pictures: Sequence[Image]) -> Probabilities:
-        """Prepare whole pictures by the contract and classify them.
+        """Prepare whole images by the contract and classify them.
 
         Args:
             pictures: Each uint8 grey or BGR of any size, as OpenCV gives them and :func:`emotion.faces.prepare` takes
-                them. (Prepared RGB pictures would have their channels swapped again.)
+                them. (Prepared RGB images would have their channels swapped again.)
 
         Returns:
             float32 ``[N, labels]``; see :meth:`probabilities`.
@@ -120,7 +121,7 @@ class Classifier:
         return self.probabilities(batch)
 
     def label(self, image: Image, boxes: Sequence[Box]) -> list[Face]:
-        """Say what each face of a picture shows by itself, in the order of the boxes."""
+        """Classify each face of an image by itself, in the order of the boxes."""
         found = []
         for box, row in zip(boxes, self.probabilities(self.prepare(image, boxes)).tolist(), strict=True):
             best = int(np.argmax(row))
@@ -128,7 +129,7 @@ class Classifier:
         return found
 
     def warm_up(self) -> None:
-        """Classify a blank picture: the first step allocates, and should not do so on the first frame."""
+        """Classify a blank image: the first step allocates, and should not do so on the first frame."""
         self.probabilities(np.zeros((1, *self.contract.shape), np.uint8))
 
 

@@ -1,4 +1,4 @@
-"""The pictures that an export is made and judged by: training pictures for int8's scales, the validation split."""
+"""The images that an export is made and compared on: training images for int8's scales, the validation split."""
 
 from __future__ import annotations
 
@@ -31,25 +31,10 @@ def load(run: runs.Run, dataset: DictConfig | None, *, needed: bool) -> Splits |
     Raises:
         UserError: It is needed, or was named, and is gone, cannot be read, or is other data than the run was made with.
     """
-    from emotion.data import sources
-
-    pixels = run.record().pixels
     try:
-        chosen = run.config().dataset if dataset is None else dataset
-        if chosen is None:
-            raise UserError("it was adopted without data")
-        root = OmegaConf.select(chosen, "root")
-        if root is not None and not Path(str(root)).expanduser().exists():
-            raise UserError(f"its data is not at '{root}' any more")
-        splits = sources.load(chosen)
-        found = splits.fingerprint["pixels"]
-        if pixels not in (None, found):
-            raise UserError(
-                f"'{root or chosen.name}' holds other data than it was made with (fingerprint {pixels[:12]}, now "
-                f"{found[:12]})"
-            )
+        splits = of_run(run, dataset)
         if not len(splits.validation):
-            raise UserError("its validation split has no pictures")
+            raise UserError("its validation split has no images")
     except (UserError, OmegaConfBaseException) as error:
         if needed or dataset is not None:
             raise UserError(
@@ -61,8 +46,32 @@ def load(run: runs.Run, dataset: DictConfig | None, *, needed: bool) -> Splits |
     return splits
 
 
+def of_run(run: runs.Run, dataset: DictConfig | None = None) -> Splits:
+    """The data that a run was made with; ``dataset`` as for :func:`load`.
+
+    Raises:
+        UserError: It is gone, cannot be read, or is other data; gives the reason alone.
+    """
+    from emotion.data import sources
+
+    pixels, chosen = run.record().pixels, run.config().dataset if dataset is None else dataset
+    if chosen is None:
+        raise UserError("it was adopted without data")
+    root = OmegaConf.select(chosen, "root")
+    if root is not None and not Path(str(root)).expanduser().exists():
+        raise UserError(f"its data is not at '{root}' any more")
+    splits = sources.load(chosen)
+    current = splits.fingerprint["pixels"]
+    if pixels not in (None, current):
+        raise UserError(
+            f"'{root or chosen.name}' holds other data than it was made with (fingerprint {pixels[:12]}, now "
+            f"{current[:12]})"
+        )
+    return splits
+
+
 def representative(train: Examples, contract: Contract, count: int) -> Pictures:
-    """Pictures to calibrate int8 on, drawn from the training split and nothing else; always the same ones.
+    """Images to calibrate int8 on, drawn from the training split and nothing else; always the same ones.
 
     Args:
         train: The training split.
@@ -77,7 +86,7 @@ def representative(train: Examples, contract: Contract, count: int) -> Pictures:
 
 
 def read(examples: Examples, contract: Contract) -> Pictures:
-    """All pictures of a split, prepared by the contract: uint8 ``[N, H, W, C]``.
+    """All images of a split, prepared by the contract: uint8 ``[N, H, W, C]``.
 
     Raises:
         UserError: A file can no longer be read.

@@ -1,4 +1,4 @@
-"""Probabilities of a Keras model, or of an export, for many pictures."""
+"""Probabilities of a Keras model, or of an export, for many images."""
 
 from __future__ import annotations
 
@@ -7,37 +7,27 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from emotion.inference.classifier import Classifier
-from emotion.inference.runtimes import traced
-
-Probabilities = np.ndarray[Any, np.dtype[np.float32]]
+from emotion.inference.runtimes import Probabilities, Traced
 
 
 def predict(
-    model: keras.Model | Classifier, pictures: np.ndarray[Any, Any] | Iterable[Any], batch_size: int = 256
+    model: keras.Model | Traced | Classifier, images: np.ndarray[Any, Any] | Iterable[Any], batch_size: int = 256
 ) -> Probabilities:
-    """Run a model over pictures in inference mode.
+    """Run a model over images in inference mode.
 
     Args:
-        model: From uint8 ``[N, H, W, C]`` to float32 ``[N, labels]``.
-        pictures: One uint8 array ``[N, H, W, C]``, or batches of such (a ``tf.data`` dataset).
-        batch_size: Pictures a step, where an array is given.
+        model: From uint8 ``[N, H, W, C]`` to float32 ``[N, labels]``. A Keras model is traced by each call.
+        images: One uint8 array ``[N, H, W, C]``, or batches of such (a ``tf.data`` dataset).
+        batch_size: Images per step, where an array is given.
 
     Returns:
         float32 ``[N, labels]``.
     """
-    batches = _cut(pictures, batch_size) if isinstance(pictures, np.ndarray) else pictures
-    if isinstance(model, Classifier):
-        found = [model.probabilities(np.asarray(batch)) for batch in batches]
-        labels = len(model.contract.labels)
-    else:
-        run = traced(model)
-        found = [run(tf.convert_to_tensor(batch)).numpy() for batch in batches]
-        labels = model.output_shape[-1]
-    return np.concatenate(found) if found else np.empty((0, labels), np.float32)
-
-
-def _cut(pictures: np.ndarray[Any, Any], size: int) -> Iterable[np.ndarray[Any, Any]]:
-    return (pictures[i : i + size] for i in range(0, len(pictures), size))
+    runner = Traced(model) if isinstance(model, keras.Model) else model
+    if isinstance(images, np.ndarray):
+        images = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
+    answers = [runner.probabilities(batch) for batch in images]
+    labels = runner.labels if isinstance(runner, Traced) else len(runner.contract.labels)
+    return np.concatenate(answers) if answers else np.empty((0, labels), np.float32)

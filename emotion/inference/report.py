@@ -1,4 +1,4 @@
-"""``report.md``: what a run scored, how sure that is, where it errs, and how it was made, for a person to read."""
+"""``report.md``: what a run scored, how sure that is, where it errs, and how it was made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from emotion.reports.markdown import plain, table
 #: The headline comes from this split where it was scored.
 HEADLINE_SPLIT = "test"
 
-_METRICS = {
+#: Of every score: the headings of its metrics, in the order of all tables.
+METRICS = {
     "accuracy": "Accuracy",
     "macro_f1": "Macro-F1",
     "balanced_accuracy": "Balanced accuracy",
@@ -23,7 +24,9 @@ _METRICS = {
     "negative_log_likelihood": "Negative log-likelihood (nats)",
     "expected_calibration_error": "Expected calibration error",
 }
-_NOT_PERCENT = {"negative_log_likelihood"}
+Metric = Mapping[str, float | None]
+
+_IN_NATS = ("negative_log_likelihood", "kl_divergence")
 
 
 def write(
@@ -54,7 +57,7 @@ def write(
         raise ValueError("a report needs the scores of at least one split")
     split = HEADLINE_SPLIT if HEADLINE_SPLIT in scores else list(scores)[-1]
     headline = scores[split]
-    images = {**pictures, **({"Training history": history_png} if history_png else {})}
+    plots = {**pictures, **({"Training history": history_png} if history_png else {})}
     sections = [
         f"# {plain(title)}",
         _headline(split, headline),
@@ -63,15 +66,27 @@ def write(
         *(["## Agreement with people\n\n" + agreement_table(scores)] if "agreement" in headline else []),
         f"## Each emotion ({plain(split)} split)\n\n" + class_table(headline["per_class"]),
         "### Most often confused\n\n" + confusions(headline),
-        *(["## Pictures\n\n" + "\n\n".join(_image(path, *image) for image in images.items())] if images else []),
+        *(["## Plots\n\n" + "\n\n".join(_image(path, *plot) for plot in plots.items())] if plots else []),
         "## How it was made\n\n" + _facts(facts),
     ]
     files.write_text(path, "\n\n".join(sections) + "\n")
 
 
-def percent(metric: Mapping[str, float | None]) -> str:
+def percent(metric: Metric) -> str:
     """``65.3 % (63.7 to 66.8)``, from a metric's ``value``, ``low`` and ``high``; a dash where it is undefined."""
-    return _number(metric, 100.0, 1, " %")
+    return figure("", metric)
+
+
+def figure(name: str, metric: Metric) -> str:
+    """As :func:`percent`, or in nats where the metric of this name is measured in them."""
+    scale, decimals, unit = (1, 3, "") if name in _IN_NATS else (100, 1, " %")
+    value, low, high = metric["value"], metric["low"], metric["high"]
+    if value is None:
+        return "–"
+    text = f"{scale * value:.{decimals}f}{unit}"
+    if low is None or high is None:
+        return text
+    return f"{text} ({scale * low:.{decimals}f} to {scale * high:.{decimals}f})"
 
 
 # ----------------------------------------------------------------------------------------------------------- sections
@@ -79,8 +94,8 @@ def percent(metric: Mapping[str, float | None]) -> str:
 
 def _headline(split: str, score: Mapping[str, Any]) -> str:
     kind = ", official" if "leak_free" in score else ""
-    seen = "pixel-identical to a training or validation picture"
-    lines = [f"**{plain(split).capitalize()} split{kind}: {_both(score)}** on {score['n']:,} pictures."]
+    seen = "pixel-identical to a training or validation image"
+    lines = [f"**{plain(split).capitalize()} split{kind}: {_both(score)}** on {score['n']:,} images."]
     if "leak_free" in score:
         clean = score["leak_free"]
         if clean is None:
@@ -91,7 +106,7 @@ def _headline(split: str, score: Mapping[str, Any]) -> str:
             lines.append(f"**Without the {clean['excluded']:,} that are {seen}: {_both(clean)}** on {clean['n']:,}.")
     elif split != HEADLINE_SPLIT:
         lines.append(
-            "This is no test split: a run that was trained on these pictures or chosen by them looks better than it is."
+            "This is no test split: a run that was trained on these images or chosen by them looks better than it is."
         )
     else:
         why = "the training data is no longer there, or was never known"
@@ -104,17 +119,16 @@ def _both(score: Mapping[str, Any]) -> str:
 
 
 def score_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
-    """A Markdown table of a run's figures with intervals: a row a metric, a column a split, leak-free beside it."""
+    """A Markdown table of a run's figures with intervals: metrics by splits, leak-free beside each."""
     columns: dict[str, Mapping[str, Any]] = {}
     for split, score in scores.items():
         columns[plain(split)] = score
         clean = score.get("leak_free")
         if clean and clean["excluded"]:
             columns[f"{plain(split)}, leak-free"] = clean
-    rows: list[dict[str, Any]] = [{"": "Pictures", **{name: f"{score['n']:,}" for name, score in columns.items()}}]
-    for metric, heading in _METRICS.items():
-        show = _nats if metric in _NOT_PERCENT else percent
-        rows.append({"": heading, **{name: show(score[metric]) for name, score in columns.items()}})
+    rows: list[dict[str, Any]] = [{"": "Images", **{name: f"{score['n']:,}" for name, score in columns.items()}}]
+    for metric, heading in METRICS.items():
+        rows.append({"": heading, **{name: figure(metric, score[metric]) for name, score in columns.items()}})
     return table(rows, ["", *columns])
 
 
@@ -122,11 +136,11 @@ def agreement_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
     """A Markdown table of the splits that people voted on, and what its figures mean."""
     voted = {plain(split): score["agreement"] for split, score in scores.items() if "agreement" in score}
     rows = [
-        {"": title, **{name: (_nats if metric == "kl_divergence" else percent)(s[metric]) for name, s in voted.items()}}
+        {"": title, **{name: figure(metric, score[metric]) for name, score in voted.items()}}
         for metric, title in agreement.METRICS.items()
     ]
     return table(rows, ["", *voted]) + (
-        "\n\nSeveral people labelled each picture, and often they differ. The scores above count the label of the "
+        "\n\nSeveral people labelled each image, and often they differ. The scores above count the label of the "
         "majority as right; these count all votes, and take the probabilities as they are before calibration."
     )
 
@@ -134,8 +148,8 @@ def agreement_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
 def _meaning(score: Mapping[str, Any]) -> str:
     if score["bootstrap"]:
         intervals = (
-            f"In parentheses: 95 % bootstrap intervals ({score['bootstrap']:,} resamples of the pictures). They say "
-            "how far a figure would move with another draw of as many pictures of the same kind. They treat pictures "
+            f"In parentheses: 95 % bootstrap intervals ({score['bootstrap']:,} resamples of the images). They say "
+            "how far a figure would move with another draw of as many images of the same kind. They treat images "
             "as independent, and leave out what another training seed, other cameras, other people or other taggers "
             "would change."
         )
@@ -145,7 +159,7 @@ def _meaning(score: Mapping[str, Any]) -> str:
         f"{intervals} The validation split chose the checkpoint, so its own figures are flattering: choose between "
         "runs by validation, and quote the test split. Macro-F1 and balanced accuracy count every emotion that occurs "
         "equally, however rare. The expected calibration error is never quite 0, even for honest confidence: chance "
-        "alone leaves gaps in bins of few pictures."
+        "alone leaves gaps in bins of few images."
     )
 
 
@@ -159,12 +173,12 @@ def class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
         }
         for name, entry in per_class.items()
     ]
-    headings = {"emotion": "Emotion", "support": "Pictures", "precision": "Precision", "recall": "Recall", "f1": "F1"}
+    headings = {"emotion": "Emotion", "support": "Images", "precision": "Precision", "recall": "Recall", "f1": "F1"}
     return table(rows, headings)
 
 
 def confusions(score: Mapping[str, Any], most: int = 5) -> str:
-    """A Markdown list of the largest shares off the diagonal; emotions with fewer than ten pictures come last."""
+    """A Markdown list of the largest shares off the diagonal; emotions with fewer than ten images come last."""
     names = list(score["per_class"])
     pairs = [
         (sum(row) >= 10, count / sum(row), count, sum(row), true, taken)
@@ -173,7 +187,7 @@ def confusions(score: Mapping[str, Any], most: int = 5) -> str:
         if count and true != taken
     ]
     if not pairs:
-        return "None: every picture was labelled right."
+        return "None: every image was labelled right."
     return "\n".join(
         f"- {plain(true)} was taken for {plain(taken)} {100 * share:.1f} % of the time ({count:,} of {total:,})"
         for _, share, count, total, true, taken in sorted(pairs, key=lambda pair: pair[:3], reverse=True)[:most]
@@ -196,17 +210,3 @@ def _facts(facts: Mapping[str, str]) -> str:
 
 
 # -------------------------------------------------------------------------------------------------- words and numbers
-
-
-def _number(metric: Mapping[str, float | None], scale: float, decimals: int, unit: str) -> str:
-    value, low, high = metric["value"], metric["low"], metric["high"]
-    if value is None:
-        return "–"
-    text = f"{scale * value:.{decimals}f}{unit}"
-    if low is None or high is None:
-        return text
-    return f"{text} ({scale * low:.{decimals}f} to {scale * high:.{decimals}f})"
-
-
-def _nats(metric: Mapping[str, float | None]) -> str:
-    return _number(metric, 1.0, 3, "")

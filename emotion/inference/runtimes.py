@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,28 +152,33 @@ def _keras(path: Path, threads: int) -> Network:
             f"engine=keras needs TensorFlow, which cannot be imported here ({error}). "
             f"Set engine=litert, or: pip install tensorflow"
         ) from None
-    import tensorflow as tf
-
     from emotion.runs import checkpoints
 
     with logs.quiet_stderr():
         model = checkpoints.load(path)
-    run = traced(model)
+    return Network("keras", _tensor_specs(model.inputs), _tensor_specs(model.outputs), Traced(model).probabilities)
 
-    def step(batch: Batch) -> Probabilities:
-        found: Probabilities = run(tf.constant(batch)).numpy()
+
+class Traced:
+    """A Keras model in inference mode as one ``tf.function`` of ``image``, traced once for all batches.
+
+    Attributes:
+        labels: Number of its outputs.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        import tensorflow as tf
+
+        signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="image")]
+        self.labels = int(model.output_shape[-1])
+        self._run = tf.function(lambda image: model(image, training=False), input_signature=signature, autograph=False)
+
+    def probabilities(self, batch: Any) -> Probabilities:
+        """float32 ``[N, labels]`` of uint8 ``[N, H, W, C]``, an array or a tensor."""
+        import tensorflow as tf
+
+        found: Probabilities = self._run(tf.convert_to_tensor(batch)).numpy()
         return found
-
-    return Network("keras", _tensor_specs(model.inputs), _tensor_specs(model.outputs), step)
-
-
-@lru_cache(maxsize=1)
-def traced(model: keras.Model) -> Any:
-    """The model in inference mode as one ``tf.function`` of ``image``; traced once for all who ask in turn."""
-    import tensorflow as tf
-
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="image")]
-    return tf.function(lambda image: model(image, training=False), input_signature=signature, autograph=False)
 
 
 def _import_tensorflow(threads: int) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from emotion import runs
@@ -22,6 +21,7 @@ from emotion.inference.classifier import Classifier
 from emotion.publish import card, failures, rounding, scrub
 from emotion.publish.source import MODEL_FILES, Source
 from emotion.runs import RunRecord, checkpoints
+from emotion.runs import predictions as predictions_file
 
 log = logging.getLogger(__name__)
 
@@ -120,24 +120,21 @@ def _halve(run: runs.Run, slim: runs.Run, splits: Splits) -> None:
 
 def _score(run: runs.Run, slim: runs.Run, source: Source, splits: Splits | None) -> None:
     """Write figures, plots and report under the published run's name; a rounded network is scored again."""
-    scores: dict[str, Any] = {}
-    predictions: dict[str, Any] = {}
+    scored: dict[str, scoring.Scored] = {}
     checkpoint = run.checkpoint() if splits is None else slim.checkpoint()
-    model = None if splits is None else checkpoints.load(checkpoint)
-    for split in source.splits:
-        if splits is not None:
+    if splits is None:
+        with suppress(UserError):  # a run that was published before has no predictions; its plots are copied
+            answers = predictions_file.read(run, *source.splits)
+            scored = {split: scoring.Scored(source.metrics[split], answers[split]) for split in answers}
+    else:
+        model = checkpoints.load(checkpoint)
+        for split in source.splits:
             log.info("scoring the %s split again", split)
-            settings = OmegaConf.create({"bootstrap": source.metrics[split].get("bootstrap", 0)})
-            scores[split], predictions[split] = scoring.score_split(
-                model, slim, run.config().dataset, splits, split, settings, splits
-            )
-            continue
-        # A run that was published before has no predictions; its plots are copied.
-        with suppress(OSError, ValueError, KeyError), np.load(run.results / "predictions.npz") as data:
-            predictions[split] = {key: data[f"{split}_{key}"] for key in ("probabilities", "labels")}
-            scores[split] = source.metrics[split]
-    scoring.write(slim, slim.path, scores, predictions, source.record.data, checkpoint)
-    (slim.path / "predictions.npz").unlink()
+            scorer = scoring.Scoring(slim, splits, splits, source.metrics[split].get("bootstrap", 0))
+            outputs = scoring.answers(model, scorer.open(split, run.config().dataset), slim)
+            scored[split] = scorer.score(split, outputs)
+    scoring.write_own(slim, scored, source.record.data, checkpoint)
+    (slim.path / predictions_file.NAME).unlink()
 
 
 def _remove_metadata(plot: Path) -> None:

@@ -57,7 +57,7 @@ def read(run: runs.Run, weights: bool) -> Source:
     Raises:
         UserError: It is not finished, was not scored, its figures are of another checkpoint, or its export is stale.
     """
-    again = f"python -m emotion.evaluate run={run.reference}"
+    again = run.evaluate_command()
     if run.elsewhere is not None:
         again = "restore it as it was published"
     record = run.record()

@@ -1,4 +1,4 @@
-"""Export folders: finding one by what a person types, reading its record, holding its files against it.
+"""Export folders: finding one by name, reading its record, checking its files against it.
 
 An export's folder stands alone: the model, ``contract.json``, ``report.json`` and ``report.md``.
 """
@@ -61,7 +61,7 @@ class Exported:
         if self.report["status"] != "done":
             raise UserError(
                 f"{self.path}: this export differed from its checkpoint by more than the tolerance, so the model file "
-                f"was discarded; see {self.path / 'report.md'}. For other options: python -m emotion.export --help"
+                f"was discarded; see {self.path / 'report.md'}. Export in another way: python -m emotion.export --help"
             )
         if not self.model.exists():
             raise UserError(f"{self.model}: missing; {self._advice()}")
@@ -77,7 +77,7 @@ class Exported:
         return f"restore it, or export again: {self.command()}"
 
     def command(self) -> str:
-        """What a person types to make this export again."""
+        """The command that makes this export again."""
         home, report = self.home(), self.report
         words = ["python", "-m", "emotion.export"]
         words.append(f"run={runs.Run(home, str(report['run'])).reference if home else report['run']}")
@@ -87,7 +87,7 @@ class Exported:
         return shlex.join([*words, *([] if usual else [f"folder={self.path}"])])
 
     def home(self) -> Path | None:
-        """The folder of the run that this was made from, where that is at hand; ``report.json`` says where it is."""
+        """The folder of the run that this was made from, if it is still there, by ``report.json``."""
         folder = (self.path / str(self.report["checkpoint"]["path"])).resolve().parent.parent
         return folder if runs.is_run(folder) else None
 
@@ -155,7 +155,7 @@ def as_run(name: Any, outputs: str | Path) -> runs.Run | None:
     home = found.home()
     if home is None:
         raise UserError(
-            f"run: '{name}' is an export whose run is not at hand, and that says what data it is of. Put it back into "
+            f"run: '{name}' is an export whose run is not available, which says what data it is of. Put it back into "
             f"its run's folder, or export again"
         )
     run = runs.resolve(home, outputs)

@@ -1,4 +1,4 @@
-"""Run folders: making them, reading them and finding them.
+"""Run folders: reading them and finding them.
 
 A run's id is its path below the outputs folder (``20261122-075340-299053_cnn``, or ``20261122-075341-023246_sweep/3``).
 Reading a run means reading JSON and ``.keras`` files in safe mode; nothing is unpickled and no class that its config
@@ -8,16 +8,14 @@ names is made.
 from __future__ import annotations
 
 import difflib
-import os
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from emotion.base import files, locks, provenance
+from emotion.base import files, locks
 from emotion.base.errors import UserError
 from emotion.faces.contract import Contract
 from emotion.runs import published, record, shipped
@@ -61,6 +59,10 @@ class Run:
             return self.id
         path, here = (self.export or self.path).resolve(), Path.cwd()
         return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+    def evaluate_command(self, split: str = "test") -> str:
+        """The command that scores it again on a split."""
+        return f"python -m emotion.evaluate run={self.reference}" + ("" if split == "test" else f" split={split}")
 
     def contract(self) -> Contract:
         return Contract.load(self.path / "contract.json")
@@ -112,7 +114,7 @@ class Run:
         """Path of ``checkpoints/<which>.keras``.
 
         Raises:
-            UserError: There is none; says what state the run is in and what to do.
+            UserError: There is none; gives its status and what to do.
         """
         path = self.checkpoints / f"{which}.keras"
         if path.is_file():
@@ -149,7 +151,7 @@ class Run:
             raise UserError(f"run {self.id}: model.tflite {fault}; restore it as it was published")
         raise UserError(
             f"run {self.id}: model.tflite {fault}. "
-            f"Make it from the best checkpoint: python -m emotion.evaluate run={self.reference} split=validation"
+            f"Make it from the best checkpoint: {self.evaluate_command('validation')}"
         )
 
     def tflite_fault(self) -> str | None:
@@ -165,50 +167,6 @@ class Run:
         return None
 
 
-# ----------------------------------------------------------------------------------------------------------- making
-
-
-def create(folder: Path, root: Path, cfg: DictConfig) -> Run:
-    """Make a run in this folder: ``run.json`` exclusively, then ``config.yaml``.
-
-    Raises:
-        UserError: There is a run in the folder already, or it cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        run = Run(folder, _id_of(folder, root))
-        unlinked = folder / f".run.json.{os.getpid()}"
-        files.write_json(unlinked, _new_record(run, cfg.seed).to_json())
-        try:
-            os.link(unlinked, folder / record.NAME)  # whole or not at all, and two processes never share a run
-        finally:
-            unlinked.unlink()
-        files.write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    except FileExistsError:
-        raise UserError(f"{folder}: there is a run already; choose another folder or resume it") from None
-    except OSError as error:
-        raise UserError(f"{folder}: cannot write a run there ({error.strerror}); set outputs=... to another") from None
-    return run
-
-
-def _new_record(run: Run, seed: int | None) -> RunRecord:
-    return RunRecord(
-        id=run.id,
-        status="running",
-        created=provenance.now(),
-        seed=seed,
-        command=provenance.command(),
-        commit=provenance.commit(),
-        versions=provenance.versions(),
-        **provenance.process(),
-    )
-
-
-def new_folder(root: Path, name: str) -> Path:
-    """A folder name that no other run has: local time to the microsecond, then what it trains."""
-    return root / f"{datetime.now():%Y%m%d-%H%M%S-%f}_{name}"
-
-
 def update(run: Run, **fields: Any) -> None:
     """Change fields of a run's record; see :func:`emotion.runs.record.update`."""
     record.update(run.path, **fields)
@@ -220,7 +178,7 @@ def update(run: Run, **fields: Any) -> None:
 def listing(root: Path) -> list[Run]:
     """All runs below a folder, oldest first by id."""
     folders = sorted(p.parent for p in root.glob(f"**/{record.NAME}")) if root.is_dir() else []
-    return [_settled(Run(path, _id_of(path, root)), root) for path in folders]
+    return [_settled(Run(path, id_of(path, root)), root) for path in folders]
 
 
 def resolve(run: Any, outputs: str | Path) -> Run:
@@ -253,7 +211,7 @@ def _resolve(name: str, root: Path) -> Run:
     except RuntimeError:
         raise UserError(f"run: '{name}' begins with ~, but no user has that name; write the whole path") from None
     if record.is_run(path):
-        return Run(path, _id_of(path, root))
+        return Run(path, id_of(path, root))
     if record.is_run(root / name):
         return Run(root / name, name)
     outer = record.around(path)
@@ -314,7 +272,8 @@ def _best(runs: list[Run], root: Path) -> Run:
     return max(same_data, key=lambda f: f[1])[2]
 
 
-def _id_of(path: Path, root: Path) -> str:
+def id_of(path: Path, root: Path) -> str:
+    """A run's id, by its folder and the outputs folder."""
     try:
         return path.resolve().relative_to(root.resolve()).as_posix()
     except ValueError:

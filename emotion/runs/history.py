@@ -1,4 +1,4 @@
-"""``history.csv``: a run's losses and metrics, one row an epoch."""
+"""``history.csv``: a run's losses and metrics, one row per epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMNS = (
 
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:
-    """Write ``history.csv``: one line an epoch."""
+    """Write ``history.csv``: one line per epoch."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()

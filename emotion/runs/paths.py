@@ -6,8 +6,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from emotion import runs
 from emotion.base.errors import UserError
+from emotion.runs.folder import Run, resolve
 
 
 def with_absolute_paths(cfg: DictConfig) -> DictConfig:
@@ -19,12 +19,12 @@ def with_absolute_paths(cfg: DictConfig) -> DictConfig:
         if isinstance(value, str) and value not in names:
             OmegaConf.update(cfg, key, str(Path(value).expanduser().absolute()))
     if OmegaConf.select(cfg, "trainer.teacher") is not None:
-        found = [str(each.path.absolute()) for each in teachers(cfg)]
-        cfg.trainer.teacher = found if len(found) > 1 else found[0]
+        folders = [str(run.path.absolute()) for run in teachers(cfg)]
+        cfg.trainer.teacher = folders if len(folders) > 1 else folders[0]
     return cfg
 
 
-def teachers(cfg: DictConfig) -> list[runs.Run]:
+def teachers(cfg: DictConfig) -> list[Run]:
     """The runs that ``trainer.teacher`` names: none, one or several, each once.
 
     Raises:
@@ -33,14 +33,14 @@ def teachers(cfg: DictConfig) -> list[runs.Run]:
     named = OmegaConf.select(cfg, "trainer.teacher")
     if named is None:
         return []
-    found: dict[Path, runs.Run] = {}
+    by_folder: dict[Path, Run] = {}
     try:
         for name in named if isinstance(named, ListConfig) else [named]:
-            run = runs.resolve(name, cfg.outputs)
+            run = resolve(name, cfg.outputs)
             run.checkpoint()
-            found.setdefault(run.path.resolve(), run)
+            by_folder.setdefault(run.path.resolve(), run)
     except UserError as error:
         raise UserError(f"trainer.teacher: {str(error).removeprefix('run: ')}") from None
-    if not found:
+    if not by_folder:
         raise UserError("trainer.teacher: the list is empty; name runs, such as [<id>,<id>], or set it to null")
-    return list(found.values())
+    return list(by_folder.values())

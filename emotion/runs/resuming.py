@@ -8,10 +8,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from emotion import runs
-from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.config.checks import validate
-from emotion.runs import paths
 
 #: What the user may change on resume; everything else would make it another run.
 MAY_CHANGE = ("trainer.epochs", "trainer.patience", "trainer.threads", "trainer.bootstrap", "dataset.root",
@@ -44,6 +42,24 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
             f"run {run.id} ({record.status}) stopped before its first epoch ended; there is nothing to resume. "
             f"Start it again: {record.command or 'python -m emotion.train'}"
         )
+    cfg = _changed(run, asked, overrides)
+    validate(cfg)
+    done, is_done = record.epoch, record.status == "done"
+    if is_done and cfg.trainer.epochs == done:
+        raise UserError(f"run {run.id} is done after {done} epochs. To train longer set trainer.epochs={2 * done}")
+    patience = cfg.trainer.patience
+    if is_done and record.stopped_early and patience == run.config().trainer.patience:
+        raise UserError(
+            f"run {run.id} stopped early, after {patience} epochs that were no better. To train longer raise "
+            f"trainer.patience, or set it to null"
+        )
+    if cfg.trainer.epochs < done:
+        raise UserError(f"trainer.epochs: {cfg.trainer.epochs} is less than the {done} that run {run.id} has done")
+    return cfg
+
+
+def _changed(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictConfig:
+    """The run's config with the overrides that are allowed on resume."""
     cfg = run.config()
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.get_key_element().lstrip("+~")
@@ -62,19 +78,6 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
                 f"{key}: changing it from '{before}' to '{wanted}' would make run {run.id} another run. "
                 f"When resuming you may change: {', '.join(MAY_CHANGE)}. To change more, start a new run"
             )
-    cfg = paths.with_absolute_paths(cfg)
-    validate(cfg)
-    done, is_done = record.epoch, record.status == "done"
-    if is_done and cfg.trainer.epochs == done:
-        raise UserError(f"run {run.id} is done after {done} epochs. To train longer set trainer.epochs={2 * done}")
-    patience = cfg.trainer.patience
-    if is_done and record.stopped_early and patience == run.config().trainer.patience:
-        raise UserError(
-            f"run {run.id} stopped early, after {patience} epochs that were no better. To train longer raise "
-            f"trainer.patience, or set it to null"
-        )
-    if cfg.trainer.epochs < done:
-        raise UserError(f"trainer.epochs: {cfg.trainer.epochs} is less than the {done} that run {run.id} has done")
     return cfg
 
 
@@ -92,9 +95,9 @@ def take_over(run: runs.Run, cfg: DictConfig) -> None:
         if key.startswith("trainer.") and OmegaConf.select(before, key) != OmegaConf.select(cfg, key)
     }
     entry = {"after_epoch": record.epoch, "settings": changes}
-    if changes and record.changed[-1:] != [entry]:  # else it was killed right here the last time
+    if changes and record.changed[-1:] != [entry]:  # else it was killed right here before
         runs.update(run, changed=[*record.changed, entry])
-    files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))
+    runs.configure(run, cfg)
 
 
 def check_data(run: runs.Run, fingerprint: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Which runs a person means: ``runs=all``, a glob over ids, a list of ids and paths, the folder of a sweep."""
+"""Which runs are named: ``runs=all``, a glob over ids, a list of ids and paths, the folder of a sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeping a run's status honest while somebody works on it."""
+"""Keeping a run's status true while a process works on it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
@@ -18,10 +18,15 @@ from emotion import runs
 from emotion.base import exits, logs
 from emotion.base.errors import UserError
 from emotion.config import cli
-from emotion.data.examples import Splits
 from emotion.faces.contract import Contract
 from emotion.runs import paths, resuming, status
 from emotion.train import sweep
+
+if TYPE_CHECKING:
+    import keras
+
+    from emotion.data.cache import Store
+    from emotion.data.examples import Splits
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +42,11 @@ def train(cfg: DictConfig, folder: Path | None = None) -> dict[str, Any]:
         ``{"run": id, "objective": best monitored value, "scores": {split: scores}}``.
 
     Raises:
-        UserError: Something in the config, the data or the machine that a person can put right.
+        UserError: Something in the config, the data or the machine that the user can correct.
     """
-    cfg = paths.with_absolute_paths(cfg)
     folder = folder or runs.new_folder(Path(cfg.outputs), cfg.model.get("name", "model"))
-    return work(cfg, runs.create(folder, Path(cfg.outputs), cfg))
+    run = runs.create(folder, Path(cfg.outputs), cfg)
+    return work(run.config(), run)
 
 
 def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]:
@@ -67,7 +72,10 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         counts = ", ".join(f"{len(splits[s]):,} {s}" for s in ("train", "validation", "test"))
         log.info("data %s: %s", splits.fingerprint["pixels"][:12], counts)
 
-        fitted = fit.fit(cfg, run, distillation.with_teacher(cfg, splits, run), contract, saved)
+        data = fit.Data.open(distillation.with_teacher(cfg, splits, run), contract, cfg.dataset)
+        validation = data.validation
+        fitted = fit.fit(cfg, run, data, saved)
+        del data  # the training images are not needed any more
         progress = fitted.progress
         runs.update(
             run,
@@ -78,20 +86,11 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
         )
 
         model = checkpoints.load(run.checkpoint())
-        held = scoring.answers(model, run, cfg.dataset, splits.validation)
-        if cfg.trainer.get("calibrate", True):
-            scoring.calibrate(run, held, splits.validation)
-        scores, predictions = {}, {}
-        for split in _scored(splits):  # the test split is read here for the first time
-            scores[split], predictions[split] = scoring.score_split(
-                model, run, cfg.dataset, splits, split, cfg.trainer, splits, raw=held if split == "validation" else None
-            )
-        scoring.write(run, run.path, scores, predictions, splits.fingerprint)
+        scores = _score(cfg, run, model, splits, validation)
         board.write_scores(run, scores, progress.best_epoch)
         memory = environment.peak_memory()
-        some = fit.open_store(cfg, splits, "validation", contract)
-        pictures = some.read(np.arange(min(litert.COMPARED, len(splits.validation))))
-        costs = litert.efficiency(run, model, pictures, "validation split")
+        compared = validation.read(np.arange(min(litert.COMPARED, len(validation))))
+        costs = litert.efficiency(run, model, compared, "validation split")
         runs.update(run, efficiency=costs | {"peak_memory_bytes": memory})
         shown = list(scores)[-1]
         log.info("%s", scoring.summary(run, shown, scores[shown]))
@@ -99,8 +98,30 @@ def work(cfg: DictConfig, run: runs.Run, resume: bool = False) -> dict[str, Any]
     return {"run": run.id, "objective": progress.best, "scores": scores}
 
 
+def _score(
+    cfg: DictConfig, run: runs.Run, model: keras.Model, splits: Splits, validation: Store
+) -> dict[str, dict[str, Any]]:
+    """Calibrate the best checkpoint, score it on the splits that were held out, and write the figures."""
+    from emotion.inference import scoring
+    from emotion.inference.runtimes import Traced
+
+    traced = Traced(model)
+    raw = scoring.answers(traced, validation, run)
+    if cfg.trainer.get("calibrate", True):
+        scoring.calibrate(run, raw, splits.validation)
+    scorer = scoring.Scoring(run, splits, trained_on=splits, bootstrap=cfg.trainer.bootstrap)
+    scored = {"validation": scorer.score("validation", raw)}
+    if len(splits.test):  # read here for the first time
+        raw = scoring.answers(traced, scorer.open("test", cfg.dataset), run)
+        scored["test"] = scorer.score("test", raw)
+    else:
+        log.warning("the test split is empty: this run has validation scores alone, which are optimistic")
+    scoring.write_own(run, scored, splits.fingerprint)
+    return {split: each.scores for split, each in scored.items()}
+
+
 def _contract(cfg: DictConfig, run: runs.Run, labels: tuple[str, ...], resume: bool) -> Contract:
-    """What the model eats and says; a run that goes on keeps what it began with."""
+    """The model's input and output; a resumed run keeps what it began with."""
     from emotion.data import dataset_contract
     from emotion.models.build import contract_of
 
@@ -113,14 +134,6 @@ def _contract(cfg: DictConfig, run: runs.Run, labels: tuple[str, ...], resume: b
     return contract
 
 
-def _scored(splits: Splits) -> list[str]:
-    """The splits that a finished run is scored on: both held out ones, where they have pictures."""
-    if not len(splits.test):
-        log.warning("the test split is empty: this run has validation scores alone, which flatter it")
-        return ["validation"]
-    return ["validation", "test"]
-
-
 def job(cfg: DictConfig) -> float | None:
     """One Hydra job of a single run; sweeps go through :mod:`emotion.train.sweep`."""
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -130,7 +143,8 @@ def job(cfg: DictConfig) -> float | None:
         result = work(cfg, run, resume=True)
     else:
         result = train(cfg, folder)
-    return result["objective"]
+    objective: float | None = result["objective"]
+    return objective
 
 
 def main() -> None:

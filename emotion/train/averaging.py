@@ -12,8 +12,8 @@ import tensorflow as tf
 Values = list[np.ndarray[Any, Any]]
 Rows = np.ndarray[Any, Any]
 
-#: Training pictures that batch norm's statistics are taken over: enough for each channel, and a few seconds an epoch.
-PICTURES = 2048
+#: Training images that batch norm's statistics are taken over: enough for each channel, and a few seconds per epoch.
+IMAGES = 2048
 
 #: Names of batch norm's variables that follow the data.
 _STATISTICS = ("moving_mean", "moving_variance")
@@ -24,11 +24,11 @@ class AveragedWeights(keras.callbacks.Callback):
 
     The optimizer averages what it trains. Batch norm's statistics cannot be averaged with it: they belong to the
     weights of each moment, and steps that cancel out in the average leave smaller maps than any of those weights gave.
-    They are taken anew, over training pictures as they are (Izmailov et al. 2018, "Averaging Weights Leads to Wider
-    Optima and Better Generalization", section 3.2). Layers that are frozen keep theirs.
+    They are computed again, over training images without augmentation (Izmailov et al. 2018, "Averaging Weights Leads
+    to Wider Optima and Better Generalization", section 3.2). Layers that are frozen keep theirs.
 
     Args:
-        read: Gives the training split's pictures ``[N, H, W, C]`` at some rows.
+        read: Gives the training split's images ``[N, H, W, C]`` at some rows.
         rows: int ``[N]``: those that statistics are taken over.
         batch_size: As in training.
     """
@@ -61,7 +61,7 @@ class AveragedWeights(keras.callbacks.Callback):
         self._restore()
 
     def on_train_end(self, logs: Any = None) -> None:
-        # `fit` ends by putting the averages in place; the next phase goes on from the weights themselves.
+        # `fit` ends by putting the averages in place; the next phase resumes from the weights themselves.
         self._restore()
 
     def values(self, model: keras.Model) -> Values:

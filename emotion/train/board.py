@@ -1,4 +1,4 @@
-"""What a run shows in TensorBoard: scalars, hyper-parameters, pictures and its config, under ``<run>/tb``."""
+"""What a run shows in TensorBoard: scalars, hyper-parameters, images and its config, under ``<run>/tb``."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def write_start(
 def _augmented(
     store: cache.Store, examples: Examples, augmentation: pipeline.Augmentation, seed: int
 ) -> np.ndarray[Any, Any]:
-    """A row an emotion: a picture as it is, then variants of it."""
-    pictures = pipeline.grid(store, examples.labels, augmentation, seed)
-    rows, columns = pictures.shape[:2]
+    """One row per emotion: an image as it is, then variants of it."""
+    images = pipeline.grid(store, examples.labels, augmentation, seed)
+    rows, columns = images.shape[:2]
     titles = ["as it is", *["augmented"] * (columns - 1), *[""] * (rows - 1) * columns]
-    return reports.image_grid(pictures.reshape(-1, *pictures.shape[2:]), None, titles=titles, columns=columns)
+    return reports.image_grid(images.reshape(-1, *images.shape[2:]), None, titles=titles, columns=columns)
 
 
 def write_scores(run: runs.Run, scores: dict[str, dict[str, Any]], epoch: int) -> None:
@@ -51,8 +51,8 @@ def write_scores(run: runs.Run, scores: dict[str, dict[str, Any]], epoch: int) -
                 if isinstance(value, dict) and value.get("value") is not None:
                     tf.summary.scalar(f"final/{name}", value["value"], step=epoch)
             matrix = np.array(score["confusion_matrix"])
-            picture = reports.confusion_matrix(matrix, None, names=list(score["per_class"]), title=f"{split} split")
-            tf.summary.image("confusion_matrix", picture[None], step=epoch)
+            plot = reports.confusion_matrix(matrix, None, names=list(score["per_class"]), title=f"{split} split")
+            tf.summary.image("confusion_matrix", plot[None], step=epoch)
     with _writer(run, "").as_default():
         for split, score in scores.items():
             for name in ("accuracy", "macro_f1"):

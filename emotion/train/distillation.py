@@ -1,7 +1,7 @@
 """Learning from other runs' answers as well as from the labels (Hinton, Vinyals and Dean 2015), offline.
 
-A teacher answers once for every training picture as it is and mirrored; its probabilities are kept on disk. Their mean
-over the teachers is softened and mixed into the targets. Augmented pictures keep the answer for the picture that they
+A teacher answers once for every training image as it is and mirrored; its probabilities are kept on disk. Their mean
+over the teachers is softened and mixed into the targets. Augmented images keep the answer for the image that they
 were made of.
 """
 
@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from emotion import runs
 from emotion.base import files
 from emotion.base.errors import UserError
+from emotion.data import cache
 from emotion.data.examples import Splits
 from emotion.inference import scoring
 from emotion.metrics import calibration
@@ -39,7 +40,7 @@ def with_teacher(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
     Args:
         cfg: The whole config of ``emotion.train``.
         splits: The data.
-        run: The student's, whose record says who taught it.
+        run: The student's, whose record names its teachers.
 
     Raises:
         UserError: No such run, a teacher with other labels, or one that may have seen what this run is judged by.
@@ -70,7 +71,7 @@ def _check(teacher: runs.Run, splits: Splits) -> None:
         )
     if teacher.record().adopted:
         raise UserError(
-            f"trainer.teacher: run {teacher.id} was adopted, and nobody knows which pictures it was trained on: it may "
+            f"trainer.teacher: run {teacher.id} was adopted, and which images it was trained on is not known: it may "
             f"teach those that this run is judged by. Take a run that was trained here"
         )
     if splits.loss != "cross_entropy":
@@ -78,18 +79,18 @@ def _check(teacher: runs.Run, splits: Splits) -> None:
             "trainer.teacher: with dataset.label_mode=multi_target there is no target to mix a teacher's answers into; "
             "set dataset.label_mode=probability"
         )
-    theirs = teacher.record().data.get("pixels_by_split", {})
+    fingerprints = teacher.record().data.get("pixels_by_split", {})
     for split in ("validation", "test"):
-        if theirs.get(split) != splits.fingerprint["pixels_by_split"][split]:
+        if fingerprints.get(split) != splits.fingerprint["pixels_by_split"][split]:
             raise UserError(
                 f"trainer.teacher: run {teacher.id} was made with another {split} split, so it may have been trained "
-                f"on pictures that this run is judged by, and teach them. Train the teacher on this data with the same "
+                f"on images that this run is judged by, and teach them. Train the teacher on this data with the same "
                 f"dataset.split_seed"
             )
 
 
 def _answers(cfg: DictConfig, splits: Splits, teacher: runs.Run) -> Targets:
-    """The teacher's probabilities for the training pictures: float32 ``[N, C]``, from the cache where it has them."""
+    """The teacher's probabilities for the training images: float32 ``[N, C]``, from the cache where it has them."""
     checkpoint = teacher.checkpoint()
     digest = hashlib.sha256(files.sha256(checkpoint).encode())
     digest.update(np.ascontiguousarray(splits.train.hashes, "S16").tobytes())
@@ -99,9 +100,11 @@ def _answers(cfg: DictConfig, splits: Splits, teacher: runs.Run) -> Targets:
         kept = np.load(path, allow_pickle=False)
         if kept.shape == shape and kept.dtype == np.float32:
             return kept
-    log.info("asking run %s about %s training pictures", teacher.id, f"{len(splits.train):,}")
-    # Of each picture and its mirror image: pupils are shown both, and the mean is right more often.
-    answers = scoring.answers(checkpoints.load(checkpoint), teacher, cfg.dataset, splits.train, tta="flip")
+    log.info("asking run %s about %s training images", teacher.id, f"{len(splits.train):,}")
+    contract, dataset = teacher.contract(), cfg.dataset
+    store = cache.open_store(splits.train, contract, cache=dataset.cache, cache_dir=dataset.cache_dir)
+    # Of each image and its mirror image: students are shown both, and the mean is right more often.
+    answers = scoring.answers(checkpoints.load(checkpoint), store, teacher, tta="flip")
     try:
         with files.replacing_in_cache(path) as temporary, temporary.open("wb") as file:
             np.save(file, answers)

@@ -40,7 +40,7 @@ def strategy(name: str) -> tf.distribute.Strategy:
 def peak_memory() -> int:
     """The largest memory that this process has held so far, in bytes: resident, and on the first GPU where it has one.
 
-    The process is taken as it is, TensorFlow and the cached pictures included: what a machine must have to train this.
+    The process is taken as it is, TensorFlow and the cached images included: what a machine must have to train this.
     """
     # Linux counts in KiB, macOS in bytes.
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

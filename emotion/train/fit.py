@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from omegaconf import DictConfig
 
 from emotion import runs
@@ -20,12 +21,31 @@ from emotion.data.examples import Splits
 from emotion.faces.contract import Contract
 from emotion.models.build import build
 from emotion.train import board, environment, fusion, losses, optimizers, phases, replicas, state
-from emotion.train.averaging import PICTURES, AveragedWeights
+from emotion.train.averaging import IMAGES, AveragedWeights
 from emotion.train.callbacks import Keeper
 from emotion.train.console import Reporter
 from emotion.train.macro_f1 import MacroF1
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a training reads: the splits, how they are prepared, and the prepared images of two of them."""
+
+    splits: Splits
+    contract: Contract
+    train: cache.Store
+    validation: cache.Store
+
+    @classmethod
+    def open(cls, splits: Splits, contract: Contract, dataset: DictConfig) -> Data:
+        """Prepare the images, as the dataset config says how they are cached."""
+        train, validation = (
+            cache.open_store(part, contract, cache=dataset.cache, cache_dir=dataset.cache_dir)
+            for part in (splits.train, splits.validation)
+        )
+        return cls(splits, contract, train, validation)
 
 
 @dataclass(frozen=True)
@@ -37,48 +57,29 @@ class Fitted:
     stopped_early: bool
 
 
-def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, saved: state.Saved | None) -> Fitted:
-    """Train on ``splits.train``, choose by ``splits.validation``; ``splits.test`` is not touched.
+def fit(cfg: DictConfig, run: runs.Run, data: Data, saved: state.Saved | None) -> Fitted:
+    """Train on ``data.train``, choose by ``data.validation``; the test split is not touched.
 
     Args:
         cfg: The whole config of ``emotion.train``.
         run: Where checkpoints, history and TensorBoard events go.
-        splits: The data.
-        contract: What the model eats.
-        saved: A state to go on from, or None.
+        data: The data.
+        saved: A state to resume from, or None.
 
     Raises:
         UserError: The loss became NaN, the data is too small for a batch, the disk is full, ...
     """
-    trainer = cfg.trainer
-    train = open_store(cfg, splits, "train", contract)
-    validation = open_store(cfg, splits, "validation", contract)
-    steps = pipeline.steps_per_epoch(len(splits.train), trainer.batch_size)
-    names = splits.labels
-    class_weights = weights.class_weights(splits.train.labels, _plain(trainer.class_weight), names)
-    log.info("class weights (%s)\n%s", trainer.class_weight, weights.table(splits.train.labels, class_weights, names))
-    augmentation = pipeline.Augmentation.from_config(cfg.augmentation)
-    board.write_start(run, cfg, train, splits.train, augmentation)
-
-    twin = _float32_twin(cfg.model, contract)
+    trainer, progress = cfg.trainer, saved.progress if saved else state.Progress()
+    steps = pipeline.steps_per_epoch(len(data.train), trainer.batch_size)
+    batches = _training_batches(cfg, run, data)
+    twin = _float32_twin(cfg.model, data.contract)
     strategy = environment.strategy(trainer.strategy)
-    devices = strategy.num_replicas_in_sync
-    replicas.check_batch(trainer.batch_size, devices)
-    with strategy.scope():
-        model = build(cfg.model, contract)
-        replicas.synchronise(model, devices)
-        fusion.fuse_batch_norm(model)
-    log.info("model %s: %s parameters", cfg.model.get("name", model.name), f"{model.count_params():,}")
+    model = _model(cfg, data.contract, strategy)
     state.check_space(run.path, model.count_params())
-    progress = saved.progress if saved else state.Progress()
-    averaged = None
-    if trainer.ema is not None:
-        some = np.random.default_rng(cfg.seed).permutation(len(train))[:PICTURES]
-        averaged = AveragedWeights(train.read, some, trainer.batch_size)
-    keeper = Keeper(run, trainer, progress, twin, averaged)
+    averaged = _averaged(cfg, data.train)
     reporter = Reporter(trainer.epochs, steps, trainer.batch_size)
-    check_size = replicas.evaluation_batch(max(128, trainer.batch_size), len(splits.validation), devices)
-    check = pipeline.evaluation(validation, splits.validation.labels, batch_size=check_size, classes=len(names))
+    keeper = Keeper(run, trainer, progress, twin, averaged)
+    check = _validation_batches(data, trainer.batch_size, strategy.num_replicas_in_sync)
 
     stopped = trainer.patience is not None and progress.wait >= trainer.patience
     try:
@@ -86,35 +87,20 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
             if progress.epoch >= phase.stop or stopped:
                 continue
             with strategy.scope():
-                _compile(model, trainer, phase, steps, losses.LOSSES[splits.loss])
+                _compile(model, trainer, phase, steps, losses.LOSSES[data.splits.loss])
             if saved is not None:
                 state.restore(model.variables, saved.model, "model")
                 if progress.epoch > phase.start:
                     state.restore(model.optimizer.variables, saved.optimizer, "optimizer")
                 saved = None
-            callbacks = [*([averaged] if averaged else []), reporter, keeper, board.Scalars(run)]
-            batches = pipeline.training(
-                train,
-                splits.train.labels,
-                batch_size=trainer.batch_size,
-                seed=cfg.seed,
-                epochs=trainer.epochs,
-                start_epoch=progress.epoch,
-                augmentation=augmentation,
-                class_weights=class_weights,
-                weighted_epochs=trainer.get("class_weight_epochs"),
-                label_smoothing=trainer.label_smoothing,
-                threads=trainer.threads,
-                targets=splits.train.targets,
-            )
-            with cache.failing(train, validation), _pipelines_ended(model):
+            with cache.failing(data.train, data.validation), _pipelines_ended(model):
                 model.fit(
-                    batches,
+                    batches(progress.epoch),
                     initial_epoch=progress.epoch,
                     epochs=phase.stop,
                     steps_per_epoch=steps,
                     validation_data=check,
-                    callbacks=callbacks,
+                    callbacks=[*([averaged] if averaged else []), reporter, keeper, board.Scalars(run)],
                     verbose=0,
                     shuffle=False,  # the pipeline has shuffled
                 )
@@ -126,9 +112,55 @@ def fit(cfg: DictConfig, run: runs.Run, splits: Splits, contract: Contract, save
     return Fitted(progress, model.count_params(), stopped)
 
 
-def open_store(cfg: DictConfig, splits: Splits, split: str, contract: Contract) -> cache.Store:
-    """The pictures of a split, prepared as the contract says, cached as the dataset config says."""
-    return cache.open_store(splits[split], contract, cache=cfg.dataset.cache, cache_dir=cfg.dataset.cache_dir)
+def _averaged(cfg: DictConfig, train: cache.Store) -> AveragedWeights | None:
+    if cfg.trainer.ema is None:
+        return None
+    rows = np.random.default_rng(cfg.seed).permutation(len(train))[:IMAGES]
+    return AveragedWeights(train.read, rows, cfg.trainer.batch_size)
+
+
+def _training_batches(cfg: DictConfig, run: runs.Run, data: Data) -> Callable[[int], tf.data.Dataset]:
+    """Gives the batches from an epoch on; the run's TensorBoard shows what they are like."""
+    trainer, train, names = cfg.trainer, data.splits.train, data.splits.labels
+    class_weights = weights.class_weights(train.labels, _plain(trainer.class_weight), names)
+    log.info("class weights (%s)\n%s", trainer.class_weight, weights.table(train.labels, class_weights, names))
+    augmentation = pipeline.Augmentation.from_config(cfg.augmentation)
+    board.write_start(run, cfg, data.train, train, augmentation)
+
+    def batches(start_epoch: int) -> tf.data.Dataset:
+        return pipeline.training(
+            data.train,
+            train.labels,
+            batch_size=trainer.batch_size,
+            seed=cfg.seed,
+            epochs=trainer.epochs,
+            start_epoch=start_epoch,
+            augmentation=augmentation,
+            class_weights=class_weights,
+            weighted_epochs=trainer.get("class_weight_epochs"),
+            label_smoothing=trainer.label_smoothing,
+            threads=trainer.threads,
+            targets=train.targets,
+        )
+
+    return batches
+
+
+def _validation_batches(data: Data, batch_size: int, devices: int) -> tf.data.Dataset:
+    size = replicas.evaluation_batch(max(128, batch_size), len(data.validation), devices)
+    labels, classes = data.splits.validation.labels, len(data.splits.labels)
+    return pipeline.evaluation(data.validation, labels, batch_size=size, classes=classes)
+
+
+def _model(cfg: DictConfig, contract: Contract, strategy: tf.distribute.Strategy) -> keras.Model:
+    devices = strategy.num_replicas_in_sync
+    replicas.check_batch(cfg.trainer.batch_size, devices)
+    with strategy.scope():
+        model = build(cfg.model, contract)
+        replicas.synchronise(model, devices)
+        fusion.fuse_batch_norm(model)
+    log.info("model %s: %s parameters", cfg.model.get("name", model.name), f"{model.count_params():,}")
+    return model
 
 
 @contextmanager
@@ -175,9 +207,9 @@ def _float32_twin(model: DictConfig, contract: Contract) -> keras.Model:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        # Its weights are set before each save, so ours need not be read from a file twice.
-        ours = model["_target_"] == "emotion.models.mobilenet_v2.build"
-        return build(DictConfig({**model, "weights": None}) if ours else model, contract)
+        # Its weights are set before each save, so those of a file need not be read twice.
+        from_file = model["_target_"] == "emotion.models.mobilenet_v2.build"
+        return build(DictConfig({**model, "weights": None}) if from_file else model, contract)
     finally:
         keras.config.set_dtype_policy(policy)
 

@@ -1,6 +1,6 @@
 """Train one run that was created already, in a process of its own: ``python -m emotion.train.job FOLDER ID``.
 
-Sweeps start this; a person has ``python -m emotion.train``.
+Sweeps start this; users have ``python -m emotion.train``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def _end_with_the_parent() -> None:
-    """Let Linux send SIGTERM when the process that waits for us is killed: nobody would read our word."""
+    """Let Linux send SIGTERM when the process that waits for this one is killed."""
     if sys.platform == "linux":
         parent_death_signal = 1
         ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM)

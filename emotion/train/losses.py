@@ -10,7 +10,7 @@ import keras
 def any_target(targets: Any, probabilities: Any) -> Any:
     """The smallest cross-entropy to any of the labels that a target names: ``-log max_k t_k p_k``.
 
-    The multi-label loss of FER+ (Barsoum et al. 2016): a picture that people call both sad and neutral asks for one of
+    The multi-label loss of FER+ (Barsoum et al. 2016): an image that people call both sad and neutral asks for one of
     the two, not for a mixture.
 
     Args:

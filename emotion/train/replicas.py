@@ -31,7 +31,7 @@ def check_batch(batch_size: int, devices: int) -> None:
         below, above = batch_size // devices * devices, (batch_size // devices + 1) * devices
         near = " or ".join(str(size) for size in (below, above) if size)
         raise UserError(
-            f"trainer.batch_size: {batch_size} pictures cannot be shared equally by {devices} devices "
+            f"trainer.batch_size: {batch_size} images cannot be shared equally by {devices} devices "
             f"(trainer.strategy=mirrored). Set trainer.batch_size={near}"
         )
 
@@ -40,7 +40,7 @@ def evaluation_batch(batch_size: int, count: int, devices: int) -> int:
     """The size of evaluation batches, near ``batch_size``, of which every device gets a part.
 
     Keras adds up the devices' parts of the first batch to learn its shape, which fails where they differ in size; and a
-    part without pictures, as of a last batch of one, fails in fused operations.
+    part without images, as of a last batch of one, fails in fused operations.
     """
     largest = min(batch_size, count) // devices * devices
     sizes = chain(range(largest, 0, -devices), range(largest + devices, count, devices))
@@ -48,5 +48,5 @@ def evaluation_batch(batch_size: int, count: int, devices: int) -> int:
 
 
 def _reaches_all(count: int, devices: int) -> bool:
-    """Whether no device is left without pictures; each but the last gets as many as the first."""
+    """Whether no device is left without images; each but the last gets as many as the first."""
     return count == 0 or -(-count // devices) * (devices - 1) < count

@@ -1,4 +1,4 @@
-"""Everything that a run needs to go on as if it had never stopped, in one file that is replaced atomically.
+"""Everything that a run needs to resume as if it had never stopped, in one file that is replaced atomically.
 
 Keras's own ``BackupAndRestore`` keeps weights, optimizer and epoch, but neither the best score so far nor how long
 early stopping has waited, so a resumed run could overwrite its best checkpoint with a worse one.
@@ -19,7 +19,7 @@ import numpy as np
 from emotion.base import files
 from emotion.base.errors import UserError
 
-#: Bytes a parameter takes on disk: two checkpoints, an export, weights and two optimizer slots to resume from; twice
+#: Bytes per parameter on disk: two checkpoints, an export, weights and two optimizer slots to resume from; twice
 #: for the copies that replace them.
 _BYTES_A_PARAMETER = 2 * 4 * 6
 
@@ -36,7 +36,7 @@ class Progress:
         best_epoch: The epoch of that value, counted from 1.
         wait: Epochs since then.
         seconds: Time spent in training, over all sittings.
-        history: One row an epoch, the columns of ``history.csv``.
+        history: One row per epoch, the columns of ``history.csv``.
     """
 
     epoch: int = 0
@@ -79,9 +79,9 @@ def load(path: Path) -> Saved:
                 while f"{name}/{len(values)}" in data:
                     values.append(data[f"{name}/{len(values)}"])
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; the run stopped before its first epoch ended. Train anew") from None
+        raise UserError(f"{path}: no such file; the run stopped before its first epoch ended. Train again") from None
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: damaged ({error}); train anew") from None
+        raise UserError(f"{path}: damaged ({error}); train again") from None
     return Saved(progress, groups["model"], groups["optimizer"])
 
 

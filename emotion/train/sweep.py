@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 
 from emotion import jobs, runs
-from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
@@ -44,9 +43,9 @@ def run(asked: cli.Request) -> None:
         raise UserError(f"hydra.sweep.dir: give a plain folder instead of '{given[-1]}'")
     folder = Path(given[-1]) if given else runs.new_folder(root, "sweep")
     if resume and not given:
-        raise UserError("resume: say which sweep to go on with: hydra.sweep.dir=<its folder>")
+        raise UserError("resume: say which sweep to resume: hydra.sweep.dir=<its folder>")
     if runs.listing(folder) and not resume:
-        raise UserError(f"hydra.sweep.dir: there are runs in '{folder}' already; add resume=true to go on with them")
+        raise UserError(f"hydra.sweep.dir: there are runs in '{folder}' already; add resume=true to resume them")
     if not given:
         asked = asked.with_overrides(f"hydra.sweep.dir={cli.quoted(folder)}")
     jobs.register()
@@ -79,7 +78,7 @@ def job(cfg: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     folder, number = Path(hydra.runtime.output_dir), hydra.job.num
     resume = bool(cfg.resume)
-    cfg = paths.with_absolute_paths(OmegaConf.merge(cfg, {"resume": None, "compare": False}))  # type: ignore[arg-type]
+    cfg = OmegaConf.merge(cfg, {"resume": None, "compare": False})  # type: ignore[assignment]
     match hydra.runtime.choices["hydra/launcher"]:
         case "joblib":
             from emotion.jobs import joblib
@@ -109,7 +108,7 @@ def _to_train(cfg: DictConfig, folder: Path, number: int, resume: bool) -> runs.
     """A job's run, made or found; None where it is done.
 
     Raises:
-        JobRefusedError: There is a run in its folder that it must not go on with.
+        JobRefusedError: There is a run in its folder that it must not resume.
     """
     if not (resume and runs.is_run(folder)):
         return runs.create(folder, Path(cfg.outputs), cfg)
@@ -121,7 +120,7 @@ def _to_train(cfg: DictConfig, folder: Path, number: int, resume: bool) -> runs.
         raise JobRefusedError(f"job {number}: process {record.pid} on {record.host} is training it")
     if record.status == "done" and (record.stopped_early or record.epoch >= cfg.trainer.epochs):
         return None
-    files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(cfg))  # what may change may have changed
+    runs.configure(run, cfg)  # what may change may have changed
     return run
 
 
@@ -168,8 +167,8 @@ def _overrides(run: runs.Run) -> list[str]:
 
 
 def _identity(cfg: DictConfig) -> Any:
-    """A config without what may change when a run goes on."""
-    cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[assignment]
+    """A config without what may change on resume."""
+    cfg = paths.with_absolute_paths(cfg)
     for key in resuming.MAY_CHANGE:
         OmegaConf.update(cfg, key, None, force_add=True)
     return OmegaConf.to_container(cfg)

@@ -17,10 +17,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from emotion import runs
-from emotion.base import files, locks
+from emotion.base import locks
 from emotion.base.errors import UserError
 from emotion.jobs import child
-from emotion.runs import paths
 from emotion.tune.plan import Plan
 from emotion.tune.space import Value
 
@@ -105,7 +104,7 @@ def _objective(
         run = runs.resolve(folder, cfg.outputs)
         _wait_for_another(run)
         if run.record().status != "done":  # what may change may have changed
-            files.write_text(folder / "config.yaml", OmegaConf.to_yaml(own, resolve=True))
+            runs.configure(run, own)
     else:
         run = runs.create(folder, Path(cfg.outputs), own)
     came_from = runs.resolve(origin / part, cfg.outputs).id if origin is not None else None
@@ -133,7 +132,7 @@ def training_config(cfg: DictConfig, seed: int) -> DictConfig:
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     del plain["tuner"]
-    return paths.with_absolute_paths(OmegaConf.create(plain | {"seed": seed, "resume": None, "compare": False}))
+    return OmegaConf.create(plain | {"seed": seed, "resume": None, "compare": False})
 
 
 def _continue_from(origin: Path, run: runs.Run) -> None:

@@ -85,7 +85,7 @@ def _wrong_rows(path: Path) -> None:
     [
         ("predictions.npz", Path.unlink, "it has no predictions.npz; make it: python -m emotion.evaluate run="),
         ("predictions.npz", _cut, "damaged"),
-        ("predictions.npz", _flip, "make it anew: python -m emotion.evaluate run="),
+        ("predictions.npz", _flip, "score the run again: python -m emotion.evaluate run="),
         ("predictions.npz", _wrong_rows, "rows are not probabilities"),
         ("predictions.npz", lambda p: p.write_bytes(b""), "damaged"),
         ("predictions.npz", lambda p: np.savez(p, test_labels=np.zeros(3)), "holds none of the test split"),

@@ -130,7 +130,7 @@ def test_mistakes(run: runs.Run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="checkpoint: leave out 'last'"):
         scored(folder, "small/exports/litert-int8", "checkpoint=last")
     shutil.copytree(place, tmp_path / "given-away")
-    with pytest.raises(UserError, match=r"whose run is not at hand"):
+    with pytest.raises(UserError, match=r"whose run is not available"):
         scored(folder, str(tmp_path / "given-away"))
     assert exports.as_run(str(place), folder) == exports.as_run("small/exports/litert-int8", folder)
     network().save(run.checkpoint())

@@ -56,9 +56,9 @@ def test_headline_has_the_official_and_the_leak_free_figure(tmp_path: Path) -> N
     official, without = text.split("\n\n")[1].splitlines()
     assert official.startswith("**Test split, official: ")
     assert f"accuracy {_shown(test['accuracy'])}, macro-F1 {_shown(test['macro_f1'])}" in official
-    assert "400 pictures" in official
+    assert "400 images" in official
     assert f"accuracy {_shown(clean['accuracy'])}, macro-F1 {_shown(clean['macro_f1'])}" in without
-    assert "Without the 40 that are pixel-identical to a training or validation picture" in without
+    assert "Without the 40 that are pixel-identical to a training or validation image" in without
     assert "on 360" in without
 
 
@@ -68,7 +68,7 @@ def test_tables_hold_every_metric_of_every_split(tmp_path: Path) -> None:
     test = metrics.score_with_leak_free(p, y, np.arange(400) < 20, bootstrap=40)
     scores, classes, facts = _tables(_write(tmp_path, {"validation": validation, "test": test}))
     assert scores[0] == ["", "validation", "test", "test, leak-free"]
-    assert scores[1] == ["Pictures", "400", "400", "380"]
+    assert scores[1] == ["Images", "400", "400", "380"]
     shown = {row[0]: row[1:] for row in scores[2:]}
     columns = (validation, test, test["leak_free"])
     for heading, metric in {
@@ -110,17 +110,17 @@ def test_confused_pairs_are_named_worst_first(tmp_path: Path) -> None:
 def test_no_confusions_no_intervals_and_absent_classes(tmp_path: Path) -> None:
     y = np.array([0, 1, 1])
     text = _write(tmp_path, {"test": metrics.score_with_leak_free(np.eye(7)[y], y, np.ones(3, bool), bootstrap=0)})
-    assert "every picture was labelled right" in text
+    assert "every image was labelled right" in text
     assert "accuracy 100.0 %, macro-F1 100.0 %" in text
     assert "No intervals were computed" in text
-    assert "Every one of them is pixel-identical to a training or validation picture" in text
+    assert "Every one of them is pixel-identical to a training or validation image" in text
     assert ["sad", "0", "–", "–", "–"] in _tables(text)[1]
 
 
 def test_nothing_leaked_says_so_and_adds_no_column(tmp_path: Path) -> None:
     p, y = _predictions()
     text = _write(tmp_path, {"test": metrics.score_with_leak_free(p, y, np.zeros(400, bool), bootstrap=20)})
-    assert "None of them is pixel-identical to a training or validation picture" in text
+    assert "None of them is pixel-identical to a training or validation image" in text
     assert _tables(text)[0][0] == ["", "test"]
 
 

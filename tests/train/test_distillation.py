@@ -88,7 +88,7 @@ def test_who_cannot_teach(
     shutil.copytree(trained.path, adopted.path)
     runs.update(adopted, adopted={"file": "theirs.h5"})
     theirs = config(adopted, tmp_path)
-    with pytest.raises(UserError, match="was adopted, and nobody knows which pictures it was trained on"):
+    with pytest.raises(UserError, match="was adopted, and which images it was trained on is not known"):
         distillation.with_teacher(theirs, sources.load(theirs.dataset), trained)  # type: ignore[arg-type, attr-defined]
     monkeypatch.chdir(tmp_path)
     for named in ("nobody", f"[{trained.path},nobody]", "[]"):

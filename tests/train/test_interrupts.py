@@ -29,8 +29,9 @@ def test_no_pipeline_is_left_running(moment: str, tmp_path: Path, monkeypatch: p
     gc.collect()
     before = pipelines()
     # The exception is held while we count, as it is when a process ends with it.
+    data = fit.Data.open(sources.load(cfg.dataset), contract_of(cfg.model, 0.0), cfg.dataset)
     with pytest.raises(KeyboardInterrupt) as held:
-        fit.fit(cfg, run, sources.load(cfg.dataset), contract_of(cfg.model, 0.0), None)
+        fit.fit(cfg, run, data, None)
     assert pipelines() == before
     assert held.tb is not None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from emotion import metrics, runs
 from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.config.checks import validate
-from emotion.data import sources
-from emotion.data.examples import Splits
+from emotion.data import preparing, sources
+from emotion.data.examples import Examples, Splits
 from emotion.evaluate import evaluate
 from emotion.faces import images as faces
+from emotion.faces.contract import Contract
+from emotion.faces.images import Image
 from emotion.faces.labels import EMOTIONS
 from emotion.live import engines
 from emotion.metrics import calibration
@@ -46,6 +49,20 @@ def test_a_run_folder_holds_what_the_contract_says(trained: runs.Run) -> None:
     assert not [n for n in names if "/.new-" in n or "/." in n.replace(".hydra", "")], "no half-written files"
 
 
+def test_each_image_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times: Counter[bytes] = Counter()
+    prepared = preparing.prepared
+
+    def counted(examples: Examples, row: int, contract: Contract) -> Image:
+        times[bytes(examples.hashes[row])] += 1
+        return prepared(examples, row, contract)
+
+    monkeypatch.setattr(preparing, "prepared", counted)
+    train(compose("train", *TINY, "trainer.epochs=1"), tmp_path / "run")
+    assert len(times) == 7 * 24
+    assert set(times.values()) == {1}, "for training, validation, scores, calibration and the export together"
+
+
 def test_the_metrics_are_those_of_the_predictions(trained: runs.Run) -> None:
     metrics = files.read_json(trained.path / "metrics.json")
     with np.load(trained.path / "predictions.npz") as data:
@@ -67,7 +84,7 @@ def test_another_process_in_another_folder_evaluates_it(trained: runs.Run, tmp_p
     shutil.copytree(trained.path, copy)
     before = files.read_json(copy / "metrics.json")
     done = emotion("evaluate", f"run={copy}", "bootstrap=50", cwd=tmp_path)
-    assert "test split, 28 pictures" in done.stdout
+    assert "test split, 28 images" in done.stdout
     assert files.read_json(copy / "metrics.json") == before
     assert not (tmp_path / "outputs").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["somewhere"], "nothing is left in the working directory"

@@ -37,8 +37,8 @@ def fitted(folder: Path, *overrides: str) -> runs.Run:
     cfg = compose("train", *CONFIG, *overrides)
     run = runs.create(folder, folder.parent, cfg)
     environment.set_up(cfg.trainer, cfg.seed)
-    contract = contract_of(cfg.model, 0.0)
-    fit.fit(cfg, run, sources.load(cfg.dataset), contract, None)
+    data = fit.Data.open(sources.load(cfg.dataset), contract_of(cfg.model, 0.0), cfg.dataset)
+    fit.fit(cfg, run, data, None)
     return run
 
 

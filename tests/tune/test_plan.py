@@ -70,7 +70,9 @@ def test_an_experiments_space_joins_the_tuners_and_the_experiment_still_trains(t
 
 def test_a_trials_config_is_that_of_the_same_training(tmp_path: Path) -> None:
     given = plan("tuner.space=null", "model=choice(cnn, cnn_small)", "trainer.epochs=3", f"outputs={tmp_path}")
-    mine = training_config(given.compose({"model": "cnn_small", "trainer.learning_rate": 0.003}), seed=4)
+    mine = paths.with_absolute_paths(
+        training_config(given.compose({"model": "cnn_small", "trainer.learning_rate": 0.003}), seed=4)
+    )
     same = paths.with_absolute_paths(
         compose(
             "train",

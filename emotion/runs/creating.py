@@ -1,0 +1,61 @@
+"""Making a run's folder, and writing down the config that it works by."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from emotion.base import files, provenance
+from emotion.base.errors import UserError
+from emotion.runs import record
+from emotion.runs.folder import Run, id_of
+from emotion.runs.paths import with_absolute_paths
+from emotion.runs.record import RunRecord
+
+
+def new_folder(root: Path, name: str) -> Path:
+    """A folder name that no other run has: local time to the microsecond, then what it trains."""
+    return root / f"{datetime.now():%Y%m%d-%H%M%S-%f}_{name}"
+
+
+def create(folder: Path, root: Path, cfg: DictConfig) -> Run:
+    """Make a run in this folder: ``run.json`` exclusively, then ``config.yaml``; see :func:`configure`.
+
+    Raises:
+        UserError: There is a run in the folder already, or it cannot be written to, or the config names a teacher that
+            cannot teach.
+    """
+    resolved = with_absolute_paths(cfg)
+    run = Run(folder, id_of(folder, root))
+    unlinked = folder / f".run.json.{os.getpid()}"
+    new = RunRecord(
+        id=run.id,
+        status="running",
+        created=provenance.now(),
+        seed=cfg.seed,
+        command=provenance.command(),
+        commit=provenance.commit(),
+        versions=provenance.versions(),
+        **provenance.process(),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        files.write_json(unlinked, new.to_json())
+        try:
+            os.link(unlinked, folder / record.NAME)  # whole or not at all, and two processes never share a run
+        finally:
+            unlinked.unlink()
+        files.write_text(folder / "config.yaml", OmegaConf.to_yaml(resolved))
+    except FileExistsError:
+        raise UserError(f"{folder}: there is a run already; choose another folder or resume it") from None
+    except OSError as error:
+        raise UserError(f"{folder}: cannot write a run there ({error.strerror}); set outputs=... to another") from None
+    return run
+
+
+def configure(run: Run, cfg: DictConfig) -> None:
+    """Replace a run's config; what it refers to is found from any folder."""
+    files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(with_absolute_paths(cfg)))
