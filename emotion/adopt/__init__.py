@@ -1,7 +1,7 @@
-"""Adopt a network: ``python -m emotion.adopt file=theirs.hdf5 labels=fer2013 pixels=minus_one_to_one dataset=...``.
+"""Import a third-party model: ``python -m emotion.adopt file=net.h5 labels=fer2013 pixels=raw dataset=...``.
 
-Somebody else's Keras model becomes a run like any other. Nothing here imports TensorFlow until the file's architecture
-and the labels are known to be right.
+A Keras model that was trained elsewhere becomes a run like any other. Nothing here imports TensorFlow until the file's
+architecture and the labels have been checked.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How far from 1 the probabilities of a picture may add up to, from rounding in half precision.
+#: How far the probabilities of an image may add up to something else than 1, from rounding in half precision.
 _SUM_TOLERANCE = 0.02
 
 
 def adopt(cfg: DictConfig) -> runs.Run:
     """Make a run of a Keras model that was trained elsewhere.
 
-    Its ``best.keras`` takes uint8 pictures and gives probabilities in our order of labels; around it are the usual
-    files but for those of a training. ``run.json`` says under ``adopted`` what was taken.
+    Its ``best.keras`` takes uint8 images and returns probabilities in our order of labels; the run has the usual files
+    except those of a training. ``run.json`` records the source under ``adopted``.
 
     Args:
         cfg: The composed and validated config of ``conf/adopt.yaml``.
@@ -47,68 +47,65 @@ def adopt(cfg: DictConfig) -> runs.Run:
         UserError: A file that is no whole Keras model of built-in layers, labels that are not the dataset's, or values
             that do not fit the network. Nothing is left behind.
     """
-    found = model_file.read(Path(cfg.file))
-    theirs = label_order(cfg.labels)
-    ours = _labels_of(cfg.dataset, theirs)
-    if sorted(theirs) != sorted(ours):
+    source = model_file.read(Path(cfg.file))
+    order = label_order(cfg.labels)
+    keeps_contempt = labels.CONTEMPT in order if cfg.dataset is None else cfg.dataset.get("contempt") == "keep"
+    names = (*labels.EMOTIONS, labels.CONTEMPT) if keeps_contempt else labels.EMOTIONS
+    if sorted(order) != sorted(names):
         raise UserError(
-            f"labels: {', '.join(theirs)} must be the dataset's, each once, in the network's order: {', '.join(ours)}"
+            f"labels: {', '.join(order)} must be the dataset's, each once, in the network's order: {', '.join(names)}"
         )
-    name = _name(cfg.name, found.path)
+    name = re.sub(r"[^\w.-]+", "_", source.path.stem) if cfg.name is None else cfg.name
+    if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name) or len(name) > 60:
+        raise UserError(f"name: '{name}' cannot be part of a folder's name; set name=<letters, digits, _ . ->")
     logs.import_tensorflow()
     from emotion.adopt import wrap
     from emotion.data import sources
 
-    network = wrap.load(found)
-    contract = _contract(cfg, network, ours)
-    model = wrap.wrap(network, contract, theirs, cfg.pixels, cfg.output)
-    _check_answers(model, contract)
+    network = wrap.load(source)
+    contract = _contract(cfg, network, names)
+    model = wrap.wrap(network, contract, order, cfg.pixels, cfg.output)
+    _check_outputs(model, contract)
     splits = None if cfg.dataset is None else sources.load(cfg.dataset)
-    taken = {"file": found.path.name, "sha256": found.sha256, "pixels": cfg.pixels, "labels": list(theirs)}
-    looks = {key: getattr(contract, key) for key in ("height", "width", "colour", "interpolation")}
-    described = OmegaConf.create(
+    adopted = {"file": source.path.name, "sha256": source.sha256, "pixels": cfg.pixels, "labels": list(order)}
+    inputs = {key: getattr(contract, key) for key in ("height", "width", "colour", "interpolation")}
+    config = OmegaConf.create(
         {
             "dataset": cfg.dataset,
-            "model": {"name": name, **taken, "output": cfg.output, **looks},
-            "seed": None,  # theirs is not known
+            "model": {"name": name, **adopted, "output": cfg.output, **inputs},
+            "seed": None,  # not known
             "outputs": cfg.outputs,
         }
     )
     root = Path(cfg.outputs)
-    run = runs.create(runs.new_folder(root, name), root, described)
+    run = runs.create(runs.new_folder(root, name), root, config)
     try:
         with status.recorded(run):
-            _fill(run, model, contract, splits, taken | {"source": cfg.source, "licence": cfg.licence})
+            _fill(run, model, contract, splits, adopted | {"source": cfg.source, "licence": cfg.licence})
     except BaseException:
-        shutil.rmtree(run.path, ignore_errors=True)  # what is there of it can be made again, and nobody can use it
+        shutil.rmtree(run.path, ignore_errors=True)  # it can be made again, and is of no use as it is
         raise
-    print(f"adopted {found.path.name} as {run.path}")
+    print(f"imported {source.path.name} as {run.path}")
     print(f"score it: python -m emotion.evaluate run={run.reference}" + ("" if splits else " dataset=..."))
     return run
 
 
-def _fill(run: runs.Run, model: keras.Model, contract: Contract, splits: Splits | None, taken: dict[str, Any]) -> None:
-    import numpy as np
-
+def _fill(run: runs.Run, model: keras.Model, contract: Contract, splits: Splits | None, adopted: Any) -> None:
     from emotion.inference import litert
-    from emotion.inference.held_out import read as read_pictures
     from emotion.runs import checkpoints
 
     contract.save(run.path / "contract.json")
     run.checkpoints.mkdir()
     with files.replacing(run.best) as temporary:
         model.save(temporary)
-    model = checkpoints.load(run.checkpoint())  # what everybody else gets
-    runs.update(run, adopted=taken, parameters=model.count_params())
-    pictures, compared_on = litert.drawn_faces(contract), "drawn faces"
+    model = checkpoints.load(run.checkpoint())  # as every other command will
+    runs.update(run, adopted=adopted, parameters=model.count_params())
     if splits is not None:
         runs.update(run, data=splits.fingerprint, unreadable=[list(u) for u in splits.unreadable])
         for note in splits.notes:
             log.info("%s", note)
-        some = splits.validation.take(np.arange(min(litert.COMPARED, len(splits.validation))))
-        if len(some):
-            pictures, compared_on = read_pictures(some, contract), "validation split"
-    runs.update(run, efficiency=litert.efficiency(run, model, pictures, compared_on))
+    images, compared_on = litert.comparison_images(splits.validation if splits else None, contract)
+    runs.update(run, efficiency=litert.efficiency(run, model, images, compared_on))
 
 
 def label_order(given: Any) -> tuple[str, ...]:
@@ -118,42 +115,33 @@ def label_order(given: Any) -> tuple[str, ...]:
         given: A list of names as other datasets spell them, or the name of a published numbering.
 
     Raises:
-        UserError: Neither; or a name that is none of the emotions, or comes twice.
+        UserError: Neither; or a name that is no emotion, or is repeated.
     """
     if isinstance(given, str):
-        numbering = labels.NUMBERINGS.get(given, {})
-        if len(numbering) != max(numbering, default=0) - min(numbering, default=0) + 1:
-            orders = [name for name, numbers in labels.NUMBERINGS.items() if len(numbers) > max(numbers) - min(numbers)]
+        orders = {
+            name: numbering
+            for name, numbering in labels.NUMBERINGS.items()
+            if len(numbering) == max(numbering) - min(numbering) + 1
+        }
+        if given not in orders:
             raise UserError(
                 f"labels: '{given}' is neither a list of emotions, such as [angry,disgust,...], nor one of "
                 f"{', '.join(orders)}.{did_you_mean(given, orders)}"
             )
-        return tuple(numbering[number] for number in sorted(numbering))
+        return tuple(name for _, name in sorted(orders[given].items()))
     if not OmegaConf.is_list(given):
         raise UserError(f"labels: '{given}' must be a list of emotions in the network's order, such as [angry,sad,...]")
-    found = []
-    for word in given:
+    names = []
+    for word in map(str, given):
         try:
-            is_contempt = str(word).strip().lower() == labels.CONTEMPT
-            found.append(labels.CONTEMPT if is_contempt else labels.EMOTIONS[labels.index_of(str(word))])
+            is_contempt = word.strip().lower() == labels.CONTEMPT
+            names.append(labels.CONTEMPT if is_contempt else labels.EMOTIONS[labels.index_of(word)])
         except UserError as error:
             raise UserError(f"labels: {str(error).partition(' Set dataset')[0]}") from None
-    twice = sorted({name for name in found if found.count(name) > 1})
-    if twice:
-        raise UserError(f"labels: {', '.join(twice)} given more than once; each of its outputs means another emotion")
-    return tuple(found)
-
-
-def _labels_of(dataset: DictConfig | None, theirs: tuple[str, ...]) -> tuple[str, ...]:
-    keeps = labels.CONTEMPT in theirs if dataset is None else dataset.get("contempt") == "keep"
-    return (*labels.EMOTIONS, labels.CONTEMPT) if keeps else labels.EMOTIONS
-
-
-def _name(given: str | None, path: Path) -> str:
-    name = re.sub(r"[^\w.-]+", "_", path.stem) if given is None else given
-    if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name) or len(name) > 60:
-        raise UserError(f"name: '{name}' cannot be part of a folder's name; set name=<letters, digits, _ . ->")
-    return name
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise UserError(f"labels: {', '.join(repeated)} given more than once; every output is another emotion")
+    return tuple(names)
 
 
 def _contract(cfg: DictConfig, network: keras.Model, names: tuple[str, ...]) -> Contract:
@@ -163,7 +151,7 @@ def _contract(cfg: DictConfig, network: keras.Model, names: tuple[str, ...]) -> 
     height, width, channels = wrap.input_shape(network, cfg.height, cfg.width)
     colour = cfg.colour or ("gray" if channels == 1 else "rgb")
     if colour == "rgb" and channels == 1:
-        raise UserError("colour: the network takes one channel, so its pictures are gray; leave colour out")
+        raise UserError("colour: the network takes one channel, so its images are gray; leave colour out")
     margin = 0.0
     if cfg.dataset is not None:
         margin, note = crop_margin.for_live(cfg.dataset)
@@ -171,21 +159,21 @@ def _contract(cfg: DictConfig, network: keras.Model, names: tuple[str, ...]) -> 
     return Contract(height, width, colour, margin, cfg.interpolation, names)
 
 
-def _check_answers(model: keras.Model, contract: Contract) -> None:
+def _check_outputs(model: keras.Model, contract: Contract) -> None:
     """Refuse outputs that are no probabilities, which no score would show."""
     import numpy as np
 
     from emotion.inference import litert
     from emotion.inference.predict import predict
 
-    answers = predict(model, litert.drawn_faces(contract))
-    if not np.isfinite(answers).all():
+    outputs = predict(model, litert.drawn_faces(contract))
+    if not np.isfinite(outputs).all():
         raise UserError("file: the network's outputs are not all numbers; its weights are damaged, or pixels is wrong")
-    sums = answers.sum(axis=1)
-    if answers.min() < -_SUM_TOLERANCE or np.abs(sums - 1).max() > _SUM_TOLERANCE:
+    sums = outputs.sum(axis=1)
+    if outputs.min() < -_SUM_TOLERANCE or np.abs(sums - 1).max() > _SUM_TOLERANCE:
         raise UserError(
-            f"output: these are no probabilities: on some pictures they add up to {sums.min():.3g} to "
-            f"{sums.max():.3g} and the least is {answers.min():.3g}. Set output=logits if a softmax is missing"
+            f"output: these are no probabilities: their sums are {sums.min():.3g} to {sums.max():.3g}, the smallest is "
+            f"{outputs.min():.3g}. Set output=logits if a softmax is missing"
         )
 
 

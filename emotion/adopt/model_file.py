@@ -1,6 +1,6 @@
-"""A Keras model file of somebody else's, judged by the architecture that it holds before anything in it is built.
+"""A third-party Keras model file: its architecture is checked before anything in it is built.
 
-Such files are untrusted. Nothing here imports TensorFlow, so a file that will not do is refused at once.
+Such files are untrusted. Nothing here imports TensorFlow, so an unsuitable file is refused at once.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 from emotion.base import files
 from emotion.base.errors import UserError
 
-#: Layers that bring code or a graph of their own, which Keras's safe mode cannot vouch for.
+#: Layers that contain code or a graph of their own, which Keras's safe mode cannot check.
 _FOREIGN = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
-#: What a layer's own class comes from in a ``.keras`` file; anything else is code that is not in it.
+#: Modules of built-in classes in a ``.keras`` file; any other is code that is not in the file.
 _KERAS = ("keras", "builtins")
 _EXPECTED = "Give a whole model as Keras saves it: .keras, .h5 or .hdf5"
-_ADVICE = "Have it saved again without it, from built-in layers alone"
+_ADVICE = "Save the model again without it, from built-in layers only"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def read(path: Path) -> ModelFile:
     try:
         path = path.expanduser()
         is_there = path.is_file()
-    except (OSError, RuntimeError):  # too long for a name, or ~ with a name that nobody here has
+    except (OSError, RuntimeError):  # too long for a name, or ~ with an unknown user
         is_there = False
     if not is_there:
         what = "is a folder" if path.is_dir() else "no such file"
@@ -89,7 +89,7 @@ def _from_hdf5(path: Path) -> str | bytes:
     with h5py.File(path, "r") as file:
         architecture = file.attrs.get("model_config")
         if not isinstance(architecture, str | bytes):
-            raise UserError(f"file: '{path}' holds weights at most, not the network they belong to. {_EXPECTED}")
+            raise UserError(f"file: '{path}' holds weights at most, not the network that they belong to. {_EXPECTED}")
         return architecture
 
 

@@ -1,4 +1,4 @@
-"""Somebody else's network inside our contract: uint8 pictures in, float32 probabilities in our order of labels out."""
+"""A third-party network wrapped by our contract: uint8 images in, float32 probabilities in our order of labels out."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.faces.contract import Contract
 
-#: How a picture's values 0 to 255 become those that the network was trained on: factors and offsets a channel.
-#: ``imagenet`` is the mean and standard deviation of ImageNet's pictures, as torchvision's networks are trained.
+#: Factors and offsets per channel from values 0 to 255 to those that the network was trained on. ``imagenet`` uses the
+#: mean and standard deviation of ImageNet's images, as torchvision's networks do.
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _RANGES: dict[str, tuple[Any, Any]] = {
     "minus_one_to_one": (1 / 127.5, -1.0),
@@ -26,7 +26,7 @@ _RANGES: dict[str, tuple[Any, Any]] = {
     "raw": (1.0, 0.0),
     "imagenet": ([1 / 255 / s for s in _DEVIATION], [-m / s for m, s in zip(_MEAN, _DEVIATION, strict=True)]),
 }
-#: Layers after which values are what they were before, or their means.
+#: Layers that pass values on unchanged, or their means.
 _TRANSPARENT = (
     keras.layers.Activation,
     keras.layers.Dropout,
@@ -58,7 +58,7 @@ def load(source: ModelFile) -> keras.Model:
             reason = str(error).strip().partition("\n")[0].replace(str(copy), source.path.name)[:300]
             raise UserError(
                 f"file: Keras {keras.__version__} cannot load '{source.path}' ({reason or type(error).__name__}). "
-                f"Only built-in layers are loaded; have it saved again from such, by a newer Keras if it is old"
+                f"Only built-in layers are loaded; save it again with such, in a newer Keras if it is old"
             ) from None
     if not isinstance(network, keras.Model):
         raise UserError(f"file: '{source.path}' holds a {type(network).__name__}, not a model")
@@ -66,7 +66,7 @@ def load(source: ModelFile) -> keras.Model:
 
 
 def _modernise(copy: Path, architecture: dict[str, Any]) -> None:
-    """Leave out what Keras 2 wrote of its depthwise convolutions and Keras 3 refuses, though it means nothing."""
+    """Drop a setting of depthwise convolutions that Keras 2 wrote, that has no effect, and that Keras 3 refuses."""
     if _drop_groups(architecture):
         with h5py.File(copy, "r+") as file:
             file.attrs["model_config"] = json.dumps(architecture)
@@ -82,23 +82,22 @@ def _drop_groups(node: Any) -> bool:
 
 
 def input_shape(network: keras.Model, height: int | None, width: int | None) -> tuple[int, int, int]:
-    """Height, width and channels of the pictures that a network takes; those given stand in where it takes any.
+    """Height, width and channels of a network's input; the given size counts where the network takes any.
 
     Raises:
-        UserError: It has several inputs, takes no grey or colour pictures, or leaves open what was not given.
+        UserError: It has several inputs, takes no grey or colour images, or leaves open what was not given.
     """
     if len(network.inputs) != 1:
-        raise UserError(f"file: the network has {len(network.inputs)} inputs, must have one, a picture")
+        raise UserError(f"file: the network has {len(network.inputs)} inputs, must have one, an image")
     shape = tuple(network.inputs[0].shape)
     if len(shape) != 4 or shape[3] not in (1, 3):
         raise UserError(
-            f"file: the network takes {_shown(shape)}, must take pictures [N, height, width, channels] of 1 or 3 "
-            f"channels"
+            f"file: the network takes {_shown(shape)}, must take images [N, height, width, channels] of 1 or 3 channels"
         )
     sides = []
     for key, given, own in (("height", height, shape[1]), ("width", width, shape[2])):
         if own is None and given is None:
-            raise UserError(f"{key}: the network takes pictures of any {key} ({_shown(shape)}). Set {key}=<pixels>")
+            raise UserError(f"{key}: the network takes images of any {key} ({_shown(shape)}). Set {key}=<pixels>")
         if own is not None and given not in (None, own):
             raise UserError(f"{key}: the network takes {own} pixels, not {given}; leave {key} out")
         sides.append(own or given or 0)
@@ -117,22 +116,22 @@ def wrap(
     Args:
         network: From :func:`load`, with one input of the contract's size. Of 3 channels under a grey contract it gets
             the grey channel three times.
-        contract: What the result keeps.
-        labels: What the network's outputs mean, in its own order: the contract's labels, all of them.
-        pixels: The values that it was trained on: ``minus_one_to_one`` (x / 127.5 - 1), ``zero_to_one`` (x / 255),
+        contract: Of the result.
+        labels: Names of the network's outputs, in its own order: all labels of the contract.
+        pixels: Values that it was trained on: ``minus_one_to_one`` (x / 127.5 - 1), ``zero_to_one`` (x / 255),
             ``raw`` (0 to 255) or ``imagenet`` (x / 255 less ImageNet's mean, by its deviation; RGB).
-        output: ``probabilities`` or ``logits``; None goes by its last activation.
+        output: ``probabilities`` or ``logits``; None is decided by its last activation.
 
     Returns:
         A model from uint8 ``[N, H, W, C]`` to float32 ``[N, len(labels)]``.
 
     Raises:
-        UserError: It has several outputs, or other than one for each label; ``pixels`` or ``output`` does not fit it.
+        UserError: It has several outputs, or not one per label; ``pixels`` or ``output`` does not fit it.
     """
     if len(network.outputs) != 1 or len(network.outputs[0].shape) != 2 or network.outputs[0].shape[1] != len(labels):
-        given = ", ".join(_shown(tuple(tensor.shape)) for tensor in network.outputs)
+        shapes = ", ".join(_shown(tuple(tensor.shape)) for tensor in network.outputs)
         raise UserError(
-            f"labels: the network gives {given}, must give [N, {len(labels)}]: one output for each of "
+            f"labels: the network gives {shapes}, must give [N, {len(labels)}]: one output per label: "
             f"{', '.join(labels)}"
         )
     logits = _gives_logits(network, output)
@@ -156,7 +155,7 @@ def wrap(
 
 
 def _of_size(network: keras.Model, shape: tuple[int, int, int]) -> keras.Model:
-    """The network for batches of any number of pictures of one size, from one tensor to one tensor."""
+    """The network for batches of any number of images of one size, from one tensor to one tensor."""
     network = keras.Model(network.inputs[0], network.outputs[0], name="network")  # old ones return a list of one
     if tuple(network.inputs[0].shape) == (None, *shape):
         return network
@@ -166,11 +165,11 @@ def _of_size(network: keras.Model, shape: tuple[int, int, int]) -> keras.Model:
 
 
 def _gives_logits(network: keras.Model, output: str | None) -> bool:
-    """Whether a softmax is still to come."""
+    """Whether a softmax is missing."""
     last = _last_activation(network)
     if output is None and last not in ("softmax", "linear"):
         raise UserError(
-            f"output: the network ends in {last}, which leaves open what its outputs are; set output=logits or "
+            f"output: the network ends in {last}, so the kind of its outputs is not known; set output=logits or "
             f"output=probabilities"
         )
     if output == "logits" and last == "softmax":
@@ -179,7 +178,7 @@ def _gives_logits(network: keras.Model, output: str | None) -> bool:
 
 
 def _last_activation(network: keras.Model) -> str:
-    """Name of the last activation, or of the layer at which it cannot be told any more."""
+    """Name of the last activation, or of the layer that makes it unknown."""
     layer = network.outputs[0]._keras_history.operation
     while True:
         if isinstance(layer, keras.Model):

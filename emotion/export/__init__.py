@@ -23,7 +23,7 @@ from emotion.base import provenance, staging
 from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
-from emotion.export import check, make, report
+from emotion.export import check, make
 from emotion.inference import held_out
 from emotion.runs import exports
 from emotion.runs.formats import ONNX, Kind, Tolerance
@@ -59,6 +59,8 @@ def export(cfg: DictConfig) -> dict[str, Any]:
         UserError: No such run, one without a checkpoint, data that is missing or has changed, a missing package, a
             folder that holds something else, or a model that the format cannot hold.
     """
+    from emotion.export import report
+
     kind = Kind(cfg.format, cfg.quantize)
     run = runs.resolve(cfg.run, cfg.outputs)
     run.checkpoint()

@@ -1,7 +1,7 @@
-"""What runs a model, by the kind of its file: LiteRT, ONNX Runtime, TensorFlow or Keras.
+"""Run a model by the kind of its file: LiteRT, ONNX Runtime, TensorFlow or Keras.
 
-Each is imported when a file of its kind is opened: LiteRT and ONNX Runtime start in a fraction of a second, TensorFlow
-and Keras take seconds and 600 MB.
+Each runtime is imported when a file of its kind is opened: LiteRT and ONNX Runtime start in a fraction of a second,
+TensorFlow and Keras take seconds and 600 MB.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ONNX_TYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
 
 
 class UnreadableModelError(UserError):
-    """A file that is no model of its kind, or no whole one; ``reason`` is what its runtime says."""
+    """A file that is no complete model of its kind; ``reason`` is its runtime's message."""
 
     def __init__(self, path: Path, kind: str, reason: str) -> None:
         super().__init__(f"{path}: not {kind} that can be loaded ({reason}); delete it to have it exported again")
@@ -38,7 +38,7 @@ class UnreadableModelError(UserError):
 
 @dataclass(frozen=True)
 class Network:
-    """What runs a model: its name, what goes in and comes out as ``(dtype, shape without N)``, and a step of it."""
+    """An opened model: its runtime's name, its inputs and outputs as ``(dtype, shape without N)``, and its function."""
 
     engine: str
     inputs: list[Spec]
@@ -62,7 +62,7 @@ def _litert(path: Path, threads: int) -> Network:
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        with logs.quiet_stderr():  # it announces its delegate there
+        with logs.quiet_stderr():  # it reports its delegate there
             interpreter = Interpreter(model_path=str(path), num_threads=threads)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError, OSError) as error:
@@ -90,7 +90,7 @@ def _litert(path: Path, threads: int) -> Network:
 
 def _onnx(path: Path, threads: int) -> Network:
     try:
-        with logs.quiet_stderr():  # it looks for GPUs, and says there which it does not find
+        with logs.quiet_stderr():  # it looks for GPUs and reports there that there are none
             import onnxruntime
     except ImportError as error:
         raise UserError(
@@ -182,7 +182,7 @@ class Traced:
 
 
 def _import_tensorflow(threads: int) -> None:
-    """Import TensorFlow, to use so many CPU threads; where it was imported before, whoever did that has chosen."""
+    """Import TensorFlow with so many CPU threads, unless it is imported already."""
     ours = "tensorflow" not in sys.modules
     logs.import_tensorflow()
     import tensorflow as tf

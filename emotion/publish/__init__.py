@@ -1,12 +1,12 @@
-"""Give a run away: ``python -m emotion.publish run=best folder=emotion/pretrained/<name>``.
+"""Publish a model: ``python -m emotion.publish run=best folder=emotion/pretrained/<name>``.
 
-What is written is an ordinary run folder, slim and without traces of the machine, with a model card. Nothing here
-imports TensorFlow until a command's arguments are known to be right.
+The result is an ordinary run folder, slim and without traces of the machine, with a model card. Nothing here imports
+TensorFlow until the command's arguments have been checked.
 """
 
 from __future__ import annotations
 
-import logging
+from functools import partial
 from typing import Any
 
 from omegaconf import DictConfig
@@ -17,48 +17,44 @@ from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
 from emotion.inference import held_out
-from emotion.publish import place as places
-from emotion.publish import source
-from emotion.publish.card import MODEL_FILES
-
-log = logging.getLogger(__name__)
+from emotion.publish import source as sources
 
 
 def publish(cfg: DictConfig) -> dict[str, Any]:
-    """Write a slim copy of a finished run, fit to be given away, all at once.
+    """Write a slim copy of a finished run for publication, all at once.
 
     It holds the best checkpoint and its LiteRT export, contract, config, record, figures, history, plots, report and
     the model card ``README.md``; neither predictions nor training state, logs or TensorBoard events. With ``half`` both
-    model files hold rounded weights, and the run is scored anew.
+    model files hold rounded weights, and the run is scored again.
 
     Returns:
-        ``{"folder", "bytes", "files": {name: bytes}, "changes": what was changed of the run's records, in words}``.
+        ``{"folder", "bytes", "files": {name: bytes}, "changes": what was changed in the run's records, in words}``.
 
     Raises:
         UserError: No such run, one that is not finished or whose figures are of another checkpoint, a folder that holds
-            something else, files that are too large, or rounding that changes the model's answers.
+            something else, files that are too large, or rounding that changes the model's outputs.
     """
     run = runs.resolve(cfg.run, cfg.outputs)
     place = staging.named(cfg.folder, "emotion/pretrained/mine")
-    origin = source.origin(run, cfg.outputs)
-    check = places.checker(origin, cfg.overwrite)
+    origin = sources.origin(run, cfg.outputs)
+    check = partial(sources.check_place, origin=origin, overwrite=cfg.overwrite)
     check(place)
     if run.path.resolve() == place.resolve():
-        raise UserError(f"folder: '{place}' is the run itself; name another folder")
-    found = source.read(run, cfg.weights)
+        raise UserError(f"folder: '{place}' is the run itself; choose another folder")
+    source = sources.read(run, cfg.weights)
     if cfg.half and not cfg.weights:
         raise UserError("half: with weights=false there are no weights to round; leave one of the two out")
     if cfg.weights and not cfg.half:
-        source.check_size({name: run.path / name for name in MODEL_FILES}, cfg.largest)
+        sources.check_size({name: run.path / name for name in sources.MODEL_FILES}, cfg.largest)
     splits = held_out.load(run, cfg.dataset, needed=True) if cfg.half else None
     with sigterm_raises(), staging.staging(place, "the run") as temporary:
         logs.import_tensorflow()
         from emotion.publish import slim
 
         folder = temporary / "published"
-        changes = slim.write(run, found, folder, place.name, origin, cfg, splits)
+        changes = slim.write(run, source, runs.Run(folder, place.name), origin, cfg, splits)
         sizes = {name: (folder / name).stat().st_size for name in slim.contents(folder)}
-        source.check_size({name: folder / name for name in sizes}, cfg.largest)
+        sources.check_size({name: folder / name for name in sizes}, cfg.largest)
         staging.put(folder, place, temporary, check)
     total = sum(sizes.values())
     print(f"run {run.id} as {place.name}")
@@ -66,7 +62,7 @@ def publish(cfg: DictConfig) -> dict[str, Any]:
         print(f"  changed: {change}")
     for name, size in sizes.items():
         print(f"  {name:<28}{size / 1e6:8.3f} MB")
-    print(f"written to {place}, {total / 1e6:.2f} MB. Read {place / 'README.md'} before you give it away")
+    print(f"written to {place}, {total / 1e6:.2f} MB. Read {place / 'README.md'} before you publish it")
     return {"folder": str(place), "bytes": total, "files": sizes, "changes": changes}
 
 

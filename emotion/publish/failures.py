@@ -1,4 +1,4 @@
-"""What a model answers for drawn faces in hard conditions: a picture of its failures that shows nobody's face."""
+"""A model's outputs for drawn faces in hard conditions: an image of its failures that shows no real face."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emotion.faces.images import Box, Image, crop, resize
 from emotion.faces.labels import EMOTIONS
 from emotion.inference.classifier import Classifier
 
-#: People whose answers are counted; the first of them is shown.
+#: Drawn people whose faces are counted; those of the first are shown.
 PEOPLE = 5
 
 _SIDE = 96  # of the box round a face, in pixels
@@ -25,7 +25,7 @@ _TILE = 84
 
 @dataclass(frozen=True)
 class Scene:
-    """A drawn picture, where a detector would have framed its face, and what became of them."""
+    """A drawn image and the box in which a detector would have framed its face."""
 
     image: Image
     box: Box
@@ -33,14 +33,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Condition:
-    """A way in which faces are hard to read.
+    """A condition in which faces are hard to read.
 
     Attributes:
-        name: In two or three words.
-        meaning: What is done, in the card's words.
+        name: Two or three words.
+        meaning: Its description in the card.
         pose: Changes the pose.
         light: Changes the light and the camera.
-        spoil: Changes the finished picture.
+        spoil: Changes the finished image.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said of one face: the face, as a detector frames it, what was drawn, what was said, how surely."""
+    """A model's output for one face: the face as a detector frames it, the drawn emotion, the predicted one."""
 
     face: Image
     drawn: str
@@ -62,14 +62,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a model said under a condition.
+    """A model's outputs under a condition.
 
     Attributes:
-        condition: Which.
-        right: How many faces were given the emotion that was drawn.
-        same: How many were given the answer that the same face has in plain view.
-        faces: How many were asked about.
-        shown: Those for the person who is shown.
+        condition: The condition.
+        right: Number of faces classified as the drawn emotion.
+        same: Number of faces classified as the same face in plain view is.
+        faces: Number of faces.
+        shown: The answers for the person who is shown.
     """
 
     condition: Condition
@@ -87,7 +87,7 @@ def _covered(scene: Scene) -> Scene:
 
 
 def _tiny(scene: Scene) -> Scene:
-    """Far away: the whole picture at an eighth, so that the face has 12 pixels."""
+    """The image at an eighth of its size, so that the face has 12 pixels."""
     height, width = (side // 8 for side in scene.image.shape[:2])
     box = Box(*(round(value / 8) for value in (scene.box.x, scene.box.y, scene.box.width, scene.box.height)))
     return Scene(resize(scene.image, height, width, "area"), box)
@@ -114,47 +114,47 @@ CONDITIONS = (
 
 
 def measure(classifier: Classifier, number: int = PEOPLE) -> list[Outcome]:
-    """Ask a model about the same drawn faces under each of :data:`CONDITIONS`.
+    """Classify the same drawn faces under each of :data:`CONDITIONS`, prepared as live video does.
 
-    The faces are cut out and prepared as live video does. Every person shows those of the seven emotions that the model
-    knows, as the first prototype of :mod:`emotion.data.drawing.facs`.
+    Every person shows those of the seven emotions that the model knows, as the first prototype of
+    :mod:`emotion.data.drawing.facs`.
 
     Args:
         classifier: The model.
-        number: Of people; each has its own face, the same in every condition.
+        number: Number of people; each has its own face, the same in every condition.
     """
     names = [name for name in classifier.contract.labels if name in EMOTIONS]
     outcomes: list[Outcome] = []
     plain: list[str] = []
     for condition in CONDITIONS:
-        said, shown = [], []
+        predicted, shown = [], []
         for person in range(number):
             for emotion in names:
                 scene = _scene(person, facs.PROTOTYPES[emotion][0], condition)
                 (face,) = classifier.label(scene.image, [scene.box])
-                said.append(face.label)
+                predicted.append(face.label)
                 if person == 0:
                     cut = crop(scene.image, scene.box, 0.0)
                     shown.append(Answer(cut, emotion, face.label, face.confidence))
-        plain = plain or said
-        right = sum(a == b for a, b in zip(said, names * number, strict=True))
-        same = sum(a == b for a, b in zip(said, plain, strict=True))
-        outcomes.append(Outcome(condition, right, same, len(said), tuple(shown)))
+        plain = plain or predicted
+        right = sum(a == b for a, b in zip(predicted, names * number, strict=True))
+        same = sum(a == b for a, b in zip(predicted, plain, strict=True))
+        outcomes.append(Outcome(condition, right, same, len(predicted), tuple(shown)))
     return outcomes
 
 
-def _scene(person: int, how: Expression, condition: Condition) -> Scene:
+def _scene(person: int, expression: Expression, condition: Condition) -> Scene:
     rng = np.random.default_rng([41, person])
-    who, place = people.sample(rng), 2 * _SIDE
+    appearance, side = people.sample(rng), 2 * _SIDE
     pose = condition.pose(Pose(0, 0, _SIDE / drawing.BOX_SIDE))
-    figure = drawing.centred(Figure(who, how, pose), place / 2, place / 2)
+    figure = drawing.centred(Figure(appearance, expression, pose), side / 2, side / 2)
     light = condition.light(Light(grain=3.0, blur=0.5))
-    image = drawing.draw(drawing.background(rng, place, place), [figure], light, person)
+    image = drawing.draw(drawing.background(rng, side, side), [figure], light, person)
     return condition.spoil(Scene(image, drawing.box(figure)))
 
 
 def draw(outcomes: Sequence[Outcome], path: Path, title: str) -> None:
-    """Write the picture: a row for each condition, a column for each emotion, below each face what the model said.
+    """Write an image with a row per condition and a column per emotion, below each face the model's answer.
 
     Args:
         outcomes: From :func:`measure`.
@@ -173,7 +173,7 @@ def draw(outcomes: Sequence[Outcome], path: Path, title: str) -> None:
             figure.text(x / width, 1 - y / height, words, va="top", **style)
 
         write(10, 8, title, fontsize=11, fontweight="bold", color=INK)
-        legend = "drawn faces; below each the model's answer, green where it is what was drawn, orange where it is not"
+        legend = "drawn faces; below each the model's answer: green if it is what was drawn, else orange"
         write(10, 30, legend, fontsize=8.5, color=FAINT)
         for row, outcome in enumerate(outcomes):
             y = top + row * step_y
@@ -183,8 +183,7 @@ def draw(outcomes: Sequence[Outcome], path: Path, title: str) -> None:
                 x = left + column * step_x
                 sheet[y : y + _TILE, x : x + _TILE] = _tile(answer.face)[..., ::-1]
                 colour = GREEN if answer.label == answer.drawn else ORANGE
-                said = f"{answer.label} {100 * answer.confidence:.0f} %"
-                write(x, y + _TILE + 2, said, fontsize=7.5, color=colour)
+                write(x, y + _TILE + 2, f"{answer.label} {100 * answer.confidence:.0f} %", fontsize=7.5, color=colour)
                 if row == 0:
                     write(x, y - 18, answer.drawn, fontsize=9, color=INK)
         figure.figimage(sheet, zorder=-1)
@@ -192,6 +191,6 @@ def draw(outcomes: Sequence[Outcome], path: Path, title: str) -> None:
 
 
 def _tile(face: Image) -> Image:
-    if face.shape[0] < _TILE // 2:  # every pixel can be seen
+    if face.shape[0] < _TILE // 2:  # so small that every pixel is shown
         return cv2.resize(face, (_TILE, _TILE), interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
     return resize(face, _TILE, _TILE, "area")

@@ -1,4 +1,4 @@
-"""Halving a model's files: its weights rounded to float16, which any Keras still loads as float32."""
+"""Rounding a model's weights to float16, which halves its files; any Keras still loads them as float32."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emotion import runs
-from emotion.base import files
-from emotion.base.devices import cores
 from emotion.base.errors import UserError
-from emotion.faces.contract import Contract
 from emotion.inference import convert
+from emotion.inference.convert import Images
+from emotion.runs import checkpoints
+from emotion.runs.formats import Kind
 
 if TYPE_CHECKING:
     import keras
-
-Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
 #: Largest difference that rounding may make to a probability.
 TOLERANCE = 0.01
@@ -28,12 +26,12 @@ TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Rounded:
-    """What rounding did, on the validation pictures.
+    """The effect of rounding on the outputs for the validation images.
 
     Attributes:
-        keras: Largest absolute difference between a probability of the rounded network and of the one before.
-        litert: The same of the LiteRT export.
-        pictures: How many were compared.
+        keras: Largest absolute difference between a probability of the rounded network and of the original.
+        litert: The same for the LiteRT export.
+        pictures: Number of images compared.
     """
 
     keras: float
@@ -41,46 +39,39 @@ class Rounded:
     pictures: int
 
 
-def halve(run: runs.Run, contract: Contract, pictures: Pictures, checkpoint: Path, export: Path) -> Rounded:
+def halve(run: runs.Run, images: Images, checkpoint: Path, export: Path) -> Rounded:
     """Write a run's best checkpoint, rounded, and its LiteRT export with float16 weights.
 
-    Kernels are rounded to the nearest float16, whose 11 bits are all that is left of their float32's 24; biases and
+    Kernels are rounded to the nearest float16, which keeps 11 of the 24 bits of a float32's significand; biases and
     batch statistics, less than a hundredth of the weights, stay as they are. The checkpoint's zip is deflated, which
-    makes use of the bits that are now 0. LiteRT folds batch norm into kernels before it rounds them, so its answers are
+    makes use of the bits that are now 0. LiteRT folds batch norm into kernels before it rounds them, so its outputs are
     not quite the checkpoint's.
 
     Args:
         run: The run.
-        contract: Its contract.
-        pictures: uint8 ``[N, H, W, C]``, its validation split, prepared.
+        images: uint8 ``[N, H, W, C]``, its validation split, prepared.
         checkpoint: Where the ``.keras`` file goes.
         export: Where the ``.tflite`` file goes.
 
     Raises:
         UserError: A probability differs by more than :data:`TOLERANCE`, or LiteRT cannot run the model.
     """
-    from emotion.inference.classifier import Classifier
     from emotion.inference.predict import predict
-    from emotion.runs import checkpoints
 
     model = checkpoints.load(run.checkpoint())
-    before = predict(model, pictures)
+    expected = predict(model, images)
     _round(model)
     _save(model, checkpoint)
-    model = checkpoints.load(checkpoint)
-    try:
-        files.write_bytes(export, convert.litert(model, "float16"))
-    except convert.NoConversionError as error:
-        raise UserError(f"run {run.id}: LiteRT cannot run its model ({error})") from None
-    exported = Classifier(export, contract.uncalibrated(), cores()).probabilities(pictures)
-    found = Rounded(_distance(predict(model, pictures), before), _distance(exported, before), len(pictures))
-    worst = max(found.keras, found.litert)
+    outputs = convert.export(run, checkpoints.load(checkpoint), Kind("litert", "float16"), export, images)
+    keras_difference, litert_difference = (float(np.abs(probabilities - expected).max()) for probabilities in outputs)
+    rounded = Rounded(keras_difference, litert_difference, len(images))
+    worst = max(rounded.keras, rounded.litert)
     if not worst <= TOLERANCE:
         raise UserError(
-            f"half: rounding the weights of run {run.id} to float16 moves a probability by {worst:.2g}, and "
-            f"{TOLERANCE:g} is the most that is allowed. Publish it with half=false, or train a smaller model=..."
+            f"half: rounding the weights of run {run.id} to float16 changes a probability by {worst:.2g}; the limit is "
+            f"{TOLERANCE:g}. Publish it with half=false, or train a smaller model=..."
         )
-    return found
+    return rounded
 
 
 def _round(model: keras.Model) -> None:
@@ -99,7 +90,3 @@ def _save(model: keras.Model, path: Path) -> None:
         with zipfile.ZipFile(plain) as stored, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
             for name in stored.namelist():
                 out.writestr(name, stored.read(name))
-
-
-def _distance(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
-    return float(np.abs(a - b).max())

@@ -1,4 +1,4 @@
-"""Taking out of a run's records what tells of a machine or its people: folders, host, process."""
+"""Remove from a run's records what identifies a machine or its users: folders, host, process."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from pathlib import PureWindowsPath
 from typing import Any
 
-#: Fields of ``run.json`` that are about the process alone, or name files of the data.
+#: Fields of ``run.json`` that describe the process only, or name files of the data.
 DROPPED = ("host", "pid", "unreadable")
-#: A place that is the same for everybody, and is no trace.
+#: A folder that is the same for all users.
 _CACHE = "~/.cache/emotion"
 
 _ABSOLUTE = r"(?:~[\w.-]*[/\\]|[A-Za-z]:[/\\]|/(?!/)|\\\\)"
 _IS_PATH = re.compile(rf"{_ABSOLUTE}.+", re.DOTALL)
 # In running text a path ends where a space or a bracket begins; the slashes of addresses and of `and/or` begin none.
 _IN_TEXT = re.compile(rf"(?<![\w.:/\\~-]){_ABSOLUTE}[^\s'\"<>|,;:()\[\]{{}}]+")
-#: Keys of a command whose values may hold a slash and are no paths: options of a group.
+#: Keys of a command whose values may contain a slash but are no paths: options of a group.
 _GROUPS = ("experiment", "dataset", "augmentation", "model", "trainer", "tuner", "hydra/launcher")
 
 
@@ -27,24 +27,24 @@ def last(path: str) -> str:
 
 
 def run_name(path: str, outputs: str) -> str:
-    """What a run is called: its path below the outputs folder, where that is in it, or else its last part."""
+    """A run's name: its path below the outputs folder if that is a part of it, else its last part."""
     parts, root = PureWindowsPath(path.strip()).parts, last(outputs)
     if root in parts[:-1]:
         return "/".join(parts[len(parts) - parts[::-1].index(root) :])
     return last(path)
 
 
-def text(given: str) -> str:
-    """Running text, each absolute path in it cut down to its last part."""
-    return _IN_TEXT.sub(lambda found: last(found[0]), given)
+def text(words: str) -> str:
+    """Running text, with each absolute path reduced to its last part."""
+    return _IN_TEXT.sub(lambda match: last(match[0]), words)
 
 
 def record(content: dict[str, Any], outputs: str) -> dict[str, Any]:
     """A run's ``run.json`` without :data:`DROPPED` and without folders."""
-    kept = {key: value for key, value in content.items() if key not in DROPPED}
     return {
         key: command(value, outputs) if key == "command" and isinstance(value, str) else _walk(value, key, outputs)
-        for key, value in kept.items()
+        for key, value in content.items()
+        if key not in DROPPED
     }
 
 
@@ -68,12 +68,12 @@ def _walk(value: Any, key: str, outputs: str) -> Any:
     return run_name(value, outputs) if key.rpartition(".")[2] == "teacher" else last(value)
 
 
-def command(given: str, outputs: str) -> str:
-    """A command as a person typed it, with the last part of each path alone."""
+def command(line: str, outputs: str) -> str:
+    """A command as the user typed it, with each path reduced to its last part."""
     try:
-        words = shlex.split(given)
+        words = shlex.split(line)
     except ValueError:  # an apostrophe in a text that is no shell's
-        return text(given)
+        return text(line)
     return shlex.join(_word(word, outputs) for word in words)
 
 
@@ -98,7 +98,7 @@ def _value(value: str, key: str, outputs: str) -> str:
 
 
 def changes(before: Any, after: Any, where: str = "") -> Iterator[str]:
-    """What was changed, in words, one value a line."""
+    """What was changed, in words, one value per line."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key, value in before.items():
             place = f"{where}.{key}".lstrip(".")

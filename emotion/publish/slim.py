@@ -16,20 +16,16 @@ from emotion import runs
 from emotion.base import files, provenance
 from emotion.base.errors import UserError
 from emotion.data.examples import Splits
-from emotion.inference import litert, scoring
+from emotion.inference import held_out, litert, scoring
 from emotion.inference.classifier import Classifier
-from emotion.inference.held_out import read as read_pictures
 from emotion.publish import card, failures, rounding, scrub
-from emotion.publish.card import MODEL_FILES
-from emotion.publish.source import Source
-from emotion.runs import RunRecord
+from emotion.publish.source import MODEL_FILES, Source
+from emotion.runs import RunRecord, checkpoints
 from emotion.runs import predictions as predictions_file
-from emotion.runs.checkpoints import load as load_model
 
 log = logging.getLogger(__name__)
 
-_KEPT = ("contract.json", "history.csv")
-_PLOTS = ("history.png", "confusion_matrix.png", "reliability.png")
+_COPIED = ("contract.json", "history.csv", "history.png", "confusion_matrix.png", "reliability.png")
 _FAILURES = "failures.png"
 
 
@@ -39,64 +35,66 @@ def contents(folder: Path) -> list[str]:
 
 
 def write(
-    run: runs.Run,
-    source: Source,
-    folder: Path,
-    name: str,
-    origin: dict[str, Any],
-    cfg: DictConfig,
-    splits: Splits | None,
+    run: runs.Run, source: Source, slim: runs.Run, origin: dict[str, Any], cfg: DictConfig, splits: Splits | None
 ) -> list[str]:
     """Write a published run into a new folder.
 
     Args:
         run: The run.
         source: Its records.
-        folder: Where to; must not be there.
-        name: What the published run is called.
+        slim: The published run; its folder must not exist.
         origin: See :func:`emotion.publish.source.origin`.
         cfg: The command's ``weights``, ``half``, ``hardware`` and ``outputs``.
         splits: The run's data, where its weights are to be rounded.
 
     Returns:
-        What was changed of the run's records, in words.
+        What was changed in the run's records, in words.
     """
-    (folder / "checkpoints").mkdir(parents=True)
-    outputs = str(source.config.get("outputs") or cfg.outputs)
-    record = replace(RunRecord.from_json(scrub.record(source.record.to_json(), outputs)), id=name)
+    slim.checkpoints.mkdir(parents=True)
     config = scrub.config(source.config)
-    taught = OmegaConf.select(OmegaConf.create(config), "trainer.teacher")
-    if taught is not None:
-        names = taught if isinstance(taught, ListConfig) else [taught]
-        renamed = [teacher | {"run": run_name} for teacher, run_name in zip(record.teachers, names, strict=True)]
-        record = replace(record, teachers=renamed)
-    record = replace(record, published=origin | {"when": provenance.now(), "weights": _precision(cfg)})
-    for each in _KEPT:
-        if (run.path / each).is_file():
-            shutil.copyfile(run.path / each, folder / each)
-    for each in _PLOTS:
-        if (run.path / each).is_file():
-            _plain_picture(run.path / each, folder / each)
-    files.write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
-    files.write_json(folder / "metrics.json", source.metrics)
-    runs.record.write(folder, record)
-
-    slim = runs.Run(folder, name)
+    record = _record(source, config, cfg, origin | {"when": provenance.now(), "weights": _precision(cfg)}, slim.id)
+    runs.record.write(slim.path, record)
+    files.write_text(slim.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+    files.write_json(slim.path / "metrics.json", source.metrics)
+    for name in _COPIED:
+        if (run.path / name).is_file():
+            shutil.copyfile(run.path / name, slim.path / name)
     if splits is not None:
         _halve(run, slim, splits)
     elif cfg.weights:
-        for each in MODEL_FILES:
-            shutil.copyfile(run.path / each, folder / each)
-        runs.update(slim, tflite=record.tflite | {"sha256": files.sha256(folder / MODEL_FILES[1])})
+        for name in MODEL_FILES:
+            shutil.copyfile(run.path / name, slim.path / name)
+        runs.update(slim, tflite=record.tflite | {"sha256": files.sha256(slim.path / MODEL_FILES[1])})
     _score(run, slim, source, splits)
     if not cfg.weights:
-        (folder / "checkpoints").rmdir()
-    _card(run, slim, cfg)
+        slim.checkpoints.rmdir()
+    outcomes = None
+    if cfg.weights or run.tflite_fault() is None:
+        log.info("running the model on drawn faces")
+        model = (slim.path if cfg.weights else run.path) / MODEL_FILES[1]
+        outcomes = failures.measure(Classifier(model, slim.contract()))
+        failures.draw(outcomes, slim.path / _FAILURES, f"Answers of {slim.id} for drawn faces")
+    for plot in slim.path.glob("*.png"):
+        _remove_metadata(plot)
+    _write_card(slim, outcomes, cfg.hardware)
     return [
         *(f"run.json: {change}" for change in scrub.changes(source.record.to_json(), record.to_json())),
         *(f"config.yaml: {change}" for change in scrub.changes(source.config, config)),
-        *(["the weights are rounded to float16, and the run is scored anew"] if splits is not None else []),
+        *(["the weights are rounded to float16, and the run is scored again"] if splits is not None else []),
     ]
+
+
+def _record(
+    source: Source, config: dict[str, Any], cfg: DictConfig, published: dict[str, Any], run_id: str
+) -> RunRecord:
+    scrubbed = scrub.record(source.record.to_json(), str(source.config.get("outputs") or cfg.outputs))
+    record = replace(RunRecord.from_json(scrubbed), id=run_id, published=published)
+    names = OmegaConf.select(OmegaConf.create(config), "trainer.teacher")
+    if names is None:
+        return record
+    names = names if isinstance(names, ListConfig) else [names]
+    teachers = [teacher | {"run": name} for teacher, name in zip(record.teachers, names, strict=True)]
+    return replace(record, teachers=teachers)
 
 
 def _precision(cfg: DictConfig) -> str | None:
@@ -104,76 +102,66 @@ def _precision(cfg: DictConfig) -> str | None:
 
 
 def _halve(run: runs.Run, slim: runs.Run, splits: Splits) -> None:
-    pictures = read_pictures(splits.validation, run.contract())
-    checkpoint, export = (slim.path / each for each in MODEL_FILES)
-    log.info("rounding the weights, and comparing on %s validation pictures", f"{len(pictures):,}")
-    found = rounding.halve(run, run.contract(), pictures, checkpoint, export)
-    record = slim.record()
-    made = {
+    images = held_out.read(splits.validation, run.contract())
+    checkpoint, export = (slim.path / name for name in MODEL_FILES)
+    log.info("rounding the weights, and comparing on %s validation images", f"{len(images):,}")
+    rounded = rounding.halve(run, images, checkpoint, export)
+    tflite = {
         "checkpoint": files.sha256(checkpoint),
         "sha256": files.sha256(export),
-        "max_difference": found.litert,
+        "max_difference": rounded.litert,
         "compared_on": "validation split, with the network before rounding",
     }
-    runs.update(slim, tflite=made, published=record.published | {"half": asdict(found)})
-    cost = record.efficiency | {"latency_ms": litert.latency_ms(slim)}  # of this file, not of the run's own
-    runs.update(slim, efficiency=cost)
+    record = slim.record()
+    runs.update(slim, tflite=tflite, published=record.published | {"half": asdict(rounded)})
+    # Of this file, not of the run's own.
+    runs.update(slim, efficiency=record.efficiency | {"latency_ms": litert.latency_ms(slim)})
 
 
 def _score(run: runs.Run, slim: runs.Run, source: Source, splits: Splits | None) -> None:
-    """Write figures, plots and report under the published run's name; those of a rounded network are made anew."""
+    """Write figures, plots and report under the published run's name; a rounded network is scored again."""
     scored: dict[str, scoring.Scored] = {}
-    checkpoint = run.checkpoint()
-    if splits is not None:
-        checkpoint = slim.checkpoint()
-        model = load_model(checkpoint)
-        for split in source.splits:
-            log.info("scoring the %s split anew", split)
-            scorer = scoring.Scoring(slim, splits, splits, source.metrics[split].get("bootstrap", 0))
-            raw = scoring.answers(model, scorer.open(split, run.config().dataset), slim)
-            scored[split] = scorer.score(split, raw)
-    else:
-        with suppress(UserError):  # a run that was published before has none, and its plots are as good
+    checkpoint = run.checkpoint() if splits is None else slim.checkpoint()
+    if splits is None:
+        with suppress(UserError):  # a run that was published before has no predictions; its plots are copied
             answers = predictions_file.read(run, *source.splits)
             scored = {split: scoring.Scored(source.metrics[split], answers[split]) for split in answers}
+    else:
+        model = checkpoints.load(checkpoint)
+        for split in source.splits:
+            log.info("scoring the %s split again", split)
+            scorer = scoring.Scoring(slim, splits, splits, source.metrics[split].get("bootstrap", 0))
+            outputs = scoring.answers(model, scorer.open(split, run.config().dataset), slim)
+            scored[split] = scorer.score(split, outputs)
     scoring.write_own(slim, scored, source.record.data, checkpoint)
     (slim.path / predictions_file.NAME).unlink()
-    for each in _PLOTS:
-        if (slim.path / each).is_file():
-            _plain_picture(slim.path / each, slim.path / each)
 
 
-def _plain_picture(source: Path, path: Path) -> None:
-    """A PNG's pixels without whatever else the file says."""
-    image = cv2.imread(str(source), cv2.IMREAD_COLOR)
+def _remove_metadata(plot: Path) -> None:
+    """Keep a PNG's pixels and nothing else of the file."""
+    image = cv2.imread(str(plot), cv2.IMREAD_COLOR)
     if image is None:
-        raise UserError(f"{source}: damaged; score the run again, python -m emotion.evaluate, or remove the file")
-    done, content = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    assert done
-    files.write_bytes(path, content.tobytes())
+        raise UserError(
+            f"the run's {plot.name} is damaged; score the run again, python -m emotion.evaluate, or remove it"
+        )
+    encoded, content = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    assert encoded
+    files.write_bytes(plot, content.tobytes())
 
 
-def _card(run: runs.Run, slim: runs.Run, cfg: DictConfig) -> None:
-    folder, contract = slim.path, slim.contract()
-    outcomes = None
-    if cfg.weights or run.tflite_fault() is None:
-        log.info("asking the model about drawn faces")
-        outcomes = failures.measure(Classifier((folder if cfg.weights else run.path) / MODEL_FILES[1], contract))
-        failures.draw(outcomes, folder / _FAILURES, f"What {slim.id} says of drawn faces")
-        _plain_picture(folder / _FAILURES, folder / _FAILURES)
+def _write_card(slim: runs.Run, outcomes: list[failures.Outcome] | None, hardware: str | None) -> None:
+    folder = slim.path
     metrics = files.read_json(folder / "metrics.json")
-    card.write(
-        folder / "README.md",
-        card.Subject(
-            name=slim.id,
-            record=slim.record(),
-            config=slim.config(),
-            contract=contract,
-            scores={split: score for split, score in metrics.items() if isinstance(score, dict)},
-            sizes={each: (folder / each).stat().st_size for each in MODEL_FILES if (folder / each).is_file()},
-            hashes={each: files.sha256(folder / each) for each in contents(folder)},
-            outcomes=outcomes,
-            picture=_FAILURES if outcomes else None,
-            hardware=cfg.hardware,
-        ),
+    subject = card.Subject(
+        name=slim.id,
+        record=slim.record(),
+        config=slim.config(),
+        contract=slim.contract(),
+        scores={split: score for split, score in metrics.items() if isinstance(score, dict)},
+        sizes={name: (folder / name).stat().st_size for name in MODEL_FILES if (folder / name).is_file()},
+        hashes={name: files.sha256(folder / name) for name in contents(folder)},
+        outcomes=outcomes,
+        picture=_FAILURES if outcomes else None,
+        hardware=hardware,
     )
+    files.write_text(folder / "README.md", card.text(subject))

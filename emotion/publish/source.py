@@ -1,8 +1,9 @@
-"""The run that is to be published, held against what a published run must be."""
+"""Checks of what is published and where: a finished, scored run, its size, and the folder that it goes into."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.data.examples import SPLITS
 from emotion.publish import scrub
+
+MODEL_FILES = ("checkpoints/best.keras", "model.tflite")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Source:
 
 
 def origin(run: runs.Run, outputs: str | Path) -> dict[str, Any]:
-    """What says which run a published one is: its name and when it was made."""
+    """What identifies a published run: the name of the run that it was made from, and when that was created."""
     record = run.record()
     if record.published:  # it was published before
         return {key: record.published.get(key) for key in ("run", "created")}
@@ -78,6 +81,37 @@ def read(run: runs.Run, weights: bool) -> Source:
     return Source(record, {str(key): value for key, value in config.items()}, metrics)
 
 
+def check_place(place: Path, origin: Mapping[str, Any], overwrite: bool) -> None:
+    """Refuse a folder that holds anything but an older edition of the same run.
+
+    Args:
+        place: The folder.
+        origin: See :func:`origin`.
+        overwrite: Whether another published run there may be replaced.
+
+    Raises:
+        UserError: Says what is there.
+    """
+    if not place.exists() and not place.is_symlink():
+        return
+    if place.is_symlink() or not place.is_dir():
+        raise UserError(f"folder: '{place}' exists and is no folder; choose another folder=...")
+    if not any(place.iterdir()):
+        return
+    published = {}
+    with suppress(UserError):
+        published = runs.record.read(place).published
+    if not published:
+        raise UserError(
+            f"folder: '{place}' exists and holds something other than a published run; choose another folder=..."
+        )
+    if not overwrite and any(published.get(key) != value for key, value in origin.items()):
+        raise UserError(
+            f"folder: '{place}' holds another run, {published.get('run')}, made {published.get('created')}. Choose "
+            f"another folder, or replace it with overwrite=true"
+        )
+
+
 def check_size(paths: Mapping[str, Path], largest: float) -> None:
     """Refuse files that are together larger than ``largest`` million bytes.
 
@@ -87,8 +121,8 @@ def check_size(paths: Mapping[str, Path], largest: float) -> None:
     sizes = {name: path.stat().st_size / 1e6 for name, path in paths.items() if path.is_file()}
     total = sum(sizes.values())
     if total > largest:
-        each = ", ".join(f"{name} {size:.2f} MB" for name, size in sizes.items() if size >= 0.01)
+        listed = ", ".join(f"{name} {size:.2f} MB" for name, size in sizes.items() if size >= 0.01)
         raise UserError(
-            f"largest: the run's files are {total:.2f} MB, more than {largest:g} MB ({each}). half=true rounds the "
-            f"weights to half their size; else train a smaller model=..., or allow more with largest={total + 0.5:.0f}"
+            f"largest: the run's files are {total:.2f} MB, more than {largest:g} MB ({listed}). half=true rounds the "
+            f"weights to half their size; else train a smaller model=..., or set largest={total + 0.5:.0f}"
         )

@@ -198,7 +198,7 @@ def test_a_network_that_does_not_fit_leaves_nothing_behind(tmp_path: Path) -> No
         (outputs, (), r"labels: the network gives \[N, 7\], \[N, 7\], must give \[N, 7\]"),
         (network(outputs=5), (), r"labels: the network gives \[N, 5\], must give \[N, 7\]"),
         (network((24, 24, 2)), (), r"file: the network takes \[N, 24, 24, 2\]"),
-        (network((None, None, 1)), (), r"height: the network takes pictures of any height.*Set height=<pixels>"),
+        (network((None, None, 1)), (), r"height: the network takes images of any height.*Set height=<pixels>"),
         (network(), ("height=32",), "height: the network takes 24 pixels, not 32"),
         (network(), ("colour=rgb",), "colour: the network takes one channel"),
         (network(), ("pixels=imagenet",), "pixels: imagenet is for networks of 3 channels"),

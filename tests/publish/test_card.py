@@ -75,7 +75,7 @@ def test_leaks_are_told_as_they_were_found(subject: card.Subject) -> None:
     leaked = np.arange(140) < 20
     found = metrics.score_with_leak_free(_PROBABILITIES, _LABELS, leaked, names=EMOTIONS, bootstrap=0)
     said = card.text(replace(subject, scores={"test": found}))
-    assert "leaves out the 20 test pictures" in said
+    assert "leaves out the 20 test images" in said
     assert "is not known" in card.text(replace(subject, scores={"test": _SCORE}))
     none = metrics.score_with_leak_free(_PROBABILITIES, _LABELS, leaked & False, names=EMOTIONS, bootstrap=0)
-    assert "No test picture is pixel-identical" in card.text(replace(subject, scores={"test": none}))
+    assert "No test image is pixel-identical" in card.text(replace(subject, scores={"test": none}))

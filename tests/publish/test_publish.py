@@ -156,7 +156,7 @@ def test_rounding_that_changes_answers_is_refused(
     annas: runs.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rounding, "TOLERANCE", 0.0)
-    with pytest.raises(UserError, match=r"half: rounding .* moves a probability by .* half=false"):
+    with pytest.raises(UserError, match=r"half: rounding .* changes a probability by .* half=false"):
         publishing(annas, tmp_path / "half", "half=true")
     assert list(tmp_path.iterdir()) == [], "nothing is left of it"
 

@@ -84,7 +84,7 @@ def test_nothing_is_written_into_its_folder(
     with pytest.raises(UserError, match="run pretrained/drawn has no export 'litert-int8'"):
         exports.find("pretrained/exports/litert-int8", "outputs")
     assert answered(train, "resume=pretrained") == 2
-    assert "pretrained/drawn was published, without its training's state" in capsys.readouterr().err
+    assert "pretrained/drawn was published without its optimizer state" in capsys.readouterr().err
     assert tree(installed) == before
 
 
