@@ -82,7 +82,6 @@ def _divide(cfg: Any) -> dict[str, list[int]]:
 
 
 def _draw(cfg: Any, numbers: list[int]) -> Examples:
-    # One by one: most of the time goes into small arrays under Python's lock, and threads gained nothing.
     images = np.stack([picture(cfg.split_seed, i, cfg.image_size, cfg.noise) for i in numbers])
     return Examples(
         labels=np.array(numbers, np.int64) % len(EMOTIONS),

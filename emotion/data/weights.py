@@ -70,7 +70,7 @@ def class_weights(
 
 
 def _balanced(counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return counts.sum() / (len(counts) * np.maximum(counts, 1))
+    return np.asarray(counts.sum() / (len(counts) * np.maximum(counts, 1)))
 
 
 def table(labels: np.ndarray[Any, Any], weights: np.ndarray[Any, Any], names: Sequence[str] = EMOTIONS) -> str:
