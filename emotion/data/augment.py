@@ -89,9 +89,6 @@ def _kind(op: Op) -> str:
     return "linear" if op.name in _LINEAR else op.name
 
 
-# --------------------------------------------------------------------------------------------------------- randomness
-
-
 def key(seed: int, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     """The random key of one batch: int64 ``[2]``, different for every (seed, epoch, step) below 2**31."""
     epoch, step = tf.cast(epoch, tf.int64), tf.cast(step, tf.int64)
@@ -119,9 +116,6 @@ def to_uint8(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.clip_by_value(x + 0.5, 0.0, 255.0), tf.uint8)
 
 
-# ----------------------------------------------------------------------------------------------------------- geometry
-
-
 def _compose(x: tf.Tensor, group: Sequence[tuple[Op, tf.Tensor]]) -> tf.Tensor:
     """Draw each operation's matrices and multiply them: float32 ``[B, 3, 3]``."""
     composed = None
@@ -145,9 +139,6 @@ def _drawn_matrix(x: tf.Tensor, op: Op, applied: tf.Tensor, first: tf.Tensor, se
         return translation(right * width, down * height)
     angle = switch * _between(first, -1.0, 1.0) * math.radians(op["degrees"])
     return rotation(angle) if op.name == "rotate" else shearing(angle)
-
-
-# -------------------------------------------------------------------------------------------------------------- light
 
 
 def _multiply_add(x: tf.Tensor, group: Sequence[tuple[Op, tf.Tensor]]) -> tf.Tensor:
@@ -199,9 +190,6 @@ def _gaussian(sigma: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     distance = (place[:, tf.newaxis] - place[tf.newaxis, :]) / tf.maximum(sigma, 1e-3)[:, tf.newaxis, tf.newaxis]
     weights = tf.exp(-0.5 * tf.square(distance))
     return weights / tf.reduce_sum(weights, axis=2, keepdims=True)
-
-
-# ------------------------------------------------------------------------------------------------------------- erasing
 
 
 def _erase(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:

@@ -79,9 +79,6 @@ def find(root: Path) -> tuple[Path, tuple[str, ...]]:
     return taken, (f"FER2013 read from {taken}.{also}",)
 
 
-# ------------------------------------------------------------------------------------------------------ the CSV file
-
-
 def read_csv(
     path: Path, cache_dir: Path | None, side: int = 48
 ) -> tuple[fer_csv.Table, np.ndarray[Any, Any], tuple[str, ...]]:
@@ -151,9 +148,6 @@ def _divide_table(
     if not table.has_usage:
         return {"train": by_usage["Training"]}, ("The CSV has no Usage column: all rows are taken for Training.",)
     return official(by_usage)
-
-
-# -------------------------------------------------------------------------------------------------- the folder mirror
 
 
 def _read_mirror(root: Path, cache_dir: Path) -> folder.Found:

@@ -66,9 +66,6 @@ def load(cfg: DictConfig) -> Splits:
     return assemble("folder", parts, cfg, notes=(*found.notes, *notes), unreadable=found.unreadable)
 
 
-# ------------------------------------------------------------------------------------------------------ the layout
-
-
 def layout(root: Path, ignore: Sequence[str] = ()) -> dict[str, Path]:
     """Which folder holds which split; ``{"train": root}`` where the class folders lie in the root itself.
 
@@ -127,9 +124,6 @@ def folders_in(folder: Path) -> list[Path]:
         return [f for f in inside if not f.name.startswith(".") and f.name not in _NO_FOLDERS and f.is_dir()]
     except OSError as error:
         raise UserError(f"{show(folder)}: cannot be listed: {error.strerror}") from None
-
-
-# --------------------------------------------------------------------------------------------------- the images
 
 
 def read(

@@ -70,13 +70,7 @@ def beta(alpha: float, seed: tf.Tensor) -> tf.Tensor:
 
 
 def blend(images: tf.Tensor, targets: tf.Tensor, share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """MixUp (Zhang et al. 2018): ``share`` of each image and target, the rest of its partner's.
-
-    Args:
-        images: uint8 ``[B, H, W, C]``.
-        targets: float32 ``[B, K]``.
-        share: float32 ``[]`` in [0, 1].
-    """
+    """MixUp (Zhang et al. 2018): ``share``, float32 ``[]``, of each image and target, the rest of its partner's."""
     x = tf.cast(images, tf.float32)
     blended = to_uint8(share * x + (1.0 - share) * tf.roll(x, 1, axis=0))
     return blended, share * targets + (1.0 - share) * tf.roll(targets, 1, axis=0)
@@ -91,10 +85,8 @@ def paste(
     really pasted.
 
     Args:
-        images: uint8 ``[B, H, W, C]``.
-        targets: float32 ``[B, K]``.
-        share: float32 ``[]`` in [0, 1].
-        down, right: float32 ``[]`` in [0, 1): where the rectangle's centre lies.
+        images, targets: As in :func:`mix`.
+        share, down, right: float32 ``[]`` in [0, 1]; the latter two are where the rectangle's centre lies.
     """
     rows = _span(tf.shape(images)[1], share, down)
     columns = _span(tf.shape(images)[2], share, right)

@@ -75,9 +75,6 @@ def draw(background: Image, figures: list[Figure], light: Light, grain_seed: int
     return expose(image, light, grain_seed)
 
 
-# ---------------------------------------------------------------------------------------------------------- people
-
-
 def _project(pose: Pose, points: np.ndarray[Any, Any], z: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Turn face coordinates into pixels: yaw, pitch, roll, scale, shift (no perspective)."""
     yaw, pitch, roll = np.deg2rad((pose.yaw, pose.pitch, pose.roll))
