@@ -43,32 +43,23 @@ def hash_pixels(image: Image) -> bytes:
 
 
 def fingerprint(
-    name: str,
-    splits: Mapping[str, Examples],
-    recognised: str | None = None,
-    labels: Sequence[str] = EMOTIONS,
+    name: str, splits: Mapping[str, Examples], recognised: str | None = None, labels: Sequence[str] = EMOTIONS
 ) -> dict[str, Any]:
     """Describe the data of a run; independent of the order of the images.
 
-    Args:
-        name: The dataset's name in the config.
-        splits: The images of each split.
-        recognised: What :func:`recognise_fer2013` said, where that was asked before images were left out.
-        labels: The dataset's labels in order.
+    ``recognised`` is the answer of :func:`recognise_fer2013`, where it was called before images were left out.
 
     Returns:
         JSON-ready ``{"dataset", "counts": {split: {emotion: n}}, "pixels", "pixels_by_split", "recognised"}``. The
-        ``pixels`` are SHA-256 digests in hex over the sorted pairs of pixel hash and label, and target
-        where there is one.
+        ``pixels`` are SHA-256 digests in hex over the sorted pairs of pixel hash and label, and target where there is
+        one.
     """
     by_split = {split: _digest(examples) for split, examples in splits.items()}
     together = "\n".join(f"{split} {by_split[split]}" for split in sorted(by_split))
+    counts = {split: _counts(examples, len(labels)).tolist() for split, examples in splits.items()}
     return {
         "dataset": name,
-        "counts": {
-            split: dict(zip(labels, map(int, _counts(examples, len(labels))), strict=True))
-            for split, examples in splits.items()
-        },
+        "counts": {split: dict(zip(labels, row, strict=True)) for split, row in counts.items()},
         "pixels": hashlib.sha256(together.encode()).hexdigest(),
         "pixels_by_split": by_split,
         "recognised": recognise_fer2013(splits) if recognised is None else recognised,

@@ -75,19 +75,10 @@ class Manifest:
         """
         with self._lock:
             try:
-                with self._path.open("ab") as file:
-                    before = file.tell()
-                    try:
-                        file.write(b"".join(_line(record) for record in records))
-                        file.flush()
-                        os.fsync(file.fileno())
-                    except OSError:
-                        file.truncate(before)
-                        raise
+                _append(self._path, b"".join(map(_line, records)))
             except OSError as error:
-                raise UserError(
-                    f"{self._path}: cannot be written ({error.strerror}); make room and start again"
-                ) from None
+                message = f"{self._path}: cannot be written ({error.strerror}); make room and start again"
+                raise UserError(message) from None
             self._lines += records
 
     def lines(self) -> list[Record]:
@@ -124,7 +115,7 @@ def current(lines: list[Record]) -> list[Record]:
 
 
 def unreviewed(root: Path) -> frozenset[str]:
-    """The files, ``<emotion>/<name>``, whose label is only that of a query, and which nobody has looked at.
+    """The files, ``<emotion>/<name>``, whose label is only that of a query, and which was not reviewed.
 
     Raises:
         UserError: The manifest is damaged. Where there is none, or another program's, nothing is unreviewed.
@@ -187,6 +178,19 @@ def _origin(record: Record) -> str:
 def now() -> str:
     """The time as records give it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Append to a file and wait for the disk; an error leaves the file as it was."""
+    with path.open("ab") as file:
+        before = file.tell()
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise
 
 
 def _line(record: Record) -> bytes:

@@ -1,8 +1,4 @@
-"""A pixel hash and the perceptual hashes of every image file, decoded once and remembered.
-
-The first start of a run decodes each file fully, which finds duplicates and damaged files; later starts read a small
-index and decode only what has changed.
-"""
+"""A pixel hash and the perceptual hashes of every image file; an index of them spares later starts the decoding."""
 
 from __future__ import annotations
 
