@@ -199,7 +199,7 @@ def _recognise(table: fer_csv.Table, hashes: np.ndarray[Any, Any]) -> str:
     own = Examples(fer2013.OURS[table.emotions], hashes, images=table.images)
     trained = table.usage == fer_csv.USAGES.index("Training")
     known = recognise_fer2013({"train": own.take(trained), "test": own.take(~trained)})
-    return known or "images that are not those of FER2013"
+    return known or "pictures that are not those of FER2013"
 
 
 def _check_rows(source: Path, table: fer_csv.Table, path: Path, usage: list[str]) -> None:

@@ -89,13 +89,13 @@ def recognise_fer2013(splits: Mapping[str, Examples]) -> str | None:
         if not m:
             return f"FER2013's counts{parts}, pixels not checked: the published sample does not cover this split"
         if n < _PUBLISHED * m:
-            return f"a mirror of FER2013 with altered pixels ({n} of {m} sampled images match){parts}"
+            return f"a mirror of FER2013 with altered pixels ({n} of {m} sampled pictures match){parts}"
         if not exact:
             return f"FER2013's pixels, but counts that differ a little from the published ones{parts}"
         divided = "" if _divided_as_published(splits, usages) else ", divided otherwise than its official splits"
         return f"FER2013 as published{parts}{divided}"
     if n >= _SOME * m:
-        return f"a part or a relabelled version of FER2013 ({n} of {m} sampled images match; other counts)"
+        return f"a part or a relabelled version of FER2013 ({n} of {m} sampled pictures match; other counts)"
     return None
 
 
