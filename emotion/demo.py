@@ -20,35 +20,34 @@ _OUTPUTS = Path("outputs")
 
 
 def demo() -> None:
-    """Run the commands that a person would type, and say what they left.
+    """Run the commands that a user would type, and list their output.
 
     Raises:
-        UserError: One of the commands failed; it has said why.
+        UserError: One of the commands failed; it has printed why.
     """
+    from emotion.data import synthetic
+
     began = time.perf_counter()
     folder = runs.new_folder(_OUTPUTS, "demo")
     video, labelled, log = folder / "faces.mp4", folder / "labelled.mp4", folder / "faces.jsonl"
-    made = {video: "a drawn video"}
     step("draw a video, and label its faces with the model that ships with emotion")
-    from emotion.data import synthetic
-
     folder.mkdir(parents=True)
     synthetic.video(video)
-    made |= _shipped(folder, video)
+    output = {video: "a drawn video", **_label_with_shipped(folder, video)}
     step("train a small network on drawn faces")
     command("emotion.train", "experiment=quickstart", f"hydra.run.dir={folder}")
     step("evaluate it")
     command("emotion.evaluate", f"run={folder}")
     step("label the video's faces with it")
     command("emotion.live", f"run={folder}", f"source={video}", "display=none", f"save={labelled}", f"log={log}")
-    made |= {
+    output |= {
         folder: "the run: checkpoints, model.tflite, metrics, config",
         folder / "report.md": "its scores, with plots",
         labelled: "the video with this run's boxes and labels",
-        log: "one line a face a frame",
+        log: "one line per face and frame",
     }
-    width = max(len(str(path)) for path in made)
-    lines = "\n".join(f"  {path!s:<{width}}  {what}" for path, what in made.items())
+    width = max(len(str(path)) for path in output)
+    lines = "\n".join(f"  {path!s:<{width}}  {what}" for path, what in output.items())
     ours = f"\n  {python()} -m emotion.live" if shipped.ids() else ""
     print(f"""
 Made in {(time.perf_counter() - began) / 60:.1f} minutes:
@@ -61,15 +60,15 @@ Try next:{ours}
   {relative(Path(sys.executable).parent / "tensorboard")} --logdir {_OUTPUTS}""")
 
 
-def _shipped(folder: Path, video: Path) -> dict[Path, str]:
-    """Label the video with the model that ships, where there is one; what that leaves, and what it is."""
+def _label_with_shipped(folder: Path, video: Path) -> dict[Path, str]:
+    """Label the video with the model that ships, where there is one; its output files, and what each is."""
     if not shipped.ids():
         print("left out: no pretrained run is installed here")
         return {}
-    print("It has learnt from photographs, so what it says of drawn faces means little.", flush=True)
+    print("It was trained on photographs, so its labels of drawn faces mean little.", flush=True)
     labelled, log = folder / f"{shipped.NAME}.mp4", folder / f"{shipped.NAME}.jsonl"
     command("emotion.live", f"source={video}", "display=none", f"save={labelled}", f"log={log}")
-    return {labelled: "the video with the boxes and labels of the model that ships", log: "one line a face a frame"}
+    return {labelled: "the video with the boxes and labels of the model that ships", log: "one line per face and frame"}
 
 
 def step(what: str) -> None:
@@ -77,7 +76,7 @@ def step(what: str) -> None:
 
 
 def command(module: str, *arguments: str) -> None:
-    """Run one of our commands as a person would, and stop where it fails."""
+    """Run one of our commands as a user would, and stop where it fails."""
     line = [sys.executable, "-m", module, *arguments]
     print(f"$ {python()} {shlex.join(line[1:])}", flush=True)
     code = subprocess.run(line, check=False).returncode
@@ -86,7 +85,7 @@ def command(module: str, *arguments: str) -> None:
 
 
 def python() -> str:
-    """This interpreter as a person in this folder would call it."""
+    """This interpreter as a user in this folder would call it."""
     return relative(Path(sys.executable))
 
 

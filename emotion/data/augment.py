@@ -1,8 +1,7 @@
-"""Augmentation of whole batches inside ``tf.data``: the same (seed, epoch, step) gives the same pictures.
+"""Augmentation of whole batches inside ``tf.data``: the same (seed, epoch, step) gives the same images.
 
-Every draw comes from ``tf.random.stateless_*``, so the order in which a parallel ``map`` works does not matter. (Keras
-augmentation layers keep their random state in a variable, and in a parallel ``map`` they do not repeat.) Consecutive
-geometric operations are composed and resample the picture once; see :mod:`emotion.data.geometry`.
+Every draw comes from ``tf.random.stateless_*``, so that it also repeats in a parallel ``map``, unlike Keras's layers.
+Consecutive geometric operations are composed and resample the image once; see :mod:`emotion.data.geometry`.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def parse(ops: Iterable[Mapping[str, Mapping[str, float] | None]]) -> tuple[Op, 
     """Read ``augmentation.ops`` (a list of one-key mappings) and fill in defaults.
 
     Raises:
-        UserError: ``scale.low`` is 0, which no picture can be shrunk to.
+        UserError: ``scale.low`` is 0, which no image can be shrunk to.
     """
     parsed = tuple(Op(name, {**OPS[name], **(given or {})}) for op in ops for name, given in op.items())
     for i, op in enumerate(parsed):
@@ -48,14 +47,14 @@ def parse(ops: Iterable[Mapping[str, Mapping[str, float] | None]]) -> tuple[Op, 
 
 
 def augment(images: tf.Tensor, ops: Sequence[Op], seed: tf.Tensor) -> tf.Tensor:
-    """Apply the operations in order, each picture with parameters of its own.
+    """Apply the operations in order, each image with parameters of its own.
 
     Between operations on light the pixels are float32 and may leave 0 to 255; they are rounded and clipped at the end,
     or before ``erase``. Geometric operations that come first work on uint8, which is faster, and round to the nearest.
     The operations and their draws, all uniform: ``flip`` left to right; ``rotate`` and ``shear`` (horizontal) by
     degrees in [-degrees, degrees] about the centre; ``translate`` by [-fraction, fraction] of each side; ``scale`` by
     [low, high] about the centre, above 1 is larger; ``brightness`` adds [-delta, delta] of full range; ``contrast``
-    multiplies the distance from the picture's mean by [low, high]; ``gamma`` raises to the power [low, high];
+    multiplies the distance from the image's mean by [low, high]; ``gamma`` raises to the power [low, high];
     ``noise`` adds Gaussian noise of standard deviation [0, sigma] of full range; ``blur`` is Gaussian with standard
     deviation [0, sigma] pixels; ``erase`` fills a rectangle of [low, high] of the area with random pixels
     (Zhong et al. 2017, "Random Erasing Data Augmentation", RE-R).
@@ -90,9 +89,6 @@ def _kind(op: Op) -> str:
     return "linear" if op.name in _LINEAR else op.name
 
 
-# --------------------------------------------------------------------------------------------------------- randomness
-
-
 def key(seed: int, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     """The random key of one batch: int64 ``[2]``, different for every (seed, epoch, step) below 2**31."""
     epoch, step = tf.cast(epoch, tf.int64), tf.cast(step, tf.int64)
@@ -106,7 +102,7 @@ def fold(seed: tf.Tensor, constant: int) -> tf.Tensor:
 
 def _draws(x: tf.Tensor, count: int, seed: tf.Tensor) -> list[tf.Tensor]:
     """``count`` float32 vectors ``[B]``, uniform in [0, 1)."""
-    return tf.unstack(tf.random.stateless_uniform([count, tf.shape(x)[0]], seed))
+    return list(tf.unstack(tf.random.stateless_uniform([count, tf.shape(x)[0]], seed)))
 
 
 def _between(draw: tf.Tensor, low: float, high: float) -> tf.Tensor:
@@ -120,77 +116,69 @@ def to_uint8(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.clip_by_value(x + 0.5, 0.0, 255.0), tf.uint8)
 
 
-# ----------------------------------------------------------------------------------------------------------- geometry
-
-
 def _compose(x: tf.Tensor, group: Sequence[tuple[Op, tf.Tensor]]) -> tf.Tensor:
     """Draw each operation's matrices and multiply them: float32 ``[B, 3, 3]``."""
     composed = None
     for op, seed in group:
         applied, first, second = _draws(x, 3, seed)
         applied = applied < op["probability"]
-        drawn = _drawn_matrix(x, op, applied, tf.cast(applied, tf.float32), first, second)
+        drawn = _drawn_matrix(x, op, applied, first, second)
         composed = drawn if composed is None else tf.matmul(composed, drawn)
     return composed
 
 
-def _drawn_matrix(
-    x: tf.Tensor, op: Op, applied: tf.Tensor, switch: tf.Tensor, first: tf.Tensor, second: tf.Tensor
-) -> tf.Tensor:
+def _drawn_matrix(x: tf.Tensor, op: Op, applied: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    switch = tf.cast(applied, tf.float32)
     if op.name == "flip":
         return flipping(applied)
     if op.name == "scale":
         return scaling(tf.where(applied, _between(first, op["low"], op["high"]), 1.0))
     if op.name == "translate":
         height, width = tf.cast(tf.shape(x)[1], tf.float32), tf.cast(tf.shape(x)[2], tf.float32)
-        reach = op["fraction"]
-        return translation(
-            switch * _between(first, -reach, reach) * width, switch * _between(second, -reach, reach) * height
-        )
+        right, down = (switch * _between(draw, -op["fraction"], op["fraction"]) for draw in (first, second))
+        return translation(right * width, down * height)
     angle = switch * _between(first, -1.0, 1.0) * math.radians(op["degrees"])
     return rotation(angle) if op.name == "rotate" else shearing(angle)
 
 
-# -------------------------------------------------------------------------------------------------------------- light
-
-
 def _multiply_add(x: tf.Tensor, group: Sequence[tuple[Op, tf.Tensor]]) -> tf.Tensor:
-    """Compose brightness and contrast to one multiplication and one addition a pixel."""
+    """Compose brightness and contrast to one multiplication and one addition per pixel."""
     has_contrast = any(op.name == "contrast" for op, _ in group)
     mean = tf.reduce_mean(x, axis=[1, 2, 3]) if has_contrast else None
     factor, offset = tf.ones([tf.shape(x)[0]]), tf.zeros([tf.shape(x)[0]])
     for op, seed in group:
-        applied, drawn = _draws(x, 2, seed)
-        applied = applied < op["probability"]
         if op.name == "brightness":
-            offset += tf.where(applied, _between(drawn, -op["delta"], op["delta"]) * 255.0, 0.0)
+            offset += 255.0 * _strength(x, op, seed, -op["delta"], op["delta"])
         else:
-            contrast = tf.where(applied, _between(drawn, op["low"], op["high"]), 1.0)
+            contrast = _strength(x, op, seed, op["low"], op["high"], off=1.0)
             mean_now = factor * mean + offset
             factor, offset = factor * contrast, offset * contrast + mean_now * (1.0 - contrast)
-    return x * _per_picture(factor) + _per_picture(offset)
+    return x * _per_image(factor) + _per_image(offset)
 
 
-def _per_picture(values: tf.Tensor) -> tf.Tensor:
+def _per_image(values: tf.Tensor) -> tf.Tensor:
     return values[:, tf.newaxis, tf.newaxis, tf.newaxis]
 
 
-def _gamma(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:
+def _strength(x: tf.Tensor, op: Op, seed: tf.Tensor, low: float, high: float, off: float = 0.0) -> tf.Tensor:
+    """float32 ``[B]``, uniform between two values where the operation is applied, ``off`` elsewhere."""
     applied, drawn = _draws(x, 2, seed)
-    power = tf.where(applied < op["probability"], _between(drawn, op["low"], op["high"]), 1.0)
-    return 255.0 * tf.pow(tf.clip_by_value(x / 255.0, 0.0, 1.0), _per_picture(power))
+    return tf.where(applied < op["probability"], _between(drawn, low, high), off)
+
+
+def _gamma(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:
+    power = _strength(x, op, seed, op["low"], op["high"], off=1.0)
+    return 255.0 * tf.pow(tf.clip_by_value(x / 255.0, 0.0, 1.0), _per_image(power))
 
 
 def _noise(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:
-    applied, drawn = _draws(x, 2, seed)
-    sigma = tf.where(applied < op["probability"], drawn * op["sigma"] * 255.0, 0.0)
-    return x + _per_picture(sigma) * tf.random.stateless_normal(tf.shape(x), fold(seed, 1))
+    sigma = 255.0 * _strength(x, op, seed, 0.0, op["sigma"])
+    return x + _per_image(sigma) * tf.random.stateless_normal(tf.shape(x), fold(seed, 1))
 
 
 def _blur(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:
-    """As two matrix products a picture: cheaper than a convolution, whose kernel all pictures would have to share."""
-    applied, drawn = _draws(x, 2, seed)
-    sigma = tf.where(applied < op["probability"], drawn * op["sigma"], 0.0)
+    """As two matrix products per image: cheaper than a convolution, whose kernel all images would have to share."""
+    sigma = _strength(x, op, seed, 0.0, op["sigma"])
     height, width = tf.shape(x)[1], tf.shape(x)[2]
     x = tf.einsum("bij,bjwc->biwc", _gaussian(sigma, height), x)
     return tf.einsum("bij,bhjc->bhic", _gaussian(sigma, width), x)
@@ -204,9 +192,6 @@ def _gaussian(sigma: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return weights / tf.reduce_sum(weights, axis=2, keepdims=True)
 
 
-# ------------------------------------------------------------------------------------------------------------- erasing
-
-
 def _erase(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:
     applied, area, aspect, down, right = _draws(x, 5, seed)
     rows, columns = rectangle(x, _between(area, op["low"], op["high"]), aspect, down, right)
@@ -217,14 +202,11 @@ def _erase(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:
 def rectangle(
     x: tf.Tensor, area: tf.Tensor, aspect: tf.Tensor, down: tf.Tensor, right: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Rectangles that lie wholly inside their pictures.
-
-    Zhong et al. draw again until a rectangle fits; here the ratio of its sides is drawn from those that fit, which
-    needs no loop.
+    """Rectangles that lie wholly inside their images: the ratio of sides is drawn from those that fit, without a loop.
 
     Args:
         x: ``[B, H, W, C]``, for its shape.
-        area: float32 ``[B]``, fraction of the picture, before the sides are rounded to pixels.
+        area: float32 ``[B]``, fraction of the image, before the sides are rounded to pixels.
         aspect, down, right: float32 ``[B]`` in [0, 1): place in the allowed range of log ratio, top and left.
 
     Returns:
@@ -250,12 +232,11 @@ def _span(size: tf.Tensor, length: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
 def overlay(x: tf.Tensor, patch: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     """Take from ``patch`` what lies in both the rows and the columns.
 
-    In uint8 arithmetic, which wraps round and so is exact: a fifth of the cost of ``tf.where`` with a mask that must be
-    broadcast.
+    In uint8 arithmetic, which wraps round and so is exact; cheaper than ``tf.where`` with a mask to broadcast.
 
     Args:
         x, patch: uint8 ``[B, H, W, C]``.
-        rows, columns: bool ``[B, H]`` and ``[B, W]``, or ``[1, H]`` and ``[1, W]`` for the same place in all pictures.
+        rows, columns: bool ``[B, H]`` and ``[B, W]``, or ``[1, H]`` and ``[1, W]`` for the same place in all images.
     """
     count, height, width, channels = tf.unstack(tf.shape(x))
     wide = tf.repeat(tf.cast(columns, tf.uint8), channels, axis=1)
@@ -265,7 +246,7 @@ def overlay(x: tf.Tensor, patch: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor)
 
 
 def _random_pixels(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """uint8, each pixel one of 0 to 255: four from each random integer, a quarter of the cost."""
+    """uint8, each pixel one of 0 to 255: four from each random integer, which is cheaper."""
     count = tf.reduce_prod(shape)
     integers = tf.random.stateless_uniform([(count + 3) // 4], seed, minval=None, maxval=None, dtype=tf.int32)
     return tf.reshape(tf.reshape(tf.bitcast(integers, tf.uint8), [-1])[:count], shape)

@@ -1,4 +1,4 @@
-"""Pictures that occur more than once: in a split, across splits, under different labels; and leaving them out."""
+"""Images that occur more than once: in a split, across splits, under different labels; and leaving them out."""
 
 from __future__ import annotations
 
@@ -26,53 +26,44 @@ _VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Duplicates:
-    """Which pictures of a dataset are the same, over all of its splits.
+    """Which images of a dataset are the same, over all of its splits."""
 
-    Attributes:
-        split: int8 ``[N]``, indices into :data:`emotion.data.examples.SPLITS`, in ascending order.
-        row: int64 ``[N]``, each picture's row in its split.
-        labels: int64 ``[N]``.
-        exact: int64 ``[N]``, the smallest index of the pictures with the same pixels.
-        near: int64 ``[N]``, the smallest index of the pictures that are linked by equal pixels or by looking alike,
-            directly or through others.
-    """
-
-    split: np.ndarray[Any, Any]
-    row: Ids
-    labels: Ids
-    exact: Ids
-    near: Ids
+    split: np.ndarray[Any, Any]  #: int8 ``[N]``, indices into :data:`emotion.data.examples.SPLITS`, ascending
+    row: Ids  #: int64 ``[N]``, each image's row in its split
+    labels: Ids  #: int64 ``[N]``
+    exact: Ids  #: int64 ``[N]``, the smallest index of the images with the same pixels
+    near: Ids  #: int64 ``[N]``, the smallest index of those linked by equal pixels or by looking alike, also indirectly
 
     def repeated(self, groups: Ids) -> Flags:
-        """bool ``[N]``: pictures that share their group (``exact`` or ``near``) with another."""
+        """bool ``[N]``: images that share their group (``exact`` or ``near``) with another."""
         return np.bincount(groups, minlength=len(groups))[groups] > 1
 
     def conflicting(self, groups: Ids) -> Flags:
-        """bool ``[N]``: pictures in whose group there is more than one label."""
+        """bool ``[N]``: images in whose group there is more than one label."""
         return several(groups, self.labels)
 
     def shared_with(self, groups: Ids, *splits: str) -> Flags:
-        """bool ``[N]``: pictures in whose group there is one of these splits."""
+        """bool ``[N]``: images in whose group there is one of these splits."""
         there = np.isin(self.split, [SPLITS.index(s) for s in splits])
-        return np.bincount(groups[there], minlength=len(groups))[groups] > 0
+        return np.asarray(np.bincount(groups[there], minlength=len(groups))[groups] > 0)
 
     def within(self, split: str) -> Flags:
-        """bool ``[N]``: the pictures of a split."""
-        return self.split == SPLITS.index(split)
+        """bool ``[N]``: the images of a split."""
+        return np.asarray(self.split == SPLITS.index(split))
 
 
 def several(groups: Ids, kinds: Ids) -> Flags:
-    """bool ``[N]``: pictures in whose group there is more than one kind."""
+    """bool ``[N]``: images in whose group there is more than one kind."""
     pairs = np.unique(np.stack([groups, kinds], axis=1), axis=0)
     return np.bincount(pairs[:, 0], minlength=len(groups))[groups] > 1
 
 
 def find(parts: Mapping[str, Examples], perceptual: Mapping[str, similar.Hashes] | None = None) -> Duplicates:
-    """Find identical and nearly identical pictures.
+    """Find identical and nearly identical images.
 
     Args:
-        parts: The pictures of each split.
-        perceptual: Their perceptual hashes, uint64 ``[N, 2]``; None looks for identical pictures only.
+        parts: The images of each split.
+        perceptual: Their perceptual hashes, uint64 ``[N, 2]``; None looks for identical images only.
     """
     names = [s for s in SPLITS if s in parts]
     counts = [len(parts[s]) for s in names]
@@ -95,7 +86,7 @@ def find(parts: Mapping[str, Examples], perceptual: Mapping[str, similar.Hashes]
 
 
 def perceptual_hashes(examples: Examples, cache_dir: Path | None) -> similar.Hashes:
-    """How each picture looks: uint64 ``[N, 2]``, from the source, from the cache, or computed (0.1 ms a small picture).
+    """How each image looks: uint64 ``[N, 2]``, from the source, from the cache, or computed (0.1 ms a small image).
 
     Raises:
         emotion.images.UnreadableImageError: A file can no longer be read.
@@ -106,7 +97,7 @@ def perceptual_hashes(examples: Examples, cache_dir: Path | None) -> similar.Has
     path = None if cache_dir is None else cache_dir / f"perceptual-{digest[:24]}.npy"
     if path is not None and path.is_file():
         with suppress(ValueError, OSError, EOFError):
-            hashes = np.load(path, allow_pickle=False)
+            hashes: similar.Hashes = np.load(path, allow_pickle=False)
             if hashes.shape == (len(examples), 2) and hashes.dtype == np.uint64:
                 return hashes
     hashes = np.zeros((len(examples), 2), np.uint64)
@@ -119,7 +110,7 @@ def perceptual_hashes(examples: Examples, cache_dir: Path | None) -> similar.Has
 
 
 def group_hashes(examples: Examples) -> np.ndarray[Any, Any]:
-    """``S16`` ``[N]``: equal for pictures that must not be separated, whatever their order in ``examples``.
+    """``S16`` ``[N]``: equal for images that must not be separated, whatever their order in ``examples``.
 
     Those with equal pixels; those that look alike, where the source keeps perceptual hashes; those of one origin.
     """
@@ -149,8 +140,8 @@ def drop(parts: Mapping[str, Examples], cfg: DictConfig) -> tuple[dict[str, Exam
 
     Args:
         parts: All three splits.
-        cfg: The dataset node. Its ``drop_duplicates`` is ``none``, or ``train_vs_test``: training pictures that are in
-            validation or in the test, and validation pictures that are in the test. Or ``all``: besides, all but one of
+        cfg: The dataset node. Its ``drop_duplicates`` is ``none``, or ``train_vs_test``: training images that are in
+            validation or in the test, and validation images that are in the test. Or ``all``: besides, all but one of
             each group within training and within validation, and the whole group where its labels contradict each
             other. Perceptual hashes are kept in its ``cache_dir``.
 
@@ -178,7 +169,7 @@ def drop(parts: Mapping[str, Examples], cfg: DictConfig) -> tuple[dict[str, Exam
         others = int((out & inside & ~leaks).sum())
         more = f", and {others} that repeat or contradict others there" if mode == "all" else ""
         said.append(
-            f"Left out of {split}: {int((leaks & inside).sum())} pictures that are identical or nearly so to one that "
+            f"Left out of {split}: {int((leaks & inside).sum())} images that are identical or nearly so to one that "
             f"is held out{more} (dataset.drop_duplicates={mode})."
         )
     kept = {}
@@ -187,7 +178,7 @@ def drop(parts: Mapping[str, Examples], cfg: DictConfig) -> tuple[dict[str, Exam
         kept[split] = examples.take(found.row[stays])
         if len(examples) and not stays.any():
             raise UserError(
-                f"dataset.drop_duplicates: {mode} would leave no picture in {split}: all {len(examples):,} are "
+                f"dataset.drop_duplicates: {mode} would leave no image in {split}: all {len(examples):,} are "
                 f"identical or nearly so to others. Set dataset.drop_duplicates=none, or use other data"
             )
     return kept, said

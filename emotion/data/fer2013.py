@@ -26,7 +26,7 @@ PARSER_VERSION = 1
 _FILES = ("fer2013.csv", "icml_face_data.csv", "train.csv")
 #: Our label of each of FER2013's numbers.
 OURS = np.array([EMOTIONS.index(NUMBERINGS["fer2013"][i]) for i in range(len(EMOTIONS))], np.int64)
-#: Mirrors lack a few pictures now and then; more unreadable files than this fraction stop the run.
+#: Mirrors lack a few images now and then; more unreadable files than this fraction stop the run.
 _MAX_UNREADABLE = 0.01
 
 
@@ -42,16 +42,15 @@ def load(cfg: DictConfig) -> Splits:
     source, notes = find(Path(cfg.root).expanduser())
     unreadable: tuple[tuple[str, str], ...] = ()
     if source.is_dir():
-        found = _read_mirror(source, cache_dir)
-        unreadable = found.unreadable
-        parts, said = divide_mirror(found.parts)
-        notes = (*notes, *found.notes, *said)
+        mirror = _read_mirror(source, cache_dir)
+        unreadable, read_notes = mirror.unreadable, mirror.notes
+        parts, divided = divide_mirror(mirror.parts)
     else:
-        table, hashes, said = read_csv(source, cache_dir)
+        table, hashes, read_notes = read_csv(source, cache_dir)
         parts, divided = _divide_table(source, table, hashes)
-        notes = (*notes, *said, *divided)
-    parts, said = complete(parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed)
-    return assemble("fer2013", parts, cfg, notes=(*notes, *said), unreadable=unreadable)
+    parts, held_out = complete(parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed)
+    notes = (*notes, *read_notes, *divided, *held_out)
+    return assemble("fer2013", parts, cfg, notes=notes, unreadable=unreadable)
 
 
 def find(root: Path) -> tuple[Path, tuple[str, ...]]:
@@ -80,9 +79,6 @@ def find(root: Path) -> tuple[Path, tuple[str, ...]]:
     return taken, (f"FER2013 read from {taken}.{also}",)
 
 
-# ------------------------------------------------------------------------------------------------------ the CSV file
-
-
 def read_csv(
     path: Path, cache_dir: Path | None, side: int = 48
 ) -> tuple[fer_csv.Table, np.ndarray[Any, Any], tuple[str, ...]]:
@@ -91,7 +87,7 @@ def read_csv(
     Args:
         path: The file.
         cache_dir: Where the cache is kept; None keeps none.
-        side: Width and height of the pictures in pixels.
+        side: Width and height of the images in pixels.
 
     Returns:
         The rows, their ``S16`` ``[N]`` pixel hashes, and notes for the log.
@@ -102,7 +98,7 @@ def read_csv(
         try:
             return (*_read_cache(cached, side), ())
         except Exception as error:  # a damaged file can fail anywhere inside NumPy and zipfile
-            notes.append(f"{cached}: damaged ({type(error).__name__}), made anew.")
+            notes.append(f"{cached}: damaged ({type(error).__name__}), regenerated.")
     table = fer_csv.parse(path, side=side)
     hashes = np.array([hash_pixels(image) for image in table.images], "S16")
     if cached is not None:
@@ -134,14 +130,8 @@ def _read_cache(path: Path, side: int) -> tuple[fer_csv.Table, np.ndarray[Any, A
 
 def _write_cache(path: Path, table: fer_csv.Table, hashes: np.ndarray[Any, Any]) -> None:
     with files.replacing_in_cache(path) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file,
-            images=table.images,
-            emotions=table.emotions,
-            usage=table.usage,
-            has_usage=np.array(table.has_usage),
-            hashes=hashes,
-        )
+        columns: dict[str, Any] = vars(table)
+        np.savez(file, hashes=hashes, **columns)
     for stale in path.parent.glob(f"{path.name.rsplit('-', 1)[0]}-*.npz"):  # an older state of the same file
         if stale != path:
             stale.unlink(missing_ok=True)
@@ -158,9 +148,6 @@ def _divide_table(
     if not table.has_usage:
         return {"train": by_usage["Training"]}, ("The CSV has no Usage column: all rows are taken for Training.",)
     return official(by_usage)
-
-
-# -------------------------------------------------------------------------------------------------- the folder mirror
 
 
 def _read_mirror(root: Path, cache_dir: Path) -> folder.Found:
@@ -180,9 +167,11 @@ def divide_mirror(parts: dict[str, Examples]) -> tuple[dict[str, Examples], tupl
     test = parts["test"]
     assert test.paths is not None
     names = [Path(str(p)).name.lower() for p in test.paths]
-    said = np.array([1 if n.startswith("publictest") else 2 if n.startswith("privatetest") else 0 for n in names])
-    if (said > 0).all():
-        by_usage = {u: test.take(np.flatnonzero(said == i)) for i, u in enumerate(fer_csv.USAGES) if (said == i).any()}
+    named = np.array([1 if n.startswith("publictest") else 2 if n.startswith("privatetest") else 0 for n in names])
+    if (named > 0).all():
+        by_usage = {
+            u: test.take(np.flatnonzero(named == i)) for i, u in enumerate(fer_csv.USAGES) if (named == i).any()
+        }
         return official({"Training": parts["train"], **by_usage})
     counts = np.bincount(test.labels, minlength=len(EMOTIONS))
     for usages in (("PublicTest",), ("PrivateTest",), ("PublicTest", "PrivateTest")):
@@ -201,13 +190,12 @@ def official(by_usage: dict[str, Examples]) -> tuple[dict[str, Examples], tuple[
         The splits that are there, and a sentence for the log.
     """
     parts = {"train": by_usage["Training"]}
-    if "PrivateTest" in by_usage:
-        parts["test"] = by_usage["PrivateTest"]
-        if "PublicTest" in by_usage:
-            parts["validation"] = by_usage["PublicTest"]
-            return parts, ("Official splits: PublicTest is validation, PrivateTest is test.",)
-        return parts, ("PublicTest is missing: PrivateTest is test, validation is held out from Training.",)
-    if "PublicTest" in by_usage:
-        parts["test"] = by_usage["PublicTest"]
-        return parts, ("PrivateTest is missing: PublicTest is test, validation is held out from Training.",)
-    return parts, ("PublicTest and PrivateTest are missing: test and validation are held out from Training.",)
+    tests = [usage for usage in ("PrivateTest", "PublicTest") if usage in by_usage]
+    if not tests:
+        return parts, ("PublicTest and PrivateTest are missing: test and validation are held out from Training.",)
+    parts["test"] = by_usage[tests[0]]
+    if len(tests) == 2:
+        parts["validation"] = by_usage["PublicTest"]
+        return parts, ("Official splits: PublicTest is validation, PrivateTest is test.",)
+    missing = "PublicTest" if tests == ["PrivateTest"] else "PrivateTest"
+    return parts, (f"{missing} is missing: {tests[0]} is test, validation is held out from Training.",)

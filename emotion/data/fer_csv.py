@@ -27,19 +27,12 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a CSV file, in its order.
+    """The rows of a CSV file, in its order."""
 
-    Attributes:
-        images: uint8 ``[N, side, side]``.
-        emotions: uint8 ``[N]``, FER2013's numbers.
-        usage: uint8 ``[N]``, indices into :data:`USAGES`; all Training where the file has no such column.
-        has_usage: Whether it has.
-    """
-
-    images: Pixels
-    emotions: Pixels
-    usage: Pixels
-    has_usage: bool
+    images: Pixels  #: uint8 ``[N, side, side]``
+    emotions: Pixels  #: uint8 ``[N]``, FER2013's numbers
+    usage: Pixels  #: uint8 ``[N]``, indices into :data:`USAGES`; all Training where the file has no such column
+    has_usage: bool  #: whether the file has such a column
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,7 @@ def parse(path: Path, *, side: int = 48) -> Table:
 
     Args:
         path: The file.
-        side: Width and height of the pictures in pixels.
+        side: Width and height of the images in pixels.
 
     Raises:
         UserError: With file and line: not a CSV, wrong header, wrong number of pixels, a value that is not 0 to 255,

@@ -1,7 +1,7 @@
-"""FER+ (Barsoum et al. 2016): FER2013's pictures with the votes of ten people for each.
+"""FER+ (Barsoum et al. 2016): FER2013's images with the votes of ten people for each.
 
 ``fer2013new.csv`` lies beside ``fer2013.csv``, row for row. FER2013's own label agrees with the majority of the ten for
-63 % of the pictures, so these are two benchmarks on the same pixels.
+63 % of the images, so these are two benchmarks on the same pixels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from emotion.base.errors import UserError
 from emotion.data import fer2013, fer_csv
 from emotion.data.examples import Examples, Splits
 from emotion.data.fingerprint import recognise_fer2013
-from emotion.data.splits import assemble, hold_out
+from emotion.data.splits import assemble, held_out_note, hold_out
 from emotion.faces.labels import CONTEMPT, EMOTIONS
 
 FILE = "fer2013new.csv"
@@ -37,8 +37,8 @@ Shares = np.ndarray[Any, np.dtype[np.float32]]
 def load(cfg: DictConfig) -> Splits:
     """Load FER+; ``cfg`` is the dataset node, see ``conf/dataset/ferplus.yaml``.
 
-    Validation and test hold the pictures for which most of the votes agree, whatever ``label_mode`` is, so that models
-    of all modes are scored on the same pictures and labels. The mode says what is trained on; see :func:`targets`.
+    Validation and test hold the images for which most of the votes agree, whatever ``label_mode`` is, so that models
+    of all modes are scored on the same images and labels. The mode says what is trained on; see :func:`targets`.
 
     Raises:
         UserError: One of the two files is missing or damaged, or they do not belong together.
@@ -48,10 +48,9 @@ def load(cfg: DictConfig) -> Splits:
     source, notes = fer2013.find(Path(cfg.root).expanduser())
     if source.is_dir():
         raise UserError(
-            f"{source}: folders of pictures; FER+ votes belong to the rows of fer2013.csv. "
-            f"Set dataset.root to that file"
+            f"{source}: folders of images; FER+ votes belong to the rows of fer2013.csv. Set dataset.root to that file"
         )
-    table, hashes, said = fer2013.read_csv(source, Path(cfg.cache_dir).expanduser())
+    table, hashes, read_notes = fer2013.read_csv(source, Path(cfg.cache_dir).expanduser())
     votes_path = Path(cfg.votes).expanduser() if cfg.votes else source.with_name(FILE)
     votes, usage = read_votes(votes_path)
     _check_rows(source, table, votes_path, usage)
@@ -72,16 +71,12 @@ def load(cfg: DictConfig) -> Splits:
     lost = int((~sure & ~fitted.any(axis=1)).sum())
     notes = (
         *notes,
-        *said,
-        f"FER+ votes read from {votes_path}: {lost:,} of {len(votes):,} pictures left out, on which the votes do not "
+        *read_notes,
+        f"FER+ votes read from {votes_path}: {lost:,} of {len(votes):,} images left out, on which the votes do not "
         f"agree or which they call no face or unknown{'' if cfg.contempt == 'keep' else ' or contempt'}.",
         *divided,
     )
-    # FER2013's own labels: they and the pixels say which copy of it this is.
-    own = Examples(fer2013.OURS[table.emotions], hashes, images=table.images)
-    trained = np.array([fer_csv.USAGES[u] == "Training" for u in table.usage])
-    found = recognise_fer2013({"train": own.take(trained), "test": own.take(~trained)})
-    recognised = f"FER+ ({cfg.label_mode}) on {found or 'pictures that are not those of FER2013'}"
+    recognised = f"FER+ ({cfg.label_mode}) on {_recognise(table, hashes)}"
     loss = "any_target" if cfg.label_mode == "multi_target" else "cross_entropy"
     return assemble("ferplus", parts, cfg, notes=notes, labels=names, loss=loss, recognised=recognised)
 
@@ -138,8 +133,8 @@ def targets(votes: Votes, mode: str, classes: int) -> Shares:
     - ``multi_target``: all labels with at least 30 % of the votes, if they hold more than half of them. Each counts as
       right.
 
-    Pictures for which the rule gives no label are left out, and so are those that are mostly unknown or not a face.
-    Contempt is left out with ``classes=7``: pictures that show it most, and its share of soft targets.
+    Images for which the rule gives no label are left out, and so are those that are mostly unknown or not a face.
+    Contempt is left out with ``classes=7``: images that show it most, and its share of soft targets.
 
     Args:
         votes: uint8 ``[R, 10]``.
@@ -148,7 +143,7 @@ def targets(votes: Votes, mode: str, classes: int) -> Shares:
 
     Returns:
         float32 ``[R, classes]``, in the order of our labels; rows sum to 1 (``multi_target``: are 0 or 1), or are all 0
-        where a picture is left out.
+        where an image is left out.
     """
     counted = np.where(votes > 1, votes, 0).astype(np.float64)
     total = counted.sum(axis=1, keepdims=True)
@@ -163,17 +158,17 @@ def targets(votes: Votes, mode: str, classes: int) -> Shares:
     if classes == len(EMOTIONS):
         ours = ours[:, : len(EMOTIONS)] * (ours.argmax(axis=1) < len(EMOTIONS))[:, None]
     if mode == "multi_target":
-        return (ours > 0).astype(np.float32)
-    return (ours / np.maximum(ours.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+        return np.asarray(ours > 0, np.float32)
+    return np.asarray(ours / np.maximum(ours.sum(axis=1, keepdims=True), 1), np.float32)
 
 
 def shares(votes: Votes, classes: int) -> Shares:
     """Of the votes for our labels, the share of each: float32 ``[R, classes]``; all 0 where there are none."""
     ours = votes[:, _ORDER[:classes]].astype(np.float32)
-    return ours / np.maximum(ours.sum(axis=1, keepdims=True), 1)
+    return np.asarray(ours / np.maximum(ours.sum(axis=1, keepdims=True), 1))
 
 
-def _leading(counted: Any, total: Any) -> Any:
+def _leading(counted: np.ndarray[Any, Any], total: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The labels with most votes that together hold three quarters of them; nothing where that takes more than three.
 
     Labels with equally many votes come together. Unknown or not a face end the list, and count only as its first.
@@ -199,8 +194,16 @@ def _leading(counted: Any, total: Any) -> Any:
     return taken
 
 
+def _recognise(table: fer_csv.Table, hashes: np.ndarray[Any, Any]) -> str:
+    """Which copy of FER2013 this is, by its own labels and pixels."""
+    own = Examples(fer2013.OURS[table.emotions], hashes, images=table.images)
+    trained = table.usage == fer_csv.USAGES.index("Training")
+    known = recognise_fer2013({"train": own.take(trained), "test": own.take(~trained)})
+    return known or "pictures that are not those of FER2013"
+
+
 def _check_rows(source: Path, table: fer_csv.Table, path: Path, usage: list[str]) -> None:
-    """Refuse votes of other rows: they would label every picture wrongly, and nobody would notice."""
+    """Refuse votes of other rows: they would label every image wrongly without an error."""
     if len(usage) != len(table.images):
         raise UserError(
             f"{path}: {len(usage):,} rows, {source} has {len(table.images):,}. The two files belong together row for "
@@ -223,19 +226,16 @@ def _divide(
     tests = {u: rows[u][agreed[rows[u]]] for u in ("PublicTest", "PrivateTest")}
     by_usage = {"Training": everything.take(training)}
     by_usage |= {u: replace(everything.take(r), targets=None) for u, r in tests.items() if len(r)}
-    parts, notes = fer2013.official(by_usage)
-    said = list(notes)
+    parts, sentences = fer2013.official(by_usage)
+    notes = list(sentences)
     for split, fraction in (("test", cfg.test_fraction), ("validation", cfg.validation_fraction)):
         if split in parts:
             continue
         train = parts["train"]
         sure = np.flatnonzero(agreed[train.rows])
         held = sure[hold_out(train.labels[sure], train.hashes[sure], fraction, cfg.split_seed)[1]]
-        away = np.isin(train.hashes, train.hashes[held])  # copies of held out pictures on which votes do not agree
+        away = np.isin(train.hashes, train.hashes[held])  # copies of held out images on which votes do not agree
         parts[split] = replace(train.take(held), targets=None)
         parts["train"] = train.take(np.flatnonzero(~away))
-        said.append(
-            f"No {split} split of its own: {len(held):,} of {len(train):,} pictures held out from train, stratified, "
-            f"duplicates kept together (dataset.{split}_fraction={fraction:g}, dataset.split_seed={cfg.split_seed})."
-        )
-    return parts, tuple(said)
+        notes.append(held_out_note(split, len(held), len(train), fraction, cfg.split_seed))
+    return parts, tuple(notes)

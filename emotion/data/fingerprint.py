@@ -1,6 +1,6 @@
 """Which data a run was made of: hashes over decoded pixels, and whether they are FER2013's.
 
-Hashes are taken after decoding, so the same pictures as CSV rows and as lossless files are the same data.
+Hashes are taken after decoding, so the same images as CSV rows and as lossless files are the same data.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from emotion.faces.images import Image
 from emotion.faces.labels import EMOTIONS
 
 _SKETCH = Path(__file__).with_name("fer2013_sketch.json")
-#: Share of the sampled pictures that must be there for "as published": 161 pictures are known in several versions.
+#: Share of the sampled images that must be there for "as published": 161 images are known in several versions.
 _PUBLISHED = 0.98
-#: Below this share of the sample, pictures in common are a coincidence that is not worth a sentence.
+#: Below this share of the sample, images in common are a coincidence that is not worth a sentence.
 _SOME = 0.02
 
 
 def hash_pixels(image: Image) -> bytes:
-    """Return 16 bytes that are equal just for pictures of equal shape and pixels (SHA-256, cut short).
+    """Return 16 bytes that are equal just for images of equal shape and pixels (SHA-256, cut short).
 
-    A BGR picture whose three channels are equal counts as its grey picture, so a grey file hashes the same whether it
+    A BGR image whose three channels are equal counts as its grey image, so a grey file hashes the same whether it
     was decoded to grey or to colour.
 
     Args:
@@ -43,32 +43,23 @@ def hash_pixels(image: Image) -> bytes:
 
 
 def fingerprint(
-    name: str,
-    splits: Mapping[str, Examples],
-    recognised: str | None = None,
-    labels: Sequence[str] = EMOTIONS,
+    name: str, splits: Mapping[str, Examples], recognised: str | None = None, labels: Sequence[str] = EMOTIONS
 ) -> dict[str, Any]:
-    """Describe the data of a run; independent of the order of the pictures.
+    """Describe the data of a run; independent of the order of the images.
 
-    Args:
-        name: The dataset's name in the config.
-        splits: The pictures of each split.
-        recognised: What :func:`recognise_fer2013` said, where that was asked before pictures were left out.
-        labels: The dataset's labels in order.
+    ``recognised`` is the answer of :func:`recognise_fer2013`, where it was called before images were left out.
 
     Returns:
         JSON-ready ``{"dataset", "counts": {split: {emotion: n}}, "pixels", "pixels_by_split", "recognised"}``. The
-        ``pixels`` are SHA-256 digests in hex over the sorted pairs of pixel hash and label, and target
-        where there is one.
+        ``pixels`` are SHA-256 digests in hex over the sorted pairs of pixel hash and label, and target where there is
+        one.
     """
     by_split = {split: _digest(examples) for split, examples in splits.items()}
     together = "\n".join(f"{split} {by_split[split]}" for split in sorted(by_split))
+    counts = {split: _counts(examples, len(labels)).tolist() for split, examples in splits.items()}
     return {
         "dataset": name,
-        "counts": {
-            split: dict(zip(labels, map(int, _counts(examples, len(labels))), strict=True))
-            for split, examples in splits.items()
-        },
+        "counts": {split: dict(zip(labels, row, strict=True)) for split, row in counts.items()},
         "pixels": hashlib.sha256(together.encode()).hexdigest(),
         "pixels_by_split": by_split,
         "recognised": recognise_fer2013(splits) if recognised is None else recognised,
@@ -82,7 +73,7 @@ def recognise_fer2013(splits: Mapping[str, Examples]) -> str | None:
     Training and of PublicTest (a bottom-k sketch, Cohen and Kaplan 2007). PrivateTest is known by its counts alone.
 
     Args:
-        splits: Every picture of the dataset, however it is divided.
+        splits: Every image of the dataset, however it is divided.
 
     Returns:
         A sentence without a full stop, or None where the data has nothing to do with FER2013.
@@ -109,7 +100,7 @@ def recognise_fer2013(splits: Mapping[str, Examples]) -> str | None:
 
 
 def bottom_k(hashes: Any, k: int = 256) -> list[str]:
-    """The k smallest of the different hashes, first 8 bytes each, as hex: a sample that needs no pictures."""
+    """The k smallest of the different hashes, first 8 bytes each, as hex: a sample that needs no images."""
     return sorted({h.hex() for h in _prefixes(hashes)})[:k]
 
 
@@ -121,19 +112,19 @@ def load_sketch() -> dict[str, Any]:
 
 
 def published_counts(usages: Iterable[str]) -> Any:
-    """int64 ``[7]``: pictures per emotion in these official splits together."""
+    """int64 ``[7]``: images per emotion in these official splits together."""
     counts = load_sketch()["counts"]
     return np.array([[counts[u][e] for e in EMOTIONS] for u in usages], np.int64).reshape(-1, len(EMOTIONS)).sum(0)
 
 
 def _sampled(here: set[str], usages: Iterable[str]) -> tuple[int, int]:
-    """How many of the sampled pictures of these official splits are here, and how many there are."""
+    """How many of the sampled images of these official splits are here, and how many there are."""
     sample = {h for usage in usages for h in load_sketch()["sample"].get(usage, ())}  # a few are in two splits
     return len(sample & here), len(sample)
 
 
 def _match_counts(splits: Mapping[str, Examples]) -> tuple[tuple[str, ...], bool]:
-    """The official splits whose counts add up to these pictures, and whether they do so exactly."""
+    """The official splits whose counts add up to these images, and whether they do so exactly."""
     have = sum((_counts(e) for e in splits.values()), np.zeros(len(EMOTIONS), np.int64))
     names = tuple(load_sketch()["counts"])
     subsets = [s for size in (3, 2, 1) for s in combinations(names, size)]

@@ -1,4 +1,4 @@
-"""Pictures in class folders: ``<root>/<emotion>/*`` or ``<root>/{train,val,test}/<emotion>/*``."""
+"""Images in class folders: ``<root>/<emotion>/*`` or ``<root>/{train,val,test}/<emotion>/*``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SPLIT_OF = {word: split for split, words in SPLIT_FOLDERS.items() for word in w
 _LAYOUTS = (
     f"Expected <root>/<emotion>/* or <root>/{{train,val,test}}/<emotion>/*, with the emotions {', '.join(EMOTIONS)}"
 )
-#: What lies beside pictures and is none; everything else is tried.
+#: What lies beside images and is none; everything else is tried.
 NO_PICTURES = (".txt", ".csv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".ini", ".db", ".html")
 _NO_FOLDERS = ("__MACOSX",)
 _SHOWN = 10
@@ -35,21 +35,15 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds.
+    """The contents of a folder."""
 
-    Attributes:
-        parts: The splits that have a folder; ``train`` is all pictures where none has.
-        unreadable: ``(path, reason)`` of each file that was left out.
-        notes: Sentences for the log.
-    """
-
-    parts: dict[str, Examples]
-    unreadable: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
+    parts: dict[str, Examples]  #: the splits that have a folder; ``train`` is all images where none has
+    unreadable: tuple[tuple[str, str], ...]  #: ``(path, reason)`` of each file that was left out
+    notes: tuple[str, ...]  #: sentences for the log
 
 
 def load(cfg: DictConfig) -> Splits:
-    """Load and divide a folder of pictures; ``cfg`` is the dataset node, see ``conf/dataset/folder.yaml``.
+    """Load and divide a folder of images; ``cfg`` is the dataset node, see ``conf/dataset/folder.yaml``.
 
     Raises:
         UserError: See :func:`layout`, :func:`read` and :func:`emotion.data.splits.hold_out`.
@@ -70,9 +64,6 @@ def load(cfg: DictConfig) -> Splits:
         parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed, alike=True, testable=testable
     )
     return assemble("folder", parts, cfg, notes=(*found.notes, *notes), unreadable=found.unreadable)
-
-
-# ------------------------------------------------------------------------------------------------------ the layout
 
 
 def layout(root: Path, ignore: Sequence[str] = ()) -> dict[str, Path]:
@@ -135,9 +126,6 @@ def folders_in(folder: Path) -> list[Path]:
         raise UserError(f"{show(folder)}: cannot be listed: {error.strerror}") from None
 
 
-# --------------------------------------------------------------------------------------------------- the pictures
-
-
 def read(
     splits: Mapping[str, Path],
     *,
@@ -146,7 +134,7 @@ def read(
     max_unreadable: float = 0.0,
     cache_dir: Path | None = None,
 ) -> Found:
-    """Find, decode once and hash every picture of these splits.
+    """Find, decode once and hash every image of these splits.
 
     Args:
         splits: Split -> folder that holds its class folders; see :func:`layout`.
@@ -160,44 +148,37 @@ def read(
     """
     root = Path(os.path.commonpath(list(splits.values())))
     names: list[str] = []
-    of: list[tuple[int, int]] = []  # split and label of each name
+    targets: list[tuple[int, int]] = []  # split and label of each name
     notes: list[str] = []
     for split, folder in splits.items():
         for label, class_folders in _classes(folder, numbering, ignore, notes).items():
             files = [str(f.relative_to(root) / name) for f in class_folders for name in _files(f, notes)]
             if not files:
                 raise UserError(
-                    f"{', '.join(map(show, class_folders))}: no pictures in it. Add some, remove the folder, "
+                    f"{', '.join(map(show, class_folders))}: no images in it. Add some, remove the folder, "
                     f"or leave it out: {_ignore_hint([f.name for f in class_folders])}"
                 )
             names += files
-            of += [(SPLITS.index(split), label)] * len(files)
+            targets += [(SPLITS.index(split), label)] * len(files)
 
-    hashes, perceptual, reasons, said = hash_files(root, names, cache_dir)
+    hashes, perceptual, reasons, index_notes = hash_files(root, names, cache_dir)
     for i, name in enumerate(names):
         if not _is_text(name):  # TensorFlow cannot take such a path
             reasons[i] = "its name is not valid UTF-8"
     unreadable = tuple((show(root / names[i]), reason) for i, reason in sorted(reasons.items()))
     _judge_unreadable(root, unreadable, len(names), max_unreadable)
     keep = np.array([i for i in range(len(names)) if i not in reasons], np.int64)
-    part, label_of = np.array(of, np.int64)[keep].T
-    for index, label in sorted(set(of) - set(zip(part.tolist(), label_of.tolist(), strict=True))):
-        path, reason = next((show(root / names[i]), reasons[i]) for i in reasons if of[i] == (index, label))
+    part, labels = np.array(targets, np.int64)[keep].T
+    for split_label in sorted(set(targets) - set(zip(part.tolist(), labels.tolist(), strict=True))):
+        path, reason = next((show(root / names[i]), reasons[i]) for i in reasons if targets[i] == split_label)
         raise UserError(
-            f"{path}: {reason}; and no other picture of '{EMOTIONS[label]}' in {SPLITS[index]} is readable. "
-            f"Repair them, or leave their folder out with dataset.ignore"
+            f"{path}: {reason}; and no other image of '{EMOTIONS[split_label[1]]}' in {SPLITS[split_label[0]]} is "
+            f"readable. Repair them, or leave their folder out with dataset.ignore"
         )
-    everything = Examples(
-        labels=label_of,
-        hashes=hashes[keep],
-        paths=np.array([str(root / names[i]) for i in keep], np.str_),
-        perceptual=perceptual[keep],
-    )
-    return Found(
-        parts={split: everything.take(np.flatnonzero(part == SPLITS.index(split))) for split in splits},
-        unreadable=unreadable,
-        notes=(*notes, *said),
-    )
+    paths = np.array([str(root / names[i]) for i in keep], np.str_)
+    everything = Examples(labels, hashes[keep], paths=paths, perceptual=perceptual[keep])
+    parts = {split: everything.take(np.flatnonzero(part == SPLITS.index(split))) for split in splits}
+    return Found(parts, unreadable, (*notes, *index_notes))
 
 
 def show(path: str | Path) -> str:
@@ -240,7 +221,7 @@ def _classes(folder: Path, numbering: str | None, ignore: Sequence[str], notes: 
 
 
 def _files(folder: Path, notes: list[str]) -> list[str]:
-    """Sorted names of the files that may be pictures."""
+    """Sorted names of the files that may be images."""
     names, folders = [], 0
     try:
         with os.scandir(folder) as entries:

@@ -1,8 +1,8 @@
-"""Affine transforms of batches of pictures, each picture by a matrix of its own.
+"""Affine transforms of batches of images, each image by a matrix of its own.
 
 A matrix is float32 ``[3, 3]`` and leads from a place in the result to the place it is read from, in pixels right of and
-below the picture's centre. ``tf.matmul(first, second)`` does ``first`` to the picture, then ``second``. What lies
-outside a picture repeats its border pixels, as :func:`emotion.faces.crop` does for a face at the edge of a frame;
+below the image's centre. ``tf.matmul(first, second)`` does ``first`` to the image, then ``second``. What lies
+outside an image repeats its border pixels, as :func:`emotion.faces.crop` does for a face at the edge of a frame;
 mirroring would put a second ear there.
 """
 
@@ -28,13 +28,13 @@ def matrix(rows: Sequence[Sequence[tf.Tensor | float]], like: tf.Tensor) -> tf.T
 
 
 def rotation(radians: tf.Tensor) -> tf.Tensor:
-    """float32 ``[B, 3, 3]``; a positive angle turns the picture clockwise as it is seen."""
+    """float32 ``[B, 3, 3]``; a positive angle turns the image clockwise as it is seen."""
     cos, sin = tf.cos(radians), tf.sin(radians)
     return matrix([[cos, sin, 0.0], [-sin, cos, 0.0]], radians)
 
 
 def translation(right: tf.Tensor, down: tf.Tensor) -> tf.Tensor:
-    """float32 ``[B, 3, 3]``; moves the picture by so many pixels."""
+    """float32 ``[B, 3, 3]``; moves the image by so many pixels."""
     return matrix([[1.0, 0.0, -right], [0.0, 1.0, -down]], right)
 
 
@@ -55,10 +55,10 @@ def flipping(flipped: tf.Tensor) -> tf.Tensor:
 
 
 def resample(x: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
-    """Transform each picture, bilinear at 1/32 pixel, border pixels repeated.
+    """Transform each image, bilinear at 1/32 pixel, border pixels repeated.
 
-    One call of OpenCV for the batch: a third of the cost of TensorFlow's ImageProjectiveTransformV3 at 48x48x1 and a
-    ninth at 96x96x3. The pictures are stacked to one tall picture, in which every coordinate stays within its own part.
+    One call of OpenCV for the batch, much cheaper than TensorFlow's ImageProjectiveTransformV3: the images are stacked
+    to one tall image, in which every coordinate stays within its own part.
 
     Args:
         x: uint8 (rounded to nearest) or float32 ``[B, H, W, C]``.

@@ -1,6 +1,6 @@
 """The record of a collected dataset: ``<root>/manifest.jsonl``, one line for every candidate, kept or not.
 
-A line says what a picture was, where it came from, and what was decided about it and why. A person's review is a line
+A line says what an image was, where it came from, and what was decided about it and why. A person's review is a line
 of its own, ``{"event": "review", ...}``, and the latest one wins. Lines are only ever appended.
 
 A crop's ``file`` is ``<emotion>/<name>.png``, whatever was decided: kept ones lie there under the root, all others
@@ -27,7 +27,7 @@ from emotion.faces.labels import EMOTIONS
 
 NAME = "manifest.jsonl"
 QUARANTINE = ".quarantine"
-#: What can be decided about a candidate, and by a person about a picture.
+#: What can be decided about a candidate, and by a person about an image.
 KEPT, REJECTED, QUARANTINED = "kept", "rejected", "quarantined"
 ACCEPTED = "accepted"
 #: The event of a candidate that was found for another emotion before anything was decided about it.
@@ -75,19 +75,10 @@ class Manifest:
         """
         with self._lock:
             try:
-                with self._path.open("ab") as file:
-                    before = file.tell()
-                    try:
-                        file.write(b"".join(_line(record) for record in records))
-                        file.flush()
-                        os.fsync(file.fileno())
-                    except OSError:
-                        file.truncate(before)
-                        raise
+                _append(self._path, b"".join(map(_line, records)))
             except OSError as error:
-                raise UserError(
-                    f"{self._path}: cannot be written ({error.strerror}); make room and start again"
-                ) from None
+                message = f"{self._path}: cannot be written ({error.strerror}); make room and start again"
+                raise UserError(message) from None
             self._lines += records
 
     def lines(self) -> list[Record]:
@@ -124,7 +115,7 @@ def current(lines: list[Record]) -> list[Record]:
 
 
 def unreviewed(root: Path) -> frozenset[str]:
-    """The files, ``<emotion>/<name>``, whose label is only that of a query, and which nobody has looked at.
+    """The files, ``<emotion>/<name>``, whose label is only that of a query, and which was not reviewed.
 
     Raises:
         UserError: The manifest is damaged. Where there is none, or another program's, nothing is unreviewed.
@@ -137,13 +128,13 @@ def unreviewed(root: Path) -> frozenset[str]:
 
 
 def origins(root: Path) -> dict[str, str]:
-    """What the pictures of a dataset were cut from, where several come from one origin.
+    """What the images of a dataset were cut from, where several come from one origin.
 
-    That is a film, a session in front of a camera, or a photo with several faces. A picture that a person has moved to
+    That is a film, a session in front of a camera, or a photo with several faces. An image that a person has moved to
     another emotion's folder still comes from where it came from.
 
     Returns:
-        File, ``<emotion>/<name>``, of each such picture that lies there -> a text that names its origin.
+        File, ``<emotion>/<name>``, of each such image that lies there -> a text that names its origin.
 
     Raises:
         UserError: The manifest is damaged. Where there is none, or another program's, nothing is known.
@@ -187,6 +178,19 @@ def _origin(record: Record) -> str:
 def now() -> str:
     """The time as records give it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Append to a file and wait for the disk; an error leaves the file as it was."""
+    with path.open("ab") as file:
+        before = file.tell()
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise
 
 
 def _line(record: Record) -> bytes:

@@ -1,10 +1,12 @@
-"""MixUp and CutMix: each picture of a batch blended with, or pasted into, another one, and its target likewise.
+"""MixUp and CutMix: each image of a batch blended with, or pasted into, another one, and its target likewise.
 
-Both take the previous picture of the batch as partner. Batches are drawn at random, so partners are too, and unlike in
+Both take the previous image of the batch as partner. Batches are drawn at random, so partners are too, and unlike in
 a reversed batch no pair meets twice.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import tensorflow as tf
 
@@ -31,7 +33,7 @@ def mix(
         probability: Share of batches that are mixed.
 
     Returns:
-        Pictures and targets, of the same shapes and types.
+        Images and targets, of the same shapes and types.
     """
     if not (mixup or cutmix):
         return images, targets
@@ -39,19 +41,20 @@ def mix(
 
     def by_mixup() -> tuple[tf.Tensor, tf.Tensor]:
         share = beta(mixup, fold(seed, 1))
-        # Mixtures come out the same either way round; this way a picture remains the larger part of its own place.
+        # Mixtures come out the same either way round; this way an image remains the larger part of its own place.
         return blend(images, targets, tf.maximum(share, 1.0 - share))
 
     def by_cutmix() -> tuple[tf.Tensor, tf.Tensor]:
         down, right = tf.unstack(tf.random.stateless_uniform([2], fold(seed, 3)))
         return paste(images, targets, beta(cutmix, fold(seed, 1)), down, right)
 
-    def either() -> tuple[tf.Tensor, tf.Tensor]:
+    def either() -> Any:
         if mixup and cutmix:
             return tf.cond(pick < 0.5, by_mixup, by_cutmix)
         return by_mixup() if mixup else by_cutmix()
 
-    return tf.cond(mixed < probability, either, lambda: (images, targets))
+    result: tuple[tf.Tensor, tf.Tensor] = tf.cond(mixed < probability, either, lambda: (images, targets))
+    return result
 
 
 def beta(alpha: float, seed: tf.Tensor) -> tf.Tensor:
@@ -67,13 +70,7 @@ def beta(alpha: float, seed: tf.Tensor) -> tf.Tensor:
 
 
 def blend(images: tf.Tensor, targets: tf.Tensor, share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """MixUp (Zhang et al. 2018): ``share`` of each picture and target, the rest of its partner's.
-
-    Args:
-        images: uint8 ``[B, H, W, C]``.
-        targets: float32 ``[B, K]``.
-        share: float32 ``[]`` in [0, 1].
-    """
+    """MixUp (Zhang et al. 2018): ``share``, float32 ``[]``, of each image and target, the rest of its partner's."""
     x = tf.cast(images, tf.float32)
     blended = to_uint8(share * x + (1.0 - share) * tf.roll(x, 1, axis=0))
     return blended, share * targets + (1.0 - share) * tf.roll(targets, 1, axis=0)
@@ -84,14 +81,12 @@ def paste(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """CutMix (Yun et al. 2019): a rectangle of ``1 - share`` of the area comes from the partner.
 
-    The rectangle has the picture's proportions and is cut off at the border; targets are mixed by the pixels that were
+    The rectangle has the image's proportions and is cut off at the border; targets are mixed by the pixels that were
     really pasted.
 
     Args:
-        images: uint8 ``[B, H, W, C]``.
-        targets: float32 ``[B, K]``.
-        share: float32 ``[]`` in [0, 1].
-        down, right: float32 ``[]`` in [0, 1): where the rectangle's centre lies.
+        images, targets: As in :func:`mix`.
+        share, down, right: float32 ``[]`` in [0, 1]; the latter two are where the rectangle's centre lies.
     """
     rows = _span(tf.shape(images)[1], share, down)
     columns = _span(tf.shape(images)[2], share, right)

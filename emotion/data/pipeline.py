@@ -1,15 +1,15 @@
 """The ``tf.data`` pipeline: from row numbers to augmented, mixed and weighted batches.
 
 What is in a batch follows from (seed, epoch, step) alone: the order is a permutation drawn from (seed, epoch), and
-every random choice about the pictures comes from a key of all three. Neither the number of threads nor a restart
+every random choice about the images comes from a key of all three. Neither the number of threads nor a restart
 changes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +22,10 @@ from emotion.data.mixing import mix
 
 Labels = np.ndarray[Any, np.dtype[np.int64]]
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+# For functions of TensorFlow operations alone: AutoGraph finds nothing to convert in them, and looking takes time.
+_not_converted: Callable[[Function], Function] = tf.autograph.experimental.do_not_convert
+
 # Which of a batch's random keys is whose; augment's operations count up from 0.
 _MIXING = 1 << 20
 _ORDER = 1 << 21
@@ -29,7 +33,7 @@ _ORDER = 1 << 21
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The augmentation group of a config; the YAML files explain the values."""
+    """The augmentation group of a config; its YAML files explain the values."""
 
     ops: tuple[Op, ...] = ()
     mixup: float = 0.0
@@ -45,11 +49,7 @@ class Augmentation:
             UserError: See :func:`emotion.data.augment.parse`.
         """
         return cls(
-            ops=parse(cfg.ops),
-            mixup=float(cfg.mixup),
-            cutmix=float(cfg.cutmix),
-            mix_probability=float(cfg.mix_probability),
-            unmixed_epochs=int(cfg.unmixed_epochs),
+            parse(cfg.ops), float(cfg.mixup), float(cfg.cutmix), float(cfg.mix_probability), int(cfg.unmixed_epochs)
         )
 
 
@@ -84,34 +84,29 @@ def training(
     threads: int | None = None,
     targets: np.ndarray[Any, Any] | None = None,
 ) -> tf.data.Dataset:
-    """All batches of the epochs ``start_epoch`` to ``epochs``, one after the other, ``steps_per_epoch`` each.
+    """All batches of the epochs ``start_epoch`` to ``epochs``, :func:`steps_per_epoch` each.
 
-    One dataset for all epochs, so that the next epoch's first batches are made while this one's last ones are used.
-    Pass ``steps_per_epoch`` to ``fit``.
-
-    An example's weight is the sum over the classes of target times class weight, after mixing and before label
-    smoothing: smoothing says how sure to be of a label, not that a picture belongs a little to a rare class.
-    Targets are then smoothed to ``(1 - s) * target + s / C``; the loss takes them as they are.
+    One dataset for all epochs, so that the next epoch's first batches are prepared during this one's last ones.
+    An example's weight is the sum over the classes of target times class weight, after mixing and before targets are
+    smoothed to ``(1 - s) * target + s / C``.
 
     Args:
-        store: Pictures of the training split.
+        store: Images of the training split.
         labels: int ``[N]``.
-        batch_size: Pictures a batch, over all replicas.
+        batch_size: Images per batch, over all replicas.
         seed: The run's.
         epochs: The epoch that training ends before; the last ``augmentation.unmixed_epochs`` of them are not mixed.
         start_epoch: The first epoch.
-        augmentation: What is done to the pictures.
+        augmentation: What is done to the images.
         class_weights: float ``[C]``, from :func:`emotion.data.weights.class_weights`.
-        weighted_epochs: How many of the last epochs they count in (Cao et al. 2019, "Learning Imbalanced Datasets with
-            Label-Distribution-Aware Margin Loss", deferred re-weighting: features are learnt from all examples alike,
-            and the decision then leans towards rare classes). None is all.
+        weighted_epochs: How many of the last epochs they count in; None is all (deferred re-weighting, Cao et al. 2019,
+            "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss").
         label_smoothing: Share of each target that is spread over all classes.
-        threads: How many batches are made at once; None lets ``tf.data`` choose.
-        targets: float32 ``[N, K]``, what is fitted in place of the one-hot labels. A row that names several labels by
-            ones is weighed by their mean.
+        threads: How many batches are prepared at once; None lets ``tf.data`` choose.
+        targets: float32 ``[N, K]``, fitted in place of one-hot labels; rows of several ones are weighted by their mean.
 
     Returns:
-        A dataset of pictures uint8 ``[B, H, W, C]``, targets float32 ``[B, K]``, weights float32 ``[B]``.
+        A dataset of images uint8 ``[B, H, W, C]``, targets float32 ``[B, K]``, weights float32 ``[B]``.
 
     Raises:
         UserError: Fewer examples than one batch.
@@ -124,21 +119,21 @@ def training(
     classes = len(class_weights)
     unweighted = 0 if weighted_epochs is None else epochs - weighted_epochs
 
-    @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes time
+    @_not_converted
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
         order = permutation(len(labels), seed, epoch)
         rows = tf.reshape(order[: steps * batch_size], [steps, batch_size])
         return tf.data.Dataset.from_tensor_slices((tf.fill([steps], epoch), tf.range(steps, dtype=tf.int64), rows))
 
-    @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes time
+    @_not_converted
     def batch(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         targets = tf.one_hot(tf.gather(labels, rows), classes) if target_of is None else tf.gather(target_of, rows)
         mixes = epoch < epochs - augmentation.unmixed_epochs
-        pictures, targets = _vary(store.fetch(rows), targets, augmentation, key(seed, epoch, step), mixes)
+        images, targets = _vary(store.fetch(rows), targets, augmentation, key(seed, epoch, step), mixes)
         weights = tf.linalg.matvec(targets, tf.where(epoch >= unweighted, weight_of, 1.0))
         if target_of is not None:
             weights /= tf.reduce_sum(targets, axis=1)
-        return pictures, targets * (1.0 - label_smoothing) + label_smoothing / classes, weights
+        return images, targets * (1.0 - label_smoothing) + label_smoothing / classes, weights
 
     dataset = tf.data.Dataset.range(start_epoch, epochs).flat_map(batches_of)
     return _parallel(dataset, batch, threads)
@@ -152,17 +147,16 @@ def evaluation(
     classes: int = 0,
     threads: int | None = None,
 ) -> tf.data.Dataset:
-    """The pictures in order, as they are; the last batch may be short.
+    """The images in order, unchanged; the last batch may be short.
 
     Args:
-        store: Pictures of a split.
-        labels: int ``[N]``, or None.
-        batch_size: Pictures a batch.
-        classes: How many there are; needed with ``labels``.
+        store: Images of a split.
+        labels: int ``[N]``, or None; the number of ``classes`` goes with them.
+        batch_size: Images per batch.
         threads: How many batches are read at once; None lets ``tf.data`` choose.
 
     Returns:
-        A dataset of pictures uint8 ``[B, H, W, C]``; with ``labels`` of pictures, targets float32 ``[B, K]`` and
+        A dataset of images uint8 ``[B, H, W, C]``; with ``labels`` of images, targets float32 ``[B, K]`` and
         weights float32 ``[B]`` of 1.
     """
     rows = tf.data.Dataset.range(len(store)).batch(batch_size)
@@ -171,7 +165,7 @@ def evaluation(
     with tf.device("CPU:0"):
         labels = tf.constant(labels, tf.int32)
 
-    @tf.autograph.experimental.do_not_convert  # nothing to convert, and looking takes time
+    @_not_converted
     def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         targets = tf.one_hot(tf.gather(labels, rows), classes)
         return store.fetch(rows), targets, tf.ones_like(rows, tf.float32)
@@ -182,15 +176,14 @@ def evaluation(
 def grid(
     store: Store, labels: Labels, augmentation: Augmentation, seed: int, count: int = 7, variants: int = 7
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Examples of every class and what augmentation and mixing make of them, for people to look at.
+    """Examples of every class and what augmentation and mixing make of them, as the rows of a figure.
 
     Args:
-        store: Pictures of the training split.
+        store: Images of the training split.
         labels: int ``[N]``.
         augmentation: What is done to them.
         seed: The run's.
-        count: How many pictures; the classes take turns.
-        variants: How many of each.
+        count: How many images, the classes taking turns, in so many ``variants`` each.
 
     Returns:
         uint8 ``[count, 1 + variants, H, W, C]``: the original first. Fewer rows where there are fewer examples.
@@ -204,8 +197,8 @@ def grid(
     rows = shuffled[np.lexsort((labels[shuffled], turn))][:count]
     originals = store.read(rows)
     with tf.device("CPU:0"):
-        pictures, targets = tf.constant(originals), tf.one_hot(labels[rows], int(labels.max()) + 1)
-        varied = [_vary(pictures, targets, augmentation, key(seed, i, 0), True)[0].numpy() for i in range(variants)]
+        images, targets = tf.constant(originals), tf.one_hot(labels[rows], int(labels.max()) + 1)
+        varied = [_vary(images, targets, augmentation, key(seed, i, 0), True)[0].numpy() for i in range(variants)]
     return np.stack([originals, *varied], axis=1)
 
 
@@ -216,11 +209,11 @@ def permutation(count: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
 
 
 def _vary(
-    pictures: tf.Tensor, targets: tf.Tensor, augmentation: Augmentation, batch_key: tf.Tensor, mixes: tf.Tensor | bool
+    images: tf.Tensor, targets: tf.Tensor, augmentation: Augmentation, batch_key: tf.Tensor, mixes: tf.Tensor | bool
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    pictures = augment(pictures, augmentation.ops, batch_key)
+    images = augment(images, augmentation.ops, batch_key)
     return mix(
-        pictures,
+        images,
         targets,
         fold(batch_key, _MIXING),
         mixup=augmentation.mixup,
@@ -232,7 +225,7 @@ def _vary(
 def _parallel(dataset: tf.data.Dataset, function: Any, threads: int | None) -> tf.data.Dataset:
     dataset = dataset.map(function, num_parallel_calls=threads or tf.data.AUTOTUNE, deterministic=True)
     options = tf.data.Options()
-    # The default rewrites keep a second copy of the tensors a function refers to: all pictures of cache=memory.
+    # The default rewrites keep a second copy of the tensors a function refers to: all images of cache=memory.
     options.experimental_optimization.apply_default_optimizations = False
     # One thread a batch and several batches at once: splitting the work on a batch this small costs more than it saves.
     options.threading.max_intra_op_parallelism = 1

@@ -1,8 +1,4 @@
-"""A pixel hash and the perceptual hashes of every picture file, decoded once and remembered.
-
-The first start of a run decodes each file fully, which finds duplicates and damaged files; later starts read a small
-index and decode only what has changed.
-"""
+"""A pixel hash and the perceptual hashes of every image file; an index of them spares later starts the decoding."""
 
 from __future__ import annotations
 
@@ -31,7 +27,7 @@ _BATCH = 256
 def hash_files(
     root: Path, names: Sequence[str], cache_dir: Path | None
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], dict[int, str], tuple[str, ...]]:
-    """Decode picture files and hash their pixels and how they look.
+    """Decode image files and hash their pixels and how they look.
 
     Args:
         root: The folder that the names are relative to.
@@ -56,7 +52,7 @@ def hash_files(
         else:
             todo.append(i)
 
-    with progress(len(todo), "Decoding pictures") as advance, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with progress(len(todo), "Decoding images") as advance, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for start in range(0, len(todo), _BATCH):  # in batches, so that pending results stay few
             batch = todo[start : start + _BATCH]
             for i, (identity, digest, reason, final) in zip(

@@ -1,12 +1,7 @@
-"""Near-duplicates: pictures that look the same though their pixels differ, found by perceptual hashes and an index.
+"""Near-duplicates: images that look the same though their pixels differ, such as one photo in two sizes.
 
-The same photo comes back scaled, compressed again, brightened or with a watermark; a split that puts one version into
-training and another into the test leaks as an exact copy does.
-
-A picture is known by two hashes of the ImageHash library, pHash and dHash (Krawetz 2011 and 2013). Two pictures are
-near-duplicates if *both* differ in at most :data:`DISTANCE` of their 64 bits. Among the 30,768 different pictures of
-FER2013's Training and PublicTest that makes 1,512 pairs; in a sample of 100 that was looked at, every pair was one
-photo.
+Two images are near-duplicates if both their pHash and their dHash (ImageHash; Krawetz 2011 and 2013) differ in at
+most :data:`DISTANCE` of 64 bits; ``docs/decisions/near-duplicates.md`` says why.
 """
 
 from __future__ import annotations
@@ -32,7 +27,7 @@ _SIDE = 128  # pixels; both hashes look at 32x32 or less
 
 
 def perceptual_hash(image: Image) -> tuple[int, int]:
-    """Hash how a picture looks.
+    """Hash how an image looks.
 
     Args:
         image: uint8 ``[H, W]`` grey, ``[H, W, 3]`` BGR or ``[H, W, 4]`` BGRA.
@@ -40,7 +35,7 @@ def perceptual_hash(image: Image) -> tuple[int, int]:
     Returns:
         Its pHash and dHash, 64 bits each.
     """
-    import imagehash  # with SciPy, which takes half a second, so whoever needs no hashes does not wait for it
+    import imagehash  # imports SciPy, which takes half a second, so only where hashes are needed
     from PIL import Image as Pillow
 
     if image.ndim == 3:
@@ -49,16 +44,16 @@ def perceptual_hash(image: Image) -> tuple[int, int]:
     scale = _SIDE / min(height, width)
     if scale < 1:
         image = resize(image, max(1, round(height * scale)), max(1, round(width * scale)), "area")
-    picture = Pillow.fromarray(image)
+    pillow = Pillow.fromarray(image)
     p, d = (
         int.from_bytes(np.packbits(h.hash.ravel()).tobytes(), "big")
-        for h in (imagehash.phash(picture), imagehash.dhash(picture))
+        for h in (imagehash.phash(pillow), imagehash.dhash(pillow))
     )
     return p, d
 
 
 def near_duplicates(hashes: Hashes, distance: int = DISTANCE) -> Pairs:
-    """All pairs of pictures whose two hashes both differ in at most ``distance`` bits.
+    """All pairs of images whose two hashes both differ in at most ``distance`` bits.
 
     The index is multi-index hashing (Norouzi, Punjani and Fleet 2012): pHashes that differ in at most 7 of 64 bits
     differ in at most one bit in one of four bands of 16. Candidates come from tables of these bands.
@@ -68,9 +63,8 @@ def near_duplicates(hashes: Hashes, distance: int = DISTANCE) -> Pairs:
         distance: 0 to 7.
 
     Returns:
-        int64 ``[P, 2]``, rows ``i < j`` in ascending order. Of pictures with equal hashes each is paired with the first
-        alone, and stands behind it in pairs with others, so that a thousand blank pictures are no million pairs: what
-        is linked by pairs is the same.
+        int64 ``[P, 2]``, rows ``i < j`` in ascending order. Of images with equal hashes each is paired with the first
+        alone, and only the first with others: that links the same images with far fewer pairs.
 
     Raises:
         ValueError: A distance that the index does not cover.
@@ -89,14 +83,14 @@ def near_duplicates(hashes: Hashes, distance: int = DISTANCE) -> Pairs:
 
 
 def groups(count: int, pairs: Pairs) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Number the sets of pictures that pairs link, directly or through others.
+    """Number the sets of images that pairs link, directly or through others.
 
     Args:
-        count: How many pictures there are.
+        count: How many images there are.
         pairs: int64 ``[P, 2]``, rows in ``range(count)``.
 
     Returns:
-        int64 ``[count]``: the smallest row of each picture's group; its own where it is linked to none.
+        int64 ``[count]``: the smallest row of each image's group; its own where it is linked to none.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -105,7 +99,7 @@ def groups(count: int, pairs: Pairs) -> np.ndarray[Any, np.dtype[np.int64]]:
     number, component = connected_components(links, directed=False)
     smallest = np.full(number, count, np.int64)
     np.minimum.at(smallest, component, np.arange(count))
-    return smallest[component]
+    return np.asarray(smallest[component])
 
 
 def _in_band(hashes: Hashes, band: int, distance: int) -> list[Pairs]:

@@ -29,19 +29,12 @@ from emotion.faces.labels import EMOTIONS
 _PERSON, _PICTURE, _FRAME = 1, 2, 3
 
 
-# --------------------------------------------------------------------------------------------------------- datasets
-
-
 def load(cfg: Any) -> Splits:
     """Draw the dataset that ``conf/dataset/synthetic.yaml`` describes.
 
     Person ``k`` shows each of the seven emotions once, in the images ``7 k`` to ``7 k + 6``. A whole person goes into
     one split, so the splits are balanced and no identity is in two of them. An image depends on ``split_seed``,
     ``image_size``, ``noise`` and its number, and on nothing else.
-
-    Args:
-        cfg: ``per_emotion``, ``image_size``, ``noise``, ``validation_fraction``, ``test_fraction``, ``split_seed`` and
-            ``limit``.
 
     Returns:
         Pictures as uint8 BGR ``[N, image_size, image_size, 3]``, person by person.
@@ -82,7 +75,6 @@ def _divide(cfg: Any) -> dict[str, list[int]]:
 
 
 def _draw(cfg: Any, numbers: list[int]) -> Examples:
-    # One by one: most of the time goes into small arrays under Python's lock, and threads gained nothing.
     images = np.stack([picture(cfg.split_seed, i, cfg.image_size, cfg.noise) for i in numbers])
     return Examples(
         labels=np.array(numbers, np.int64) % len(EMOTIONS),
@@ -143,9 +135,6 @@ def _jitter(rng: np.random.Generator, box: Box, noise: float) -> Box:
     dx, dy = rng.normal(0, 0.022, 2).clip(-0.05, 0.05) * noise * box.width
     left, top = box.x + (box.width - side) / 2 + dx, box.y + (box.height - side) / 2 + dy
     return Box(round(left), round(top), round(side), round(side))
-
-
-# ------------------------------------------------------------------------------------------------ frames and video
 
 
 def frame(seed: int, emotion: int, size: tuple[int, int] = (640, 480), noise: float = 1.0) -> tuple[Image, Box]:

@@ -70,17 +70,11 @@ def class_weights(
 
 
 def _balanced(counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return counts.sum() / (len(counts) * np.maximum(counts, 1))
+    return np.asarray(counts.sum() / (len(counts) * np.maximum(counts, 1)))
 
 
 def table(labels: np.ndarray[Any, Any], weights: np.ndarray[Any, Any], names: Sequence[str] = EMOTIONS) -> str:
-    """A table for the log: each class's examples, weight, and share of the examples and of the weighted loss.
-
-    Args:
-        labels: int ``[N]``.
-        weights: float ``[C]``, from :func:`class_weights`.
-        names: The classes in order.
-    """
+    """A table for the log: each class's examples, weight, and share of the examples and of the weighted loss."""
     counts = np.bincount(np.asarray(labels, np.int64), minlength=len(names))
     weighted = counts * np.asarray(weights, np.float64)
     width = max(len("class"), *(len(name) for name in names))

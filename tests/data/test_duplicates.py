@@ -61,14 +61,14 @@ def test_what_each_mode_leaves_out():
 
 def test_the_log_says_how_many(capsys):
     _, said = duplicates.drop(PARTS, DictConfig({"drop_duplicates": "all", "cache_dir": "unused"}))
-    assert "Left out of training: 2 pictures" in said[0]
+    assert "Left out of training: 2 images" in said[0]
     assert "5 that repeat or contradict" in said[0]
-    assert "Left out of validation: 1 pictures" in said[1]
+    assert "Left out of validation: 1 images" in said[1]
 
 
 def test_a_split_that_would_be_empty_is_refused():
     parts = {**PARTS, "validation": PARTS["test"]}
-    with pytest.raises(UserError, match="no picture in validation"):
+    with pytest.raises(UserError, match="no image in validation"):
         duplicates.drop(parts, DictConfig({"drop_duplicates": "train_vs_test", "cache_dir": "unused"}))
 
 

@@ -77,7 +77,7 @@ def test_the_cache_is_used_and_made_anew_when_the_file_changes(tmp_path, small_c
 
 
 @pytest.mark.parametrize("damage", ["half", "flipped", "empty", "text", "other arrays"])
-def test_a_damaged_cache_is_made_anew(tmp_path, small_csv, parsed, damage):
+def test_a_damaged_cache_is_regenerated(tmp_path, small_csv, parsed, damage):
     cfg = config(small_csv, tmp_path / "cache")
     first = sources.load(cfg)
     (cached,) = (tmp_path / "cache").iterdir()
@@ -89,9 +89,9 @@ def test_a_damaged_cache_is_made_anew(tmp_path, small_csv, parsed, damage):
         np.savez(cached, images=np.zeros((3, 2, 2), np.uint8), emotions=[0], usage=[0], hashes=["a"], has_usage=True)
     again = sources.load(cfg)
     assert same(first, again)
-    assert any("made anew" in note for note in again.notes)
+    assert any("regenerated" in note for note in again.notes)
     assert len(parsed) == 2
-    assert not any("made anew" in note for note in sources.load(cfg).notes)
+    assert not any("regenerated" in note for note in sources.load(cfg).notes)
     assert len(parsed) == 2
 
 
@@ -124,7 +124,7 @@ def test_killed_while_the_cache_is_written(tmp_path, small_csv):
     os.utime(left, (time.time() - 7200,) * 2)
     splits = sources.load(config(small_csv, cache))
     assert len(splits.train) == 14
-    assert not any("made anew" in note for note in splits.notes)
+    assert not any("regenerated" in note for note in splits.notes)
     assert [p.suffix for p in cache.iterdir()] == [".npz"]  # the old half is swept up
 
 

@@ -176,7 +176,7 @@ def test_an_empty_class_is_named_with_its_path(root, load):
     for p in (root / "sad").glob("*.png"):
         p.unlink()
     (root / "sad" / "list.txt").write_text("a")
-    with pytest.raises(UserError, match=r"faces/sad: no pictures in it.*dataset\.ignore=\[sad\]"):
+    with pytest.raises(UserError, match=r"faces/sad: no images in it.*dataset\.ignore=\[sad\]"):
         load()
     fill(root, ("sadness",))
     assert any("sad" in n and "merged" in n for n in load().notes)
@@ -202,7 +202,7 @@ def test_too_few_different_pictures(root, load):
     fill(root)
     for p in (root / "sad").glob("*.png"):
         cv2.imwrite(str(p), picture(0))
-    with pytest.raises(UserError, match="'sad' has only 1 different picture"):
+    with pytest.raises(UserError, match="'sad' has only 1 different image"):
         load()
 
 
@@ -260,9 +260,7 @@ def test_a_class_of_unreadable_files_stops_the_run_whatever_is_allowed(root, loa
     fill(root)
     for p in (root / "sad").iterdir():
         p.write_bytes(b"")
-    with pytest.raises(
-        UserError, match=r"sad/0_0\.png: empty file; and no other picture of 'sad' in train is readable"
-    ):
+    with pytest.raises(UserError, match=r"sad/0_0\.png: empty file; and no other image of 'sad' in train is readable"):
         load(max_unreadable=1)
 
 
@@ -388,7 +386,7 @@ def test_what_nobody_has_reviewed_stays_out_of_the_test(root, load):
     splits = load()
     assert len(splits.test) == 0
     assert len(splits.train) + len(splits.validation) == 140
-    assert any("140 pictures carry the label of a search" in note for note in splits.notes)
+    assert any("140 images carry the label of a search" in note for note in splits.notes)
 
     happy_and_sad = [f"{name}/0_{i}.png" for name in ("happy", "sad") for i in range(10)]
     collected(root, [*happy_and_sad, "angry/0_0.png"])  # one angry picture cannot be in training and in the test

@@ -120,12 +120,12 @@ def test_progress_lines_where_there_is_no_terminal(root, monkeypatch, caplog):
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1.0)
     with caplog.at_level(logging.INFO, logger="emotion"):
         hash_files(root, NAMES, None)
-    assert "Decoding pictures: 6 of 6" in caplog.text
+    assert "Decoding images: 6 of 6" in caplog.text
 
 
 def test_a_bar_on_a_terminal(root, monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     hashes, _, _, _ = hash_files(root, NAMES, None)
-    assert "Decoding pictures" in capsys.readouterr().err
+    assert "Decoding images" in capsys.readouterr().err
     assert len(set(hashes.tolist())) == 5  # four pictures and the empty hash

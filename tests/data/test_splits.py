@@ -88,7 +88,7 @@ def test_two_pictures_of_an_emotion_are_enough_and_one_is_not():
     labels = np.array([0] * 50 + [1, 1])
     rest, held = hold_out(labels, np.arange(52), 0.1, 0)
     assert (labels[rest] == 1).sum() == (labels[held] == 1).sum() == 1
-    with pytest.raises(UserError, match=r"'disgusted' has only 1 different picture.*dataset\.ignore"):
+    with pytest.raises(UserError, match=r"'disgusted' has only 1 different image.*dataset\.ignore"):
         hold_out(labels, np.array([*range(50), 50, 50]), 0.1, 0)
 
 
@@ -98,7 +98,7 @@ def test_two_emotions_that_share_their_only_pictures():
     rest, held = hold_out(labels, groups, 0.1, 0)
     assert set(labels[rest]) == set(labels[held]) == {0, 1, 2}
     chained = np.array([*range(50), 50, 50, 51, 50])  # emotion 2 has one picture, which is emotion 1's as well
-    with pytest.raises(UserError, match="'fearful' has only 1 different picture"):
+    with pytest.raises(UserError, match="'fearful' has only 1 different image"):
         hold_out(labels, chained, 0.1, 0)
 
 
@@ -119,7 +119,7 @@ def test_pictures_with_two_labels_never_cost_an_emotion():
 
 
 def test_nothing_to_divide():
-    with pytest.raises(UserError, match="no pictures"):
+    with pytest.raises(UserError, match="no images"):
         hold_out(np.array([], np.int64), np.array([], "S16"), 0.1, 0)
 
 
@@ -164,9 +164,9 @@ def test_assemble_says_what_is_unusual():
     )
     text = "\n".join(splits.notes)
     assert splits.notes[0] == "From somewhere."
-    assert "5 of 6 test pictures are pixel-identical to a training picture" in text
-    assert "No pictures of surprised in test" in text
+    assert "5 of 6 test images are pixel-identical to a training image" in text
+    assert "No images of surprised in test" in text
     assert "a.jpg: truncated" in text
-    assert "Limited to 14 pictures a split" in text
+    assert "Limited to 14 images per split" in text
     assert splits.fingerprint["counts"]["train"] == dict.fromkeys(EMOTIONS, 2)
     assert splits.unreadable == (("a.jpg", "truncated"),)

@@ -29,28 +29,25 @@ def background(rng: np.random.Generator, width: int, height: int) -> Image:
     """A room out of focus: a wall with a slope of light and some doors, frames and lamps in front of it."""
     hue, tint = rng.uniform(0, 180), rng.uniform(8, 70)
     value = rng.uniform(80, 205)
-    hsv = [
-        [[(hue + rng.normal(0, 8)) % 180, tint, np.clip(value + rng.normal(0, 28), 50, 235)] for _ in range(2)]
-        for _ in range(2)
-    ]
-    corners = cv2.cvtColor(np.array(hsv, np.uint8), cv2.COLOR_HSV2BGR)
-    wall: Any = cv2.resize(corners, (64, 48), interpolation=cv2.INTER_LINEAR)
+    corners = [(hue + rng.normal(0, 8), tint, np.clip(value + rng.normal(0, 28), 50, 235)) for _ in range(4)]
+    wall: Any = cv2.resize(_bgr(corners).reshape(2, 2, 3), (64, 48), interpolation=cv2.INTER_LINEAR)
     for _ in range(int(rng.integers(2, 7))):
         x, y, w, h = rng.uniform(0, 64), rng.uniform(0, 48), rng.uniform(3, 18), rng.uniform(6, 40)
         level = np.clip(value + rng.normal(0, 42), 30, 245)
-        colour = cv2.cvtColor(
-            np.array([[[(hue + rng.normal(0, 30)) % 180, tint * rng.uniform(0.4, 1.5), level]]], np.uint8),
-            cv2.COLOR_HSV2BGR,
-        )
+        colour = _bgr([(hue + rng.normal(0, 30), tint * rng.uniform(0.4, 1.5), level)])[0, 0].tolist()
         if rng.random() < 0.25:
-            cv2.circle(wall, (int(x), int(y)), int(w / 3 + 1), colour[0, 0].tolist(), -1, cv2.LINE_AA)
+            cv2.circle(wall, (int(x), int(y)), int(w / 3 + 1), colour, -1, cv2.LINE_AA)
         else:
-            cv2.rectangle(
-                wall, (int(x - w / 2), int(y - h / 2)), (int(x + w / 2), int(y + h / 2)), colour[0, 0].tolist(), -1
-            )
+            corner = int(x - w / 2), int(y - h / 2)
+            cv2.rectangle(wall, corner, (int(x + w / 2), int(y + h / 2)), colour, -1)
     wall = cv2.GaussianBlur(wall, (0, 0), float(rng.uniform(0.7, 2.0)))
     image: Image = cv2.resize(wall, (width, height), interpolation=cv2.INTER_CUBIC)
     return image
+
+
+def _bgr(hsv: list[tuple[float, float, float]]) -> Any:
+    """Hue in degrees halved, saturation and value from 0 to 255, as uint8 BGR ``[1, N, 3]``."""
+    return cv2.cvtColor(np.array([[(hue % 180, *rest) for hue, *rest in hsv]], np.uint8), cv2.COLOR_HSV2BGR)
 
 
 @lru_cache(maxsize=1)

@@ -43,8 +43,6 @@ def mouth_height(person: Identity) -> float:
     return person.nose_length + 0.37 * (person.length - person.nose_length)
 
 
-# --------------------------------------------------------------------------------------------------------- the head
-
 _EAR: Half = [(0.95, -0.12), (1.07, -0.16), (1.11, 0.06), (1.05, 0.34), (0.97, 0.42)]
 
 
@@ -66,8 +64,6 @@ def head(person: Identity, expression: Expression) -> Iterator[Shape]:
     yield Shape("soft", ellipse(0, -0.58, 0.5, 0.2), 150)  # forehead
     yield Shape("soft", ellipse(0, low - 0.2, 0.2, 0.11), 148)  # chin
 
-
-# --------------------------------------------------------------------------------------------------------- the folds
 
 _NASOLABIAL_DEPTH: Weights = {"au12": 0.6, "au20": 0.3, "au15": 0.15}
 _NASOLABIAL_SPREAD: Weights = {"au12": 0.10, "au20": 0.06}
@@ -114,8 +110,6 @@ def _side_folds(person: Identity, e: Expression, s: int) -> Iterator[Shape]:
         line = [(s * 0.22, top), (s * (0.34 + spread / 2), top + 0.15), (s * (0.43 + spread), top + 0.36)]
         yield fold(line, 0.055, 62 * min(deep, 1.1))
 
-
-# --------------------------------------------------------------------------------------------------- brows and eyes
 
 _BROW_INNER: Weights = {"au1": -0.135, "au9": 0.05}
 _BROW_MIDDLE: Weights = {"au1": -0.055, "au2": -0.11, "au9": 0.02}

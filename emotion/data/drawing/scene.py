@@ -75,9 +75,6 @@ def draw(background: Image, figures: list[Figure], light: Light, grain_seed: int
     return expose(image, light, grain_seed)
 
 
-# ---------------------------------------------------------------------------------------------------------- people
-
-
 def _project(pose: Pose, points: np.ndarray[Any, Any], z: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Turn face coordinates into pixels: yaw, pitch, roll, scale, shift (no perspective)."""
     yaw, pitch, roll = np.deg2rad((pose.yaw, pose.pitch, pose.roll))
@@ -204,31 +201,15 @@ def _body(canvas: Image, figure: Figure, left: int, top: int) -> None:
 @lru_cache(maxsize=64)
 def _torso(wide: float, low: float) -> list[np.ndarray[Any, Any]]:
     """Shoulders, two sleeves' creases, the neckline's opening, the neck, the chin's shadow on it and the collar."""
-    shoulder = [
-        (wide + 0.1, low + 0.22),
-        (1.05, low + 0.48),
-        (1.8, low + 0.7),
-        (2.35, low + 1.05),
-        (2.55, low + 1.7),
-        (2.6, low + 40),
-    ]
-    neck = [
-        (-wide, 0.7),
-        (wide, 0.7),
-        (wide, low + 0.1),
-        (wide + 0.12, low + 0.5),
-        (-wide - 0.12, low + 0.5),
-        (-wide, low + 0.1),
-    ]
-    rim = [(-wide - 0.13, low + 0.2), (-0.3, low + 0.57), (0.3, low + 0.57), (wide + 0.13, low + 0.2)]
+    slope, arm = (
+        [(wide + 0.1, low + 0.22), (1.05, low + 0.48), (1.8, low + 0.7)],
+        [(2.35, low + 1.05), (2.55, low + 1.7)],
+    )
+    neck = [(wide, 0.7), (wide, low + 0.1), (wide + 0.12, low + 0.5)]
+    rim = shapes.mirrored([(-wide - 0.13, low + 0.2), (-0.3, low + 0.57)])
     creases = [shapes.tapered([(s * 1.5, low + 1.2), (s * 1.62, low + 1.9), (s * 1.6, low + 3)], 0.09) for s in (-1, 1)]
     collar = shapes.Line(shapes.smooth(rim, closed=False), np.full(19, 0.075))
-    lines = shapes.outlines([shapes.Shape("top", line, 0) for line in (*creases, collar)])
-    return [
-        np.array([*shoulder, *[(-x, y) for x, y in shoulder[::-1]]]),
-        *lines[:2],
-        shapes.smooth([*rim, (0, low + 0.3)]),
-        shapes.smooth(neck),
-        shapes.ellipse(0, low - 0.2, wide * 1.02, 0.42),
-        lines[2],
-    ]
+    left, right, edge = shapes.outlines([shapes.Shape("top", line, 0) for line in (*creases, collar)])
+    opening, shadow = shapes.smooth([*rim, (0, low + 0.3)]), shapes.ellipse(0, low - 0.2, wide * 1.02, 0.42)
+    shoulders = np.array(shapes.mirrored([*slope, *arm, (2.6, low + 40)]))
+    return [shoulders, left, right, opening, shapes.smooth(shapes.mirrored(neck)), shadow, edge]
