@@ -20,38 +20,34 @@ Overlay = Callable[[Image, Sequence[Face]], Image]
 
 
 def run(
-    stream: Stream,
     labeller: Labeller,
-    labels: Sequence[str],
     sinks: Sequence[Sink] = (),
     overlay: Overlay = lambda image, faces: image,
     stop: Stop | None = None,
     idle: Callable[[], bool] | None = None,
 ) -> Summary:
-    """Label a stream's frames and write them to the sinks, which are opened before and closed after, in any case.
+    """Label a source's frames and write them to the sinks, which are opened before and closed after, in any case.
 
     Frames are read, searched and classified in threads; drawing and the sinks stay in the caller's, where a window must
     be.
 
     Args:
-        stream: From :func:`emotion.video.source.opened`.
-        labeller: Finds and labels the faces.
-        labels: The contract's.
+        labeller: Finds and labels the faces of its source.
         sinks: Where the frames go.
         overlay: Draws faces on a frame; used where a sink shows the image.
-        stop: Asked before each frame; the one that the stream was opened with.
+        stop: Asked before each frame; the one that the source was opened with.
         idle: Called while no frame comes; False ends the loop.
     """
     stop = stop or Stop()
-    tally = Tally(labels)
+    tally = Tally(labeller.labels)
     draws = any(sink.draws for sink in sinks)
     with ExitStack() as stack:
         for sink in sinks:
             stack.enter_context(sink)
-        progress = stack.enter_context(_progress(stream))
+        progress = stack.enter_context(_progress(labeller.stream))
         started = time.perf_counter()
-        labelled = stack.enter_context(labeller.labelled(stream, stop.end))
-        for item in islice(labelled.take(lambda: not stop() and (idle is None or idle())), stream.limit):
+        labelled = stack.enter_context(labeller.labelled(stop.end))
+        for item in islice(labelled.take(lambda: not stop() and (idle is None or idle())), labeller.stream.limit):
             if stop():
                 break
             began = time.perf_counter()
