@@ -68,12 +68,7 @@ def label_frames(
     stop = Stop()
     with opened(source, max_frames, stride, stopped=stop) as stream:
         labeller = Labeller(
-            stream,
-            Detector(detector),
-            classifier,
-            smoothing=smoothing,
-            min_confidence=min_confidence,
-            max_gap=max_gap,
+            stream, Detector(detector), classifier, smoothing=smoothing, min_confidence=min_confidence, max_gap=max_gap
         )
         with labeller.labelled(stop.end) as labelled:
             for item in islice(labelled, stream.limit):

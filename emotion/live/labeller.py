@@ -31,9 +31,9 @@ class _Job:
     """A frame on its way through the stages."""
 
     frame: Frame
-    scan: Scan | None = None
-    boxes: list[Box] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float]  # by stage
+    scan: Scan = field(init=False)
+    boxes: list[Box] = field(init=False)
 
 
 class Labeller:
@@ -84,14 +84,12 @@ class Labeller:
         return job
 
     def _find(self, job: _Job) -> _Job:
-        assert job.scan is not None
         began = time.perf_counter()
         job.boxes = self._detector.find(job.scan)
         job.seconds["detect"] += time.perf_counter() - began
         return job
 
     def _label(self, job: _Job) -> Labelled:
-        assert job.scan is not None
         began = time.perf_counter()
         batch = self._classifier.prepare(job.frame.image, job.boxes)
         cut = time.perf_counter()
@@ -121,4 +119,4 @@ class Labeller:
             if frame is None:
                 return
             self.read += 1
-            yield _Job(frame, seconds={"read": time.perf_counter() - began})
+            yield _Job(frame, {"read": time.perf_counter() - began})

@@ -28,8 +28,7 @@ def run(
 ) -> Summary:
     """Label a source's frames and write them to the sinks, which are opened before and closed after, in any case.
 
-    Frames are read, searched and classified in threads; drawing and the sinks stay in the caller's, where a window must
-    be.
+    Frames are read, searched and classified in threads; drawing and sinks stay in the caller's, as a window must.
 
     Args:
         labeller: Finds and labels the faces of its source.
