@@ -123,13 +123,14 @@ def ours(video: Path, classifier: Classifier, log: Path) -> float:
     labels = classifier.contract.labels
     with source.opened(video) as stream:
         labeller = Labeller(
+            stream,
             Detector(SETTINGS.detector),
             classifier,
             smoothing=SETTINGS.smoothing,
             min_confidence=SETTINGS.min_confidence,
             max_gap=SETTINGS.max_gap,
         )
-        summary = main_loop.run(stream, labeller, labels, [JsonLinesLog(log, labels)])
+        summary = main_loop.run(labeller, [JsonLinesLog(log, labels)])
     return summary.processed / summary.seconds
 
 

@@ -68,13 +68,8 @@ def label_frames(
     stop = Stop()
     with opened(source, max_frames, stride, stopped=stop) as stream:
         labeller = Labeller(
-            Detector(detector),
-            classifier,
-            smoothing=smoothing,
-            min_confidence=min_confidence,
-            max_gap=max_gap,
-            independent=stream.independent,
+            stream, Detector(detector), classifier, smoothing=smoothing, min_confidence=min_confidence, max_gap=max_gap
         )
-        with labeller.labelled(stream, stop.end) as labelled:
+        with labeller.labelled(stop.end) as labelled:
             for item in islice(labelled, stream.limit):
                 yield item.frame, item.faces

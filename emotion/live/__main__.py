@@ -52,12 +52,12 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         chosen = engines.find(cfg.run, cfg.outputs)
         classifier = engines.load(chosen, cfg.engine, cfg.threads)
         classifier.warm_up()
-        labels = classifier.contract.labels
         with source.opened(cfg.source, cfg.max_frames, cfg.stride, cfg.loop, stop) as stream:
             sinks = _sinks(cfg, stream, classifier.contract)
             window = _window(cfg, stream, stop)
             sinks += [window] if window else []
             labeller = Labeller(
+                stream,
                 Detector(commands.Detector(**cfg.detector)),
                 classifier,
                 smoothing=cfg.smoothing,
@@ -65,13 +65,12 @@ def run(cfg: DictConfig) -> dict[str, Any]:
                 max_gap=cfg.max_gap,
                 # A face that the detector misses for some frames must stay blurred.
                 lingering=max(LINGERING, cfg.max_gap) if cfg.blur else LINGERING,
-                independent=stream.independent,
             )
-            overlay = annotate.compose(labels, bars=cfg.bars, rate=not stream.independent, blur=cfg.blur)
+            overlay = annotate.compose(labeller.labels, bars=cfg.bars, rate=not stream.independent, blur=cfg.blur)
             ships = isinstance(chosen, runs.Run) and chosen.ships
             hint = ", the model that ships with emotion (run=<id> takes another)," if ships else ""
             print(f"run {chosen.id}{hint} on {stream.name}", flush=True)
-            summary = main_loop.run(stream, labeller, labels, sinks, overlay, stop, window.idle if window else None)
+            summary = main_loop.run(labeller, sinks, overlay, stop, window.idle if window else None)
     if stop.signal is not None:
         print("interrupted; files are whole up to here" if summary.processed else "interrupted before the first frame")
     print(report(summary))

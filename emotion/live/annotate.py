@@ -43,12 +43,7 @@ class Annotator(Protocol):
 
 
 class Overlay:
-    """Copies a frame once and lets annotators draw on the copy, one after the other.
-
-    Args:
-        annotators: In the order in which they draw.
-        layout: Shared by those that must not cover each other.
-    """
+    """Copies a frame once and lets annotators draw on the copy, in order; the layout is cleared for each frame."""
 
     def __init__(self, annotators: Sequence[Annotator], layout: Layout) -> None:
         self.annotators = tuple(annotators)
@@ -134,7 +129,7 @@ class Labels:
     out where they would cover each other.
 
     Args:
-        layout: Shared with other annotators; to be cleared before each frame.
+        layout: Shared with other annotators, cleared for each frame.
     """
 
     #: Letters' height as a fraction of the frame's shorter side, and the steps by which they shrink in a crowd.

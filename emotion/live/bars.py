@@ -38,7 +38,7 @@ class Bars:
 
     Args:
         labels: The contract's, in the order of the probabilities.
-        layout: Shared with other annotators; to be cleared before each frame.
+        layout: Shared with other annotators, cleared for each frame.
     """
 
     #: Letters' height as a fraction of the frame's shorter side, and the steps by which they shrink.
@@ -52,7 +52,7 @@ class Bars:
     def annotate(self, scene: Image, faces: Sequence[Face]) -> Image:
         height, across = scene.shape[:2]
         capitals = [max(SMALLEST, round(self.HEIGHT * min(height, across) * step)) for step in self.STEPS]
-        panels = [_panel_size(self._labels, capital) for capital in capitals]
+        panels = [_measures(self._labels, capital)[4:] for capital in capitals]
         sizes = [self._sizes(face.box, panels) for face in faces]
         boxes, tracks = [face.box for face in faces], [face.track for face in faces]
         gap = max(4, round(min(height, across) / 90))
@@ -69,23 +69,17 @@ class Bars:
 
 
 @lru_cache(maxsize=64)
-def _measures(labels: tuple[str, ...], capital: int) -> tuple[int, int, int, int]:
-    """Padding, row height, left end of the bars and their greatest length, in pixels."""
-    pad = round(0.7 * capital)
-    names = max((width(short(label), capital, True) for label in labels), default=0)
-    return pad, round(1.6 * capital), names + 2 * pad, round(5.5 * capital)
-
-
-def _panel_size(labels: tuple[str, ...], capital: int) -> tuple[int, int]:
-    pad, row, start, length = _measures(labels, capital)
-    return start + length + pad, row * len(labels) + 2 * pad - (row - capital) // 2
+def _measures(labels: tuple[str, ...], capital: int) -> tuple[int, int, int, int, int, int]:
+    """In pixels: padding, row height, left end of the bars, their greatest length; the panel's width and height."""
+    pad, row, length = round(0.7 * capital), round(1.6 * capital), round(5.5 * capital)
+    start = max((width(short(label), capital, True) for label in labels), default=0) + 2 * pad
+    return pad, row, start, length, start + length + pad, row * len(labels) + 2 * pad - (row - capital) // 2
 
 
 @lru_cache(maxsize=32)
 def _panel(labels: tuple[str, ...], capital: int, top: int) -> Image:
     """The chart without its bars; ``top`` is the highest row, or -1."""
-    pad, row, start, length = _measures(labels, capital)
-    across, height = _panel_size(labels, capital)
+    pad, row, start, length, across, height = _measures(labels, capital)
     panel = np.empty((height, across, 3), np.uint8)
     panel[:] = _PANEL
     for number, label in enumerate(labels):
@@ -98,7 +92,7 @@ def _panel(labels: tuple[str, ...], capital: int, top: int) -> Image:
 
 
 def _chart(scene: Image, box: Box, face: Face, labels: tuple[str, ...], capital: int) -> None:
-    pad, row, start, length = _measures(labels, capital)
+    pad, row, start, length, _, _ = _measures(labels, capital)
     certain = face.label != UNCERTAIN
     top = int(np.argmax(face.probabilities)) if certain and face.probabilities else -1
     region = scene[box.y : box.y + box.height, box.x : box.x + box.width]

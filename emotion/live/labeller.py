@@ -31,22 +31,22 @@ class _Job:
     """A frame on its way through the stages."""
 
     frame: Frame
-    scan: Scan | None = None
-    boxes: list[Box] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float]  # by stage
+    scan: Scan = field(init=False)
+    boxes: list[Box] = field(init=False)
 
 
 class Labeller:
     """Finds, follows and labels the faces of one source.
 
     Args:
-        detector: Finds them. It is used for this source alone.
+        stream: The source. Where its frames are independent, nothing is tracked or smoothed.
+        detector: Finds the faces; used for this source alone.
         classifier: Gives the probabilities of each label.
         smoothing: Time constant of the probabilities' average over a track, in seconds; 0 takes each frame alone.
         min_confidence: Less probable labels become "uncertain".
         max_gap: Seconds for which a face may be missing and keep its track.
         lingering: Seconds for which a face that is missing stays drawn.
-        independent: Each frame stands alone: nothing is tracked or smoothed.
 
     Attributes:
         read: Frames that the source has given so far.
@@ -54,6 +54,7 @@ class Labeller:
 
     def __init__(
         self,
+        stream: Stream,
         detector: Detector,
         classifier: Classifier,
         *,
@@ -61,39 +62,34 @@ class Labeller:
         min_confidence: float,
         max_gap: float,
         lingering: float = LINGERING,
-        independent: bool = False,
     ) -> None:
-        self._detector, self._classifier, self._independent = detector, classifier, independent
-        self.read = 0
+        self.stream, self.labels, self.read = stream, classifier.contract.labels, 0
+        self._detector, self._classifier = detector, classifier
         self._tracker, self._stabiliser = Tracker(max_gap=max_gap), BoxStabiliser(lingering)
-        self._smoother = Smoother(0.0 if independent else smoothing, min_confidence, classifier.contract.labels)
+        self._smoother = Smoother(0.0 if stream.independent else smoothing, min_confidence, self.labels)
 
-    def labelled(self, stream: Stream, ending: Callable[[], None]) -> Parallel[Labelled]:
-        """The stream's frames with their faces; the threads that label them end with the context.
+    def labelled(self, ending: Callable[[], None]) -> Parallel[Labelled]:
+        """The stream's frames with their faces, in threads that end with the context.
 
-        Args:
-            stream: The source.
-            ending: Makes the stream give up where it waits for its camera.
+        ``ending`` makes the stream give up where it waits for its camera.
         """
-        return Parallel(self._read(stream), (self._scan, self._find, self._label), stream.live, ending)
+        return Parallel(self._read(), (self._scan, self._find, self._label), self.stream.live, ending)
 
     def _scan(self, job: _Job) -> _Job:
         began = time.perf_counter()
-        if self._independent:
+        if self.stream.independent:
             self._detector.reset()
         job.scan = self._detector.scan(job.frame.image)
         job.seconds["detect"] = time.perf_counter() - began
         return job
 
     def _find(self, job: _Job) -> _Job:
-        assert job.scan is not None
         began = time.perf_counter()
         job.boxes = self._detector.find(job.scan)
         job.seconds["detect"] += time.perf_counter() - began
         return job
 
     def _label(self, job: _Job) -> Labelled:
-        assert job.scan is not None
         began = time.perf_counter()
         batch = self._classifier.prepare(job.frame.image, job.boxes)
         cut = time.perf_counter()
@@ -107,7 +103,7 @@ class Labeller:
         return Labelled(job.frame, faces, self._stabiliser.update(job.frame.time, faces), job.seconds)
 
     def _faces(self, job: _Job, rows: list[list[float]]) -> list[Face]:
-        alone, when = self._independent, job.frame.time
+        alone, when = self.stream.independent, job.frame.time
         numbers = range(len(rows)) if alone else self._tracker.update(when, job.boxes)
         faces = []
         for box, raw, number in zip(job.boxes, rows, numbers, strict=True):
@@ -116,11 +112,11 @@ class Labeller:
         self._smoother.keep(self._tracker.alive)
         return faces
 
-    def _read(self, stream: Stream) -> Iterator[_Job]:
+    def _read(self) -> Iterator[_Job]:
         while True:
             began = time.perf_counter()
-            frame = next(stream.frames, None)
+            frame = next(self.stream.frames, None)
             if frame is None:
                 return
             self.read += 1
-            yield _Job(frame, seconds={"read": time.perf_counter() - began})
+            yield _Job(frame, {"read": time.perf_counter() - began})

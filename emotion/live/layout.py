@@ -44,12 +44,7 @@ class Variant:
 
 
 class Kind:
-    """A kind of thing that is placed at faces.
-
-    Args:
-        name: Options are remembered by it and the track.
-        variants: One for each of the sizes that it comes in, best first.
-    """
+    """A kind of thing that is placed at faces, with a variant for each size, best first."""
 
     def __init__(self, name: str, *variants: Variant) -> None:
         self.name, self.variants = name, variants

@@ -14,44 +14,39 @@ from emotion.faces.images import Image
 from emotion.live.labeller import Labeller
 from emotion.live.sinks import Sink
 from emotion.live.summary import Summary, Tally
-from emotion.video.frame import Stream
 
 Overlay = Callable[[Image, Sequence[Face]], Image]
 
 
 def run(
-    stream: Stream,
     labeller: Labeller,
-    labels: Sequence[str],
     sinks: Sequence[Sink] = (),
     overlay: Overlay = lambda image, faces: image,
     stop: Stop | None = None,
     idle: Callable[[], bool] | None = None,
 ) -> Summary:
-    """Label a stream's frames and write them to the sinks, which are opened before and closed after, in any case.
+    """Label a source's frames and write them to the sinks, which are opened before and closed after, in any case.
 
-    Frames are read, searched and classified in threads; drawing and the sinks stay in the caller's, where a window must
-    be.
+    Frames are read, searched and classified in threads; drawing and sinks stay in the caller's, as a window must.
 
     Args:
-        stream: From :func:`emotion.video.source.opened`.
-        labeller: Finds and labels the faces.
-        labels: The contract's.
+        labeller: Finds and labels the faces of its source.
         sinks: Where the frames go.
         overlay: Draws faces on a frame; used where a sink shows the image.
-        stop: Asked before each frame; the one that the stream was opened with.
+        stop: Asked before each frame; the one that the source was opened with.
         idle: Called while no frame comes; False ends the loop.
     """
     stop = stop or Stop()
-    tally = Tally(labels)
+    tally = Tally(labeller.labels)
     draws = any(sink.draws for sink in sinks)
     with ExitStack() as stack:
         for sink in sinks:
             stack.enter_context(sink)
-        advance = stack.enter_context(progress(stream.total, "frames")) if stream.total else None
+        total = labeller.stream.total
+        advance = stack.enter_context(progress(total, "frames")) if total else None
         started = time.perf_counter()
-        labelled = stack.enter_context(labeller.labelled(stream, stop.end))
-        for item in islice(labelled.take(lambda: not stop() and (idle is None or idle())), stream.limit):
+        labelled = stack.enter_context(labeller.labelled(stop.end))
+        for item in islice(labelled.take(lambda: not stop() and (idle is None or idle())), labeller.stream.limit):
             if stop():
                 break
             began = time.perf_counter()

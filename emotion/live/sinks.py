@@ -57,7 +57,7 @@ def check_target(key: str, path: Path) -> None:
     """Refuse a file that cannot be written, before any work is done for it.
 
     Raises:
-        UserError: A folder, in no folder, or without the right to write; the message begins with ``key``.
+        UserError: A folder, in a missing folder, or write-protected; the message begins with ``key``.
     """
     if path.is_dir():
         raise UserError(f"{key}: '{path}' is a folder; give the name of a file in it")
@@ -86,7 +86,7 @@ def save_sink(path: str | Path, stream: Stream, stride: int = 1) -> Sink:
     source = Path(stream.name).expanduser()
     if suffix in PICTURES and not folder:
         if stream.total != 1 or not source.is_file():
-            raise UserError(f"save: '{path}' is one picture, but the source has several; give a folder: save=labelled/")
+            raise UserError(f"save: '{path}' is one image, but the source has several; give a folder: save=labelled/")
         check_target("save", target)
         if target.exists() and target.samefile(source):
             raise UserError(f"save: '{path}' is the source itself; choose another name")
@@ -154,9 +154,9 @@ class Video(Sink):
                 f"({self._written} frames). Make room, or save elsewhere"
             )
         copies = self._due(frame.time) if self._steady else 1
-        picture = _fit(annotated, self._size)
+        image = _fit(annotated, self._size)
         for _ in range(copies):
-            self._writer.write(picture)
+            self._writer.write(image)
         self._written += copies
         return True
 
@@ -192,9 +192,9 @@ class Pictures(Sink):
 
     def __init__(self, folder: str | Path, name: str) -> None:
         self.folder, self._name = Path(folder).expanduser(), name
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UserError(f"save: '{self.folder}' is a file; give a folder for the images: save=labelled/")
         existing = next(p for p in (self.folder, *self.folder.absolute().parents) if p.exists())
+        if existing == self.folder and not existing.is_dir():
+            raise UserError(f"save: '{self.folder}' is a file; give a folder for the images: save=labelled/")
         if not os.access(existing, os.W_OK):
             raise UserError(f"save: '{self.folder}' may not be written; check its permissions or choose another place")
 

@@ -53,8 +53,7 @@ class Tally:
 
     def add(self, labelled: Labelled, seconds: dict[str, float]) -> None:
         """Count a frame; ``seconds`` are those of the stages after its labelling."""
-        seconds = labelled.seconds | seconds
-        self._timings.append([seconds.get(stage, 0.0) for stage in STAGES])
+        self._timings.append([(labelled.seconds | seconds).get(stage, 0.0) for stage in STAGES])
         self._counts.update(face.label for face in labelled.faces)
         # Tracks are numbered from 1, and a number that was skipped was a face too.
         self._tracks = max(self._tracks, *(face.track or 0 for face in labelled.faces), 0)
@@ -62,10 +61,10 @@ class Tally:
 
     def summary(self, read: int, dropped: int, seconds: float) -> Summary:
         faces = self._counts.total()
-        stages: dict[str, tuple[float, float]] = {}
+        stages = {}
         if self._timings:
-            medians, tails = np.percentile(np.asarray(self._timings), (50, 95), axis=0)
-            stages = {name: (float(a), float(b)) for name, a, b in zip(STAGES, medians, tails, strict=True)}
+            rows = np.percentile(self._timings, (50, 95), axis=0).T.tolist()
+            stages = {name: (median, tail) for name, (median, tail) in zip(STAGES, rows, strict=True)}
         shares = {label: self._counts[label] / faces for label in self._labels if self._counts[label]}
         return Summary(read, self.frames, dropped, faces, self._tracks, seconds, stages, shares)
 

@@ -113,7 +113,11 @@ class Timeline(Sink):
             self._forgotten += 1
 
     def _draw(self) -> bytes:
-        from emotion.reports import canvas  # Matplotlib takes a second to import, and is needed only now
+        from matplotlib.image import imsave  # Matplotlib takes a second to import, and is needed only now
+        from matplotlib.patches import Patch
+        from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+        from emotion.reports import canvas
 
         ranked = sorted(self._tracks, key=lambda i: (-self._tracks[i].duration, -self._tracks[i].count, i))
         chosen = sorted(ranked[:MOST_ROWS], key=lambda i: (self._tracks[i].first, i))
@@ -132,11 +136,12 @@ class Timeline(Sink):
                 ax.spines["left"].set_visible(False)
             for ax, number in zip(axes, chosen, strict=False):
                 self._draw_track(ax, number, self._tracks[number])
-            self._label_time(axes[-1])
+            step = next((step for step in _STEPS if self._end / step <= 10), self._end / 10)
+            axes[-1].xaxis.set_major_locator(MultipleLocator(step))
+            axes[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: _clock(value)))
             if chosen:
-                self._legend(figure)
-            from matplotlib.image import imsave
-
+                handles = [Patch(facecolor=_hex(name), label=name) for name in (*self._labels, UNCERTAIN)]
+                figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.2)
             imsave(data, canvas.picture_of(figure, None), format="png", dpi=canvas.DPI)
         return data.getvalue()
 
@@ -151,11 +156,10 @@ class Timeline(Sink):
         starts, ends = np.append(0, breaks + 1), np.append(breaks, len(times) - 1)
         # Where a part begins or ends the probabilities step from and to nothing: one area for all parts draws fast.
         at = np.concatenate([np.repeat(times[starts] - half, 2), times, np.repeat(times[ends] + half, 2)])
-        nothing = np.zeros_like(values[starts])
-        steps_in = np.stack([nothing, values[starts]], axis=1).reshape(-1, values.shape[1])
-        steps_out = np.stack([values[ends], nothing], axis=1).reshape(-1, values.shape[1])
+        rows = np.concatenate([np.repeat(starts, 2), np.arange(len(times)), np.repeat(ends, 2)])
+        weights = np.concatenate([np.tile([0, 1], len(starts)), np.ones(len(times)), np.tile([1, 0], len(ends))])
         order = np.argsort(at, kind="stable")
-        area = np.concatenate([steps_in, values, steps_out])[order]
+        area = (values[rows] * weights[:, None])[order]
         ax.stackplot(at[order], area.T, colors=[_hex(label) for label in self._labels], linewidth=0)
         edges = np.concatenate([times[:1] - half, (times[1:] + times[:-1]) / 2])
         until = np.append(edges[1:], times[-1] + half)
@@ -166,20 +170,6 @@ class Timeline(Sink):
             ax.broken_barh(bars, (-0.18, 0.13), color=_hex(label), linewidth=0)
         name = f"track {number}\n{_clock(track.duration)}"
         ax.set_ylabel(name, rotation=0, ha="right", va="center", color=canvas.INK, labelpad=8)
-
-    def _label_time(self, ax: Axes) -> None:
-        from matplotlib.ticker import FuncFormatter, MultipleLocator
-
-        step = next((step for step in _STEPS if self._end / step <= 10), self._end / 10)
-        ax.xaxis.set_major_locator(MultipleLocator(step))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _clock(value)))
-
-    def _legend(self, figure: Any) -> None:
-        from matplotlib.patches import Patch
-
-        names = (*self._labels, UNCERTAIN)
-        handles = [Patch(facecolor=_hex(name), label=name) for name in names]
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(names), handlelength=1.2)
 
 
 def _hex(label: str) -> str:

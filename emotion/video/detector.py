@@ -69,7 +69,7 @@ class Detector:
     def __init__(self, settings: commands.Detector | None = None) -> None:
         self.settings = settings or commands.Detector()
         validate(OmegaConf.create({"detector": self.settings}))
-        # A cascade keeps its picture inside, so that two threads cannot share one.
+        # A cascade stores its image, so that two threads cannot share one.
         self._scanning, self._finding = images.load_cascade(), images.load_cascade()
         self._thumbnail: Image | None = None
         self._shape: tuple[int, ...] = ()
@@ -95,7 +95,8 @@ class Detector:
         pyramid = Pyramid(gray)  # type: ignore[arg-type]
         has_changed, is_cut = self._compared(pyramid.gray)
         if has_changed or exact:
-            return Scan(pyramid, scale, is_cut, self._whole(pyramid.gray))
+            options = {key: getattr(self.settings, key) for key in ("scale_factor", "min_neighbors", "min_size")}
+            return Scan(pyramid, scale, is_cut, images.detect(self._scanning, pyramid.gray, **options))
         height, width = gray.shape
         scales = self._next_scales(pyramid.gray)
         hits = cascade.search(self._scanning, pyramid, scales, (0, 0, width, height), EVERY_FOURTH)
@@ -111,10 +112,6 @@ class Detector:
         if scan.scale != 1:
             boxes = [Box(*(round(v * scan.scale) for v in (b.x, b.y, b.width, b.height))) for b in boxes]
         return sorted(boxes, key=lambda b: (-b.width * b.height, b.x, b.y))
-
-    def _whole(self, gray: Image) -> list[Box]:
-        chosen = {key: getattr(self.settings, key) for key in ("scale_factor", "min_neighbors", "min_size")}
-        return images.detect(self._scanning, gray, **chosen)
 
     def _compared(self, gray: Image) -> tuple[bool, bool]:
         """Whether a frame differs so much from the one before that it is searched whole; and whether it is a cut."""

@@ -113,7 +113,7 @@ def _by_status(parts: SplitResult, status: str, what: str, wants: str = "") -> s
         return _MISSING.format(path=parts.path or "/", status=status)
     if status.startswith("2"):
         return _NO_VIDEO.format(what=what)
-    return f"the server answers '{status}'; look at its own log"
+    return f"the server answers '{status}'; check its own log"
 
 
 def _authorization(parts: SplitResult) -> list[str]:

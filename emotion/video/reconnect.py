@@ -60,14 +60,9 @@ class Worker:
 
 
 def read(
-    capture: Capture,
-    reopen: Callable[[], Capture | None],
-    name: str,
-    worker: Worker,
-    stride: int,
-    limit: float,
+    capture: Capture, reopen: Callable[[], Capture | None], name: str, worker: Worker, stride: int, limit: float
 ) -> Generator[Frame, None, None]:
-    """The frames of a live source until it is gone for good or the worker is stopped.
+    """The frames of a live source, with the clock's time, until it is gone for good or the worker is stopped.
 
     Args:
         capture: Open; released at the end.
@@ -76,9 +71,6 @@ def read(
         worker: Does the reading; closed at the end.
         stride: Only frames whose number it divides are yielded.
         limit: Seconds that it may take to come back.
-
-    Yields:
-        Frames with the clock's time.
 
     Raises:
         UserError: Not one frame came.
@@ -94,8 +86,8 @@ def read(
             if not ok:
                 if index == 0:
                     raise UserError(
-                        f"source: {name} was opened, but gave no frame. Another program may have it; close that "
-                        "program, or look whether it plays elsewhere"
+                        f"source: {name} was opened, but gave no frame. Another program may use it; close that "
+                        "program, or check whether it plays elsewhere"
                     )
                 lost = f"frame {index - 1} ({now:.1f} s)"
                 log.warning("%s: nothing came after %s; trying to reach it again for %g s", name, lost, limit)

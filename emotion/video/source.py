@@ -180,24 +180,17 @@ def _address(text: str, options: _Options) -> Iterator[Stream]:
     name, worker = diagnose.shown(text), reconnect.Worker(options.stopped)
     try:
         opening = worker.do(partial(capture.url, text))
-    except BaseException:
-        worker.close()
-        raise
-    stream = Stream(name, "stream", capture.rate(opening) if opening else capture.FALLBACK_RATE, iter(()))
-    if opening is None:  # stopped
-        worker.close()
-        yield stream
-    elif re.match("https?:", text, re.IGNORECASE) and capture.announced(opening) is not None:
-        worker.close()
-        with _finite(opening, partial(capture.url, text), name, options) as stream:
+        stream = Stream(name, "stream", capture.rate(opening) if opening else capture.FALLBACK_RATE, iter(()))
+        if opening is None:  # stopped
             yield stream
-    else:
-        try:
+        elif re.match("https?:", text, re.IGNORECASE) and capture.announced(opening) is not None:
+            with _finite(opening, partial(capture.url, text), name, options) as stream:
+                yield stream
+        else:
             _refuse_loop(options, name)
-        except UserError:
-            worker.close(opening)
-            raise
-        yield from _endless(stream, opening, partial(capture.try_url, text), worker, options.stride)
+            yield from _endless(stream, opening, partial(capture.try_url, text), worker, options.stride)
+    finally:
+        worker.close()
 
 
 def _endless(

@@ -25,11 +25,7 @@ FEW, FRACTION = 2, 0.02
 
 
 def read(
-    capture: cv2.VideoCapture,
-    name: str,
-    stopped: Stopped,
-    stride: int = 1,
-    start: tuple[int, float] = (0, 0.0),
+    capture: cv2.VideoCapture, name: str, stopped: Stopped, stride: int = 1, start: tuple[int, float] = (0, 0.0)
 ) -> Generator[Frame, None, tuple[int, float]]:
     """The frames of an open file; the caller releases it.
 

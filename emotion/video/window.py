@@ -134,11 +134,8 @@ class Window:
             cv2.resizeWindow(_NAME, *size)
             self._size = size
         if self._help:
-            images, video = (
-                [("n, space or →", "next image")],
-                [("space", "pause"), ("n or →", "next frame, while paused")],
-            )
-            _draw_help(view, images if self._hold else video)
+            paused = [("space", "pause or resume"), ("n or →", "next frame, while paused")]
+            _draw_help(view, [("n, space or →", "next image")] if self._hold else paused)
         message = self._message or ("paused" if self._paused else "")
         if message:
             _draw_message(view, message)

@@ -28,11 +28,7 @@ class NoWindowError(UserError):
 
 
 def gui(build_information: str) -> str | None:
-    """The windows that OpenCV was built with, such as ``QT5``, or None.
-
-    Args:
-        build_information: From ``cv2.getBuildInformation()``.
-    """
+    """The windows that OpenCV was built with, such as ``QT5``, or None; from ``cv2.getBuildInformation()``."""
     match = re.search(r"^ *GUI: *(\S+)", build_information, re.MULTILINE)
     return match[1] if match and match[1] not in ("NONE", "NO") else None
 

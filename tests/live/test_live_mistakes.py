@@ -49,7 +49,7 @@ MISTAKES = [
     (["run=gray", "source=97"], r"no camera 97 here; .*(Plug one in|These answer)"),
     (["run=gray", "source={folder}/notes.txt"], "is text. Give a video or an image"),
     (["run=gray", "source={folder}/cut.mp4"], "index .* is missing.* Copy it again"),
-    (["run=gray", "source={folder}/noise.mp4"], "damaged, or of a kind that this OpenCV does not know"),
+    (["run=gray", "source={folder}/noise.mp4"], "damaged, or in a format that this OpenCV does not know"),
     (["run=gray", "source={folder}/noise.png"], "no frame of .* could be decoded; it is damaged"),
     (["run=gray", "source=http://127.0.0.1:{port}/a?b=c"], "nothing listens at 127.0.0.1"),
     (["run=gray", "source=~nobody-of-that-name/clip.mp4"], "no user has that name"),

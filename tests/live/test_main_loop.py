@@ -76,16 +76,15 @@ def _run(
     min_confidence: float = 0.0,
     mode: str = "fast",
 ) -> Summary:
-    labels = classifier.contract.labels
     labeller = Labeller(
+        stream,
         Detector(Settings(mode=mode)),
         classifier,
         smoothing=0.25,
         min_confidence=min_confidence,
         max_gap=0.5,
-        independent=stream.independent,
     )
-    return main_loop.run(stream, labeller, labels, sinks, annotate.compose(labels), stop)
+    return main_loop.run(labeller, sinks, annotate.compose(labeller.labels), stop)
 
 
 def test_every_sink_gets_every_frame_and_the_summary_counts(classifier: Classifier, pictures: list[Image]) -> None:
