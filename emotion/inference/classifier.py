@@ -13,8 +13,8 @@ import numpy as np
 from emotion.base.errors import UserError
 from emotion.faces import images
 from emotion.faces.contract import Contract
-from emotion.faces.face import Face
 from emotion.faces.images import Box, Image
+from emotion.faces.labelled import Face
 from emotion.inference import runtimes
 from emotion.inference.runtimes import Batch, Network, Probabilities, Spec
 from emotion.metrics import calibration

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from omegaconf import DictConfig
 
-from emotion import metrics, reports, runs
+from emotion import metrics, runs
 from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.base.progress import progress
@@ -23,6 +23,9 @@ from emotion.inference.classifier import Classifier
 from emotion.inference.predict import predict
 from emotion.inference.runtimes import Probabilities, Traced
 from emotion.metrics import agreement, calibration
+from emotion.reports.calibration import reliability
+from emotion.reports.confusion import confusion_matrix
+from emotion.reports.training import history as plot_history
 from emotion.runs import predictions
 from emotion.runs.history import read_history
 from emotion.runs.predictions import Predictions
@@ -214,10 +217,10 @@ def write(
 
 def _draw(run: runs.Run, folder: Path, split: str, scored: Scored) -> None:
     title, matrix = f"{run.id}: {split} split", np.array(scored.scores["confusion_matrix"])
-    reports.confusion_matrix(matrix, folder / "confusion_matrix.png", names=run.contract().labels, title=title)
+    confusion_matrix(matrix, folder / "confusion_matrix.png", names=run.contract().labels, title=title)
     curve = metrics.reliability_curve(scored.predictions.probabilities, scored.predictions.labels)
     ece = scored.scores["expected_calibration_error"]["value"]
-    reports.reliability(curve, folder / "reliability.png", ece=ece, title=title)
+    reliability(curve, folder / "reliability.png", ece=ece, title=title)
 
 
 def _stored(folder: Path, splits: Collection[str], again: str) -> dict[str, Predictions]:
@@ -236,7 +239,7 @@ def _draw_history(run: runs.Run) -> None:
         return
     monitor, best_epoch = run.config().trainer.monitor, run.record().best_epoch
     try:
-        reports.history(read_history(path), run.path / "history.png", monitor=monitor, best_epoch=best_epoch)
+        plot_history(read_history(path), run.path / "history.png", monitor=monitor, best_epoch=best_epoch)
     except (UserError, ValueError) as error:  # the scores do not depend on it
         log.warning("the training history is not drawn: %s", error)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from emotion.config.commands import Detector as DetectorConfig
-    from emotion.faces.face import Face
+    from emotion.faces.labelled import Face
     from emotion.video.frame import Frame
 
 

@@ -18,8 +18,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Box, Image
+from emotion.faces.labelled import UNCERTAIN, Face
 from emotion.live import layout
 from emotion.live.bars import Bars
 from emotion.live.layout import ANY, Kind, Layout, Variant

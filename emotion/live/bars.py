@@ -9,8 +9,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Box, Image
+from emotion.faces.labelled import UNCERTAIN, Face
 from emotion.live import layout
 from emotion.live.layout import Kind, Layout, Variant
 from emotion.video.lettering import SMALLEST, width, write

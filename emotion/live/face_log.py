@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from emotion.base.errors import UserError
-from emotion.faces.face import Face
 from emotion.faces.images import Image
+from emotion.faces.labelled import Face
 from emotion.live.sinks import Sink, check_target
 from emotion.video.frame import Frame
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from emotion.faces.face import Face
 from emotion.faces.images import Box
+from emotion.faces.labelled import Face
 from emotion.inference.classifier import Classifier
 from emotion.live.parallel import Parallel
 from emotion.live.smoothing import LINGERING, BoxStabiliser, Smoother

@@ -9,8 +9,8 @@ from itertools import islice
 
 from emotion.base.interrupts import Stop
 from emotion.base.progress import progress
-from emotion.faces.face import Face
 from emotion.faces.images import Image
+from emotion.faces.labelled import Face
 from emotion.live.labeller import Labeller
 from emotion.live.sinks import Sink
 from emotion.live.summary import Summary, Tally

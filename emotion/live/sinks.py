@@ -16,8 +16,8 @@ import cv2
 
 from emotion.base import files
 from emotion.base.errors import UserError
-from emotion.faces.face import Face
 from emotion.faces.images import Image
+from emotion.faces.labelled import Face
 from emotion.video.frame import Frame, Stream
 from emotion.video.image_files import is_glob
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Box
+from emotion.faces.labelled import UNCERTAIN, Face
 
 #: Another label is shown as soon as it leads by this much, or has led by less for this many seconds (measured:
 #: docs/decisions/smoothing.md).
@@ -55,7 +55,7 @@ class Smoother:
             raw: ``[labels]`` probabilities.
 
         Returns:
-            Smoothed probabilities, the label to show (or :data:`emotion.faces.face.UNCERTAIN`), and that label's own
+            Smoothed probabilities, the label to show (or :data:`emotion.faces.labelled.UNCERTAIN`), and that label's own
             smoothed probability; the highest one where the label is uncertain.
         """
         state = self._states.get(track)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emotion.faces.face import UNCERTAIN
+from emotion.faces.labelled import UNCERTAIN
 from emotion.live.labeller import Labelled
 
 STAGES = ("read", "detect", "crop", "classify", "draw", "write")

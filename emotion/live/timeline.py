@@ -12,8 +12,8 @@ import numpy as np
 
 from emotion.base import files
 from emotion.base.errors import UserError
-from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Image
+from emotion.faces.labelled import UNCERTAIN, Face
 from emotion.live.sinks import Sink, check_target
 from emotion.video import palette
 from emotion.video.frame import Frame

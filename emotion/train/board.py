@@ -10,9 +10,11 @@ import tensorflow as tf
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.plugins.hparams import api as hparams
 
-from emotion import reports, runs
+from emotion import runs
 from emotion.data import cache, pipeline
 from emotion.data.examples import Examples
+from emotion.reports.confusion import confusion_matrix
+from emotion.reports.sheet import image_grid
 
 #: Keys that say where things are, not what is trained.
 _NOT_HYPERPARAMETERS = ("outputs", "resume", "dataset.cache_dir")
@@ -40,7 +42,7 @@ def _augmented(
     images = pipeline.grid(store, examples.labels, augmentation, seed)
     rows, columns = images.shape[:2]
     titles = ["as it is", *["augmented"] * (columns - 1), *[""] * (rows - 1) * columns]
-    return reports.image_grid(images.reshape(-1, *images.shape[2:]), None, titles=titles, columns=columns)
+    return image_grid(images.reshape(-1, *images.shape[2:]), None, titles=titles, columns=columns)
 
 
 def write_scores(run: runs.Run, scores: dict[str, dict[str, Any]], epoch: int) -> None:
@@ -51,7 +53,7 @@ def write_scores(run: runs.Run, scores: dict[str, dict[str, Any]], epoch: int) -
                 if isinstance(value, dict) and value.get("value") is not None:
                     tf.summary.scalar(f"final/{name}", value["value"], step=epoch)
             matrix = np.array(score["confusion_matrix"])
-            plot = reports.confusion_matrix(matrix, None, names=list(score["per_class"]), title=f"{split} split")
+            plot = confusion_matrix(matrix, None, names=list(score["per_class"]), title=f"{split} split")
             tf.summary.image("confusion_matrix", plot[None], step=epoch)
     with _writer(run, "").as_default():
         for split, score in scores.items():

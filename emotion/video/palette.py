@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from emotion.faces.face import UNCERTAIN
+from emotion.faces.labelled import UNCERTAIN
 from emotion.faces.labels import CONTEMPT
 
 Colour = tuple[int, int, int]

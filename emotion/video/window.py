@@ -14,8 +14,8 @@ from typing import Self
 
 import cv2
 
-from emotion.faces.face import Face
 from emotion.faces.images import Image, resize
+from emotion.faces.labelled import Face
 from emotion.video.frame import Frame
 from emotion.video.lettering import width, write
 from emotion.video.palette import DARK, LIGHT

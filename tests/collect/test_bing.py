@@ -12,7 +12,7 @@ from bing_image_downloader.bing import Bing
 
 from emotion.collect import bing, bing_settings
 from emotion.collect.candidates import Candidate
-from emotion.config import values
+from emotion.config import commands
 from emotion.faces import images
 from tests.collect.bing_server import BingServer, Entry, drawn, photos
 from tests.collect.searching import HOURS, found, quick, some
@@ -74,7 +74,7 @@ def test_filters_reach_bing(tmp_path: Path, settings: dict[str, Any], adult: str
 
 
 def test_every_licence_of_the_config_is_known_to_bing() -> None:
-    filters = {licence: bing.Settings(licence=licence, face=None, size=None).filters for licence in values.LICENCES}
+    filters = {licence: bing.Settings(licence=licence, face=None, size=None).filters for licence in commands.LICENCES}
     assert filters.pop("any") == ""
     assert len(set(filters.values())) == len(filters)
 

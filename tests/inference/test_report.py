@@ -8,10 +8,12 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from emotion import metrics, reports
+from emotion import metrics
 from emotion.faces.labels import EMOTIONS
 from emotion.inference import report
 from emotion.reports import markdown
+from emotion.reports.confusion import confusion_matrix
+from emotion.reports.training import history as plot_history
 
 
 def _predictions(seed: int = 0, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -151,8 +153,8 @@ def test_the_meaning_of_intervals_and_of_validation_is_told(tmp_path: Path) -> N
 
 def test_links_are_relative_and_lead_to_pictures(tmp_path: Path) -> None:
     (tmp_path / "plots").mkdir()
-    reports.confusion_matrix(np.eye(7, dtype=int), tmp_path / "confusion_matrix.png")
-    reports.history([{"epoch": 1, "loss": 1.0}], tmp_path / "plots/a (1).png", monitor="loss", best_epoch=1)
+    confusion_matrix(np.eye(7, dtype=int), tmp_path / "confusion_matrix.png")
+    plot_history([{"epoch": 1, "loss": 1.0}], tmp_path / "plots/a (1).png", monitor="loss", best_epoch=1)
     text = _write(
         tmp_path,
         {"test": metrics.score(*_predictions(), bootstrap=0)},

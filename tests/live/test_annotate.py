@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.data.drawing import acting
-from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Box, Image
+from emotion.faces.labelled import UNCERTAIN, Face
 from emotion.faces.labels import EMOTIONS
 from emotion.live.annotate import Blur, Boxes, Labels, Overlay, Rate, compose
 from emotion.live.bars import Bars

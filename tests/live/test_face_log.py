@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.base.errors import UserError
-from emotion.faces.face import Face
 from emotion.faces.images import Box
+from emotion.faces.labelled import Face
 from emotion.faces.labels import EMOTIONS
 from emotion.live.face_log import CsvLog, JsonLinesLog, log_sink
 from emotion.video.frame import Frame
@@ -171,7 +171,7 @@ def test_what_a_full_disk_or_a_kill_leaves_is_whole(tmp_path: Path, ending: str,
     code = (
         "import os, resource, signal, sys; import numpy as np\n"
         "from emotion.base.errors import UserError; from emotion.faces.images import Box\n"
-        "from emotion.faces.face import Face; from emotion.video.frame import Frame\n"
+        "from emotion.faces.labelled import Face; from emotion.video.frame import Frame\n"
         "from emotion.live.face_log import log_sink\n"
         "if sys.argv[2] == 'full': resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "image = np.zeros((8, 8, 3), np.uint8); face = Face(Box(1, 2, 3, 4), 'happy', 0.5, (0.5, 0.5))\n"

@@ -16,8 +16,8 @@ import pytest
 
 from emotion.base import interrupts
 from emotion.config.commands import Detector as Settings
-from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Image
+from emotion.faces.labelled import UNCERTAIN, Face
 from emotion.inference.classifier import Classifier
 from emotion.live import annotate, label_frames, main_loop
 from emotion.live.labeller import Labeller

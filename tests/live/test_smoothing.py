@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from emotion.data import synthetic
 from emotion.faces import images
-from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Box
+from emotion.faces.labelled import UNCERTAIN, Face
 from emotion.faces.labels import EMOTIONS
 from emotion.inference.classifier import Classifier
 from emotion.live import smoothing

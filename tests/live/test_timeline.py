@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from emotion.base.errors import UserError
-from emotion.faces.face import UNCERTAIN, Face
 from emotion.faces.images import Box
+from emotion.faces.labelled import UNCERTAIN, Face
 from emotion.faces.labels import EMOTIONS
 from emotion.live import timeline
 from emotion.live.timeline import Timeline

@@ -9,9 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion import metrics, reports
+from emotion import metrics
 from emotion.faces.labels import EMOTIONS
 from emotion.reports import calibration
+from emotion.reports.calibration import reliability
+from emotion.reports.confusion import confusion_matrix
+from emotion.reports.sheet import image_grid
+from emotion.reports.training import history as plot_history
 
 
 def _decoded(path: Path) -> np.ndarray:
@@ -47,13 +51,13 @@ def _empty_rows() -> np.ndarray:
     ids=["usual", "empty rows", "nothing", "perfect", "lists"],
 )
 def test_confusion_matrix(matrix: Any, tmp_path: Path) -> None:
-    _good(tmp_path / "m.png", reports.confusion_matrix(matrix, tmp_path / "m.png", title="cnn on $1 and $2"))
+    _good(tmp_path / "m.png", confusion_matrix(matrix, tmp_path / "m.png", title="cnn on $1 and $2"))
 
 
 def test_confusion_matrix_colours_rows_by_their_own_share() -> None:
     common, rare = np.diag([9000, 10]), np.array([[0, 9000], [10, 0]])
-    right = reports.confusion_matrix(common, None, names=("a", "b"))
-    wrong = reports.confusion_matrix(rare, None, names=("a", "b"))
+    right = confusion_matrix(common, None, names=("a", "b"))
+    wrong = confusion_matrix(rare, None, names=("a", "b"))
     h, w = right.shape[:2]
     # A rare class that is always right is as dark as a common one.
     first, second = right[int(h * 0.25), int(w * 0.25)], right[int(h * 0.8), int(w * 0.85)]
@@ -63,9 +67,9 @@ def test_confusion_matrix_colours_rows_by_their_own_share() -> None:
 
 
 def test_confusion_matrix_of_other_classes_and_wrong_shapes(tmp_path: Path) -> None:
-    _good(tmp_path / "m.png", reports.confusion_matrix([[3, 1], [0, 4]], tmp_path / "m.png", names=("a", "b")))
+    _good(tmp_path / "m.png", confusion_matrix([[3, 1], [0, 4]], tmp_path / "m.png", names=("a", "b")))
     with pytest.raises(ValueError, match="must be \\[7, 7\\]"):
-        reports.confusion_matrix([[1, 2], [3, 4]], None)
+        confusion_matrix([[1, 2], [3, 4]], None)
 
 
 def _predictions(kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +87,7 @@ def _predictions(kind: str) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("kind", ["usual", "perfect", "hopeless", "undecided", "one picture"])
 def test_reliability(kind: str, tmp_path: Path) -> None:
     curve = metrics.reliability_curve(*_predictions(kind))
-    picture = reports.reliability(curve, tmp_path / "r.png", ece=curve.expected_calibration_error, title=kind)
+    picture = reliability(curve, tmp_path / "r.png", ece=curve.expected_calibration_error, title=kind)
     _good(tmp_path / "r.png", picture)
 
 
@@ -123,13 +127,13 @@ def _rows(epochs: int) -> list[dict[str, Any]]:
     ids=["usual", "one epoch", "text", "constant", "diverged", "no epoch column"],
 )
 def test_history(rows: list[dict[str, Any]], tmp_path: Path) -> None:
-    picture = reports.history(rows, tmp_path / "h.png", monitor="val_macro_f1", best_epoch=1)
+    picture = plot_history(rows, tmp_path / "h.png", monitor="val_macro_f1", best_epoch=1)
     _good(tmp_path / "h.png", picture)
 
 
 def test_history_marks_the_best_epoch() -> None:
     unmarked, early, late = (
-        reports.history(_rows(10), None, monitor="val_loss", best_epoch=best)[150:-80] for best in (None, 2, 9)
+        plot_history(_rows(10), None, monitor="val_loss", best_epoch=best)[150:-80] for best in (None, 2, 9)
     )
     for marked, low, high in ((early, 0.1, 0.3), (late, 0.8, 0.95)):
         darker = (marked.astype(int) - unmarked < -40).all(axis=2).mean(axis=0)  # share of each column's pixels
@@ -139,15 +143,15 @@ def test_history_marks_the_best_epoch() -> None:
 
 def test_history_needs_an_epoch() -> None:
     with pytest.raises(ValueError, match="no rows"):
-        reports.history([], None, monitor="val_loss", best_epoch=None)
+        plot_history([], None, monitor="val_loss", best_epoch=None)
     with pytest.raises(ValueError, match="epoch holds"):
-        reports.history([{"epoch": "first"}], None, monitor="val_loss", best_epoch=None)
+        plot_history([{"epoch": "first"}], None, monitor="val_loss", best_epoch=None)
 
 
 @pytest.mark.parametrize("shape", [(5, 48, 48), (5, 48, 48, 1), (5, 48, 48, 3)])
 def test_image_grid_repeats_every_pixel(shape: tuple[int, ...], tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    sheet = reports.image_grid(images, tmp_path / "g.png", columns=3)
+    sheet = image_grid(images, tmp_path / "g.png", columns=3)
     np.testing.assert_array_equal(_decoded(tmp_path / "g.png"), sheet)
     step = 48 * 2 + 8
     assert sheet.shape == (2 * step + 8, 3 * step + 8, 3)
@@ -160,8 +164,8 @@ def test_image_grid_repeats_every_pixel(shape: tuple[int, ...], tmp_path: Path) 
 
 def test_image_grid_writes_a_word_above_each_picture() -> None:
     images = np.zeros((3, 64, 64), np.uint8)
-    plain = reports.image_grid(images, None, titles=["", "", ""], columns=2)
-    worded = reports.image_grid(images, None, titles=["happy", "", "a very long name indeed, much too long"], columns=2)
+    plain = image_grid(images, None, titles=["", "", ""], columns=2)
+    worded = image_grid(images, None, titles=["happy", "", "a very long name indeed, much too long"], columns=2)
     assert plain.shape == worded.shape
     ink = (plain != worded).any(axis=2)
     assert ink[:28, :136].any()  # above the first
@@ -172,7 +176,7 @@ def test_image_grid_writes_a_word_above_each_picture() -> None:
 
 
 def test_image_grid_shrinks_large_pictures() -> None:
-    sheet = reports.image_grid(np.zeros((2, 300, 600, 3), np.uint8), None)
+    sheet = image_grid(np.zeros((2, 300, 600, 3), np.uint8), None)
     assert sheet.shape == (56 + 16, 2 * 112 + 24, 3)
 
 
@@ -188,7 +192,7 @@ def test_image_grid_shrinks_large_pictures() -> None:
 )
 def test_image_grid_refuses_what_it_cannot_lay_out(images: np.ndarray, titles: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        reports.image_grid(images, None, titles=titles)
+        image_grid(images, None, titles=titles)
 
 
 def test_plots_leave_the_users_matplotlib_alone() -> None:
@@ -196,9 +200,9 @@ def test_plots_leave_the_users_matplotlib_alone() -> None:
 
     before = dict(matplotlib.rcParams)
     with matplotlib.rc_context({"font.size": 30.0}):
-        large = reports.confusion_matrix(_matrix(), None, names=EMOTIONS)
+        large = confusion_matrix(_matrix(), None, names=EMOTIONS)
         assert matplotlib.rcParams["font.size"] == 30.0
-    np.testing.assert_array_equal(large, reports.confusion_matrix(_matrix(), None, names=EMOTIONS))
+    np.testing.assert_array_equal(large, confusion_matrix(_matrix(), None, names=EMOTIONS))
     assert dict(matplotlib.rcParams) == before
 
 
@@ -207,7 +211,7 @@ def test_plots_need_neither_pyplot_nor_tensorflow() -> None:
     import subprocess
 
     code = (
-        "import sys; from emotion import metrics, reports as plots; from emotion.inference import report; "
+        "import sys; from emotion import metrics; from emotion.reports import confusion as plots; from emotion.inference import report; "
         "plots.confusion_matrix([[1, 0], [0, 1]], None, names='ab'); "
         "metrics.score([[0.5, 0.5]], [0], names='ab', bootstrap=2); "
         "print([m for m in ('matplotlib.pyplot', 'tensorflow', 'keras') if m in sys.modules])"

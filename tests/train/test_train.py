@@ -16,7 +16,7 @@ from emotion import metrics, runs
 from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.config.checks import validate
-from emotion.data import preparing, sources
+from emotion.data import cache, sources
 from emotion.data.examples import Examples, Splits
 from emotion.evaluate import evaluate
 from emotion.faces import images as faces
@@ -51,13 +51,13 @@ def test_a_run_folder_holds_what_the_contract_says(trained: runs.Run) -> None:
 
 def test_each_image_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times: Counter[bytes] = Counter()
-    prepared = preparing.prepared
+    prepared = cache.prepared
 
     def counted(examples: Examples, row: int, contract: Contract) -> Image:
         times[bytes(examples.hashes[row])] += 1
         return prepared(examples, row, contract)
 
-    monkeypatch.setattr(preparing, "prepared", counted)
+    monkeypatch.setattr(cache, "prepared", counted)
     train(compose("train", *TINY, "trainer.epochs=1"), tmp_path / "run")
     assert len(times) == 7 * 24
     assert set(times.values()) == {1}, "for training, validation, scores, calibration and the export together"
