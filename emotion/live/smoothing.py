@@ -55,7 +55,7 @@ class Smoother:
             raw: ``[labels]`` probabilities.
 
         Returns:
-            Smoothed probabilities, the label to show (or :data:`emotion.faces.labelled.UNCERTAIN`), and that label's own
+            Smoothed probabilities, the label to show (or :data:`emotion.faces.labelled.UNCERTAIN`), and that label's
             smoothed probability; the highest one where the label is uncertain.
         """
         state = self._states.get(track)

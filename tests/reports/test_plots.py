@@ -211,8 +211,9 @@ def test_plots_need_neither_pyplot_nor_tensorflow() -> None:
     import subprocess
 
     code = (
-        "import sys; from emotion import metrics; from emotion.reports import confusion as plots; from emotion.inference import report; "
-        "plots.confusion_matrix([[1, 0], [0, 1]], None, names='ab'); "
+        "import sys; from emotion import metrics; from emotion.reports import confusion; "
+        "from emotion.inference import report; "
+        "confusion.confusion_matrix([[1, 0], [0, 1]], None, names='ab'); "
         "metrics.score([[0.5, 0.5]], [0], names='ab', bootstrap=2); "
         "print([m for m in ('matplotlib.pyplot', 'tensorflow', 'keras') if m in sys.modules])"
     )
