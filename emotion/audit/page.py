@@ -12,9 +12,9 @@ from pathlib import Path
 
 from emotion.audit.distributions import Distribution
 from emotion.audit.documents import number
+from emotion.audit.examine import Report
 from emotion.audit.finding import Finding, Group
 from emotion.audit.pictures import Pictures
-from emotion.audit.report import Report
 from emotion.data.examples import SPLITS
 from emotion.faces.images import UnreadableImageError
 from emotion.reports import html

@@ -77,22 +77,22 @@ def compare_runs(
     """
     if runs.around(folder) is not None:
         raise UserError(f"folder: '{folder}' is a run's folder or inside one; choose another")
-    from emotion.compare import boards, candidates, speed
+    from emotion.compare import candidates, ranking, speed
 
     fit, unfit = candidates.read(compared, split)
     left_out = _left_out(unfit, named, bool(fit))
-    from emotion.compare import documents, page, table, tensorboard  # plots take time to import, errors need none
+    from emotion.compare import documents, page, tables  # plots take time to import, errors need none
 
-    ranked = boards.build(fit, split, rank_by, resamples, seed, lambda entries: speed.timed(entries, latency))
+    ranked = ranking.build(fit, split, rank_by, resamples, seed, lambda entries: speed.timed(entries, latency))
     ranked[0] = replace(ranked[0], notes=(*left_out, *ranked[0].notes))
-    command = tensorboard.command(ranked)
+    command = documents.tensorboard_command(ranked)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         documents.write(folder, ranked, command)
         page.write(folder / "comparison.html", ranked, pictures)
     except OSError as error:
         raise UserError(f"folder: cannot write to '{folder}' ({error.strerror}); set folder=... to another") from None
-    table.show(ranked)
+    tables.show(ranked)
     print(f"\nwritten to {folder}: comparison.html, .md, .csv, .json\ncurves: {command}")
     return ranked
 

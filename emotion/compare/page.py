@@ -12,10 +12,10 @@ import numpy as np
 
 from emotion.base import words
 from emotion.base.errors import UserError
-from emotion.compare import columns, page_figures, page_images, predictions
+from emotion.compare import disagreements, page_figures, tables
 from emotion.compare.board import Board, Entry
-from emotion.compare.columns import Cell
-from emotion.compare.predictions import Predictions
+from emotion.compare.disagreements import Predictions
+from emotion.compare.tables import Cell
 from emotion.reports import html
 
 _MATRICES = 6
@@ -65,7 +65,7 @@ def _section(board: Board, key: str, pictures: int) -> dict[str, Any]:
     faults = []
     for entry in board.entries[:_RECALLS]:
         try:
-            answers[entry.name] = predictions.read(entry, board.split)
+            answers[entry.name] = disagreements.read(entry, board.split)
         except UserError as error:
             faults.append(f"{entry.name}: {error}")
     best, second = (answers.get(name) for name in [*(entry.name for entry in board.entries[:2]), ""][:2])
@@ -75,13 +75,13 @@ def _section(board: Board, key: str, pictures: int) -> dict[str, Any]:
         "several_seeds": any(len(entry.runs) > 1 for entry in board.entries),
         **_ranking(board),
         "paretos": page_figures.paretos(board, key),
-        "differences": [columns.difference(d) for d in board.differences],
+        "differences": [tables.difference(d) for d in board.differences],
         "training": page_figures.histories(board, key),
         "matrices": _matrices(board, answers),
         "recalls": _recalls(board, answers),
-        "disagreements": page_images.disagreeing(board, best, second, pictures) if best and second else None,
+        "disagreements": disagreements.disagreeing(board, best, second, pictures) if best and second else None,
         "faults": faults,
-        "settings": [(entry.name, [run.id for run in entry.runs], columns.settings(entry)) for entry in board.entries],
+        "settings": [(entry.name, [run.id for run in entry.runs], tables.settings(entry)) for entry in board.entries],
     }
 
 
@@ -99,7 +99,7 @@ class _Row:
 def _ranking(board: Board) -> dict[str, Any]:
     """Columns and rows of the table of all entries, without columns of which nothing is known."""
     known = []
-    for column in [*columns.quality(board), *columns.cost()]:
+    for column in [*tables.quality(board), *tables.cost()]:
         cells = [column.cell(entry) for entry in board.entries]
         numbers = {cell.number for cell in cells if cell.number is not None}
         if numbers:

@@ -11,9 +11,9 @@ from markupsafe import Markup
 from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.compare.board import Board, Entry
-from emotion.reports.histories import Course, histories_svg, look
+from emotion.reports.canvas import VARIABLES
 from emotion.reports.pareto import Point, front, pareto, pareto_svg
-from emotion.reports.svg import VARIABLES
+from emotion.reports.training import Course, histories_svg, look
 from emotion.runs.folder import Run
 from emotion.runs.history import read_history
 

@@ -25,7 +25,7 @@ def find(entries: Sequence[Entry], hashes: Collection[bytes]) -> tuple[dict[byte
 
     Args:
         entries: Their runs' configs are tried one after another until all images are found.
-        hashes: As :class:`emotion.compare.predictions.Predictions` holds them.
+        hashes: As :class:`emotion.compare.disagreements.Predictions` holds them.
 
     Returns:
         The images that were found, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``, and why others were not, a sentence

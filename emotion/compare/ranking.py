@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from emotion.base.words import listed
-from emotion.compare import groups, resampling, significance, verdict
-from emotion.compare.board import Board, Difference, Entry, Figure
+from emotion.compare import groups, resampling, significance
+from emotion.compare.board import Board, Difference, Entry, Figure, sentences
 from emotion.compare.candidates import Candidate
 from emotion.compare.groups import Group
 from emotion.metrics.bootstrap import Floats
@@ -102,7 +102,7 @@ def _board(
         verdict=(),
         notes=(*_notes(collapsed, names, split, len(members)), *timed),
     )
-    return replace(board, verdict=tuple(verdict.sentences(board, rank_by)))
+    return replace(board, verdict=tuple(sentences(board, rank_by)))
 
 
 def _figures(estimate: significance.Estimate) -> list[Figure]:
