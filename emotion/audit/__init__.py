@@ -22,13 +22,7 @@ FAILED = 1
 
 
 def audit(cfg: DictConfig) -> Report:
-    """Look at every image of a dataset; print what is wrong with it and write it down.
-
-    Args:
-        cfg: The composed and validated config of ``conf/audit.yaml``.
-
-    Returns:
-        Everything that was found; ``failed`` names the findings that ``fail_on`` minds.
+    """Look at every image of a dataset, by a config of ``conf/audit.yaml``; print and write what is wrong with it.
 
     Raises:
         UserError: The dataset is not what its config says, a run that does not fit it, or a folder that cannot be

@@ -70,8 +70,7 @@ def examine(dataset: DictConfig, splits: Splits, cfg: DictConfig, judges: Sequen
     """Find a dataset's faults, and write the crop margin that follows from its framing into its contract.
 
     Args:
-        dataset: The dataset's node of the config.
-        splits: What was loaded by it.
+        dataset, splits: The dataset's node of the config, and what was loaded by it.
         cfg: Gives ``min_side``, ``limits`` and ``fail_on``, see ``conf/audit.yaml``.
         judges: Runs whose predictions judge the labels.
 

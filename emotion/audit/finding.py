@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures that are shown together.
+    """Images that are shown together.
 
     Attributes:
         pictures: Their numbers in :class:`emotion.audit.pictures.Pictures`.

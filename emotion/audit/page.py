@@ -1,7 +1,4 @@
-"""The audit as one HTML file that opens offline, with the images that its findings name.
-
-It looks like the comparison's page and shares its style sheet.
-"""
+"""The audit as one HTML file that opens offline, with the images that its findings name."""
 
 from __future__ import annotations
 
@@ -27,12 +24,9 @@ _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 360, 150, 34, 6, 22, 8  # of a h
 
 
 def write(path: Path, report: Report, pictures: int) -> None:
-    """Write the page.
+    """Write the page into an existing folder.
 
-    Args:
-        path: The file to write; its folder exists.
-        report: What was found.
-        pictures: How many images, or groups of images that belong together, each finding shows; 0 shows none.
+    ``pictures`` is the number of images, or groups of them, that each finding shows; 0 shows none.
 
     Raises:
         OSError: The folder cannot be written to.

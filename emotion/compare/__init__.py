@@ -26,10 +26,7 @@ _MOST_LEFT_OUT = 10
 
 
 def compare(cfg: DictConfig) -> list[Board]:
-    """Compare the runs that a config names; print the verdict and write it to a folder.
-
-    Args:
-        cfg: The composed and validated config of ``conf/compare.yaml``.
+    """Compare the runs that a config of ``conf/compare.yaml`` names; print the verdict and write it to a folder.
 
     Raises:
         UserError: No such run, a named run that cannot be compared, or a folder that cannot be written to.
@@ -58,19 +55,16 @@ def compare_runs(
     """Compare runs; print the tables and the verdict, and write Markdown, CSV, JSON and the HTML page.
 
     Args:
-        compared: The runs.
-        folder: Where the comparison is written.
+        compared, folder: The runs, and where the comparison is written.
         named: The runs that the user named: if one of them cannot be compared, that is an error. Others are left out,
             and a note says why.
-        split: ``test`` or ``validation``.
-        rank_by: ``accuracy`` or ``macro_f1``.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
+        split, rank_by: ``test`` or ``validation``; ``accuracy`` or ``macro_f1``.
+        resamples, seed: Of the bootstrap.
         latency: ``auto``, ``measured`` or ``recorded``; see :func:`emotion.compare.speed.timed`.
         pictures: How many disagreements the page shows.
 
     Returns:
-        One board for each set of images that the runs were scored on.
+        A board for each set of images that the runs were scored on.
 
     Raises:
         UserError: A named run cannot be compared, or none can, or the folder cannot be written to.

@@ -13,7 +13,6 @@ from emotion.compare import pictures
 from emotion.compare.board import Board, Entry
 from emotion.reports import html
 from emotion.runs import predictions
-from emotion.runs.folder import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +37,6 @@ class Predictions:
         with np.errstate(invalid="ignore"):
             return counts / counts.sum(axis=1, keepdims=True)
 
-    def support(self) -> NDArray[np.int64]:
-        """Pictures of each class, int64 ``[C]``."""
-        return np.bincount(self.labels, minlength=self.probabilities.shape[2]).astype(np.int64)
-
 
 def read(entry: Entry, split: str) -> Predictions:
     """Read the answers of all runs of an entry.
@@ -49,18 +44,15 @@ def read(entry: Entry, split: str) -> Predictions:
     Raises:
         UserError: A run's file is missing or damaged, or its runs answered different images.
     """
-    runs = [_read(run, split) for run in entry.runs]
-    hashes, labels, _ = runs[0]
-    for run, (run_hashes, run_labels, _) in zip(entry.runs, runs, strict=True):
+    stored = [predictions.read(run, split)[split] for run in entry.runs]
+    orders = [np.lexsort((answers.labels, answers.hashes)) for answers in stored]
+    images = [(answers.hashes[order], answers.labels[order]) for answers, order in zip(stored, orders, strict=True)]
+    hashes, labels = images[0]
+    for run, (run_hashes, run_labels) in zip(entry.runs, images, strict=True):
         if not np.array_equal(hashes, run_hashes) or not np.array_equal(labels, run_labels):
             raise UserError(f"run {run.id}: scored on other images than run {entry.runs[0].id}")
-    return Predictions(hashes, labels, np.stack([probabilities for _, _, probabilities in runs]))
-
-
-def _read(run: Run, split: str) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[Any]]:
-    found = predictions.read(run, split)[split]
-    order = np.lexsort((found.labels, found.hashes))
-    return found.hashes[order], found.labels[order].astype(np.int64), found.probabilities[order]
+    probabilities = np.stack([answers.probabilities[order] for answers, order in zip(stored, orders, strict=True)])
+    return Predictions(hashes, labels.astype(np.int64), probabilities)
 
 
 @dataclass(frozen=True)
@@ -96,17 +88,10 @@ class Disagreement:
 
 
 def _most(first: Predictions, second: Predictions, count: int) -> tuple[list[Disagreement], list[Disagreement]]:
-    """The images on which the two answer differently and their probability of the right emotion differs most.
+    """The images that two entries answer differently, the widest gap in the right emotion's probability first.
 
-    An image that is there more than once, with the same label, is shown once.
-
-    Args:
-        first: Of one entry.
-        second: Of another, on the same images.
-        count: How many, at most, in each direction.
-
-    Returns:
-        Those on which the first is nearer to the label, widest difference first, and those on which the second is.
+    Those on which the first is nearer to the label, and those on which the second is, at most ``count`` each. An image
+    that occurs more than once, with the same label, is shown once.
     """
     means = [p.probabilities.mean(axis=0) for p in (first, second)]
     rows = np.arange(len(first.labels))
@@ -135,14 +120,10 @@ def _most(first: Predictions, second: Predictions, count: int) -> tuple[list[Dis
 
 
 def _tally(first: Predictions, second: Predictions) -> tuple[int, int, int, int]:
-    """Pictures that both have right, only the first, only the second, and neither: McNemar's table."""
-    right, other = (p.probabilities.mean(axis=0).argmax(axis=1) == p.labels for p in (first, second))
-    return (
-        int((right & other).sum()),
-        int((right & ~other).sum()),
-        int((~right & other).sum()),
-        int((~right & ~other).sum()),
-    )
+    """Images that both have right, only the first, only the second, and neither: McNemar's table."""
+    a, b = (p.probabilities.mean(axis=0).argmax(axis=1) == p.labels for p in (first, second))
+    both, only_a, only_b, neither = (int(np.count_nonzero(x)) for x in (a & b, a & ~b, ~a & b, ~a & ~b))
+    return both, only_a, only_b, neither
 
 
 _LARGEST = 192  # pixels, longer side
@@ -178,13 +159,9 @@ class Disagreeing:
 
 
 def disagreeing(board: Board, first: Predictions, second: Predictions, most: int) -> Disagreeing:
-    """Find the images on which the best two entries disagree most.
+    """Find the images on which a board's best two entries, by their answers, disagree most.
 
-    Args:
-        board: With two entries or more.
-        first: The best entry's answers.
-        second: Those of the next.
-        most: Images in both directions together; 0 shows none.
+    ``most`` limits the images in both directions together; 0 shows none.
     """
     best, next_best = board.entries[:2]
     short = max(len(best.name), len(next_best.name)) <= _LONGEST_NAME

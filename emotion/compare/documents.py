@@ -25,13 +25,7 @@ _MOST_DIFFERENCES = 30
 
 
 def write(folder: Path, boards: Sequence[Board], tensorboard: str) -> None:
-    """Write ``comparison.md``, ``comparison.csv`` and ``comparison.json`` into a folder.
-
-    Args:
-        folder: It exists.
-        boards: The comparison.
-        tensorboard: The command that shows these runs.
-    """
+    """Write ``comparison.md``, ``.csv`` and ``.json`` into a folder, with the TensorBoard command of these runs."""
     text = markdown.render(
         Path(__file__).with_name("comparison.md.jinja"),
         boards=boards,
@@ -67,7 +61,7 @@ _PARTS = ("low", "high", "deviation")
 
 
 def _csv(boards: Sequence[Board]) -> str:
-    """A line an entry; scores are fractions, and what is not known is empty."""
+    """A line per entry; scores are fractions, and what is not known is empty."""
     keys = list(dict.fromkeys(key for board in boards for entry in board.entries for key in entry.settings))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -105,11 +99,11 @@ def tensorboard_command(boards: Sequence[Board]) -> str:
     A folder that holds these runs and no other is given as ``--logdir``; else each run is named in ``--logdir_spec``.
     Where they are too many for that, or a path holds one of its separators, it is the folder that holds them all.
     """
-    named = [(_label(entry.name, entry.seeds[i], len(entry.runs)), run)
+    named = [(_clean(f"{entry.name} seed={entry.seeds[i]}" if len(entry.runs) > 1 else entry.name), run)
              for board in boards for entry in board.entries for i, run in enumerate(entry.runs)]  # fmt: skip
     once = {run.path.resolve(): (label, run) for label, run in reversed(named)}  # an export's curves are its run's
     named = list(once.values())[::-1]
-    named = [each for each in named if (each[1].path / "tb").is_dir()] or named  # adopted networks have no curves
+    named = [(label, run) for label, run in named if (run.path / "tb").is_dir()] or named  # adopted ones have none
     paths = [run.path.resolve() for _, run in named]
     common = Path(commonpath(paths))
     if len(paths) == 1 or {run.path.resolve() for run in listing(common)} == set(paths):
@@ -122,10 +116,6 @@ def tensorboard_command(boards: Sequence[Board]) -> str:
         labels = [_clean(run.id) for _, run in named]
     spec = ",".join(f"{label}:{place}" for label, place in zip(labels, places, strict=True))
     return f"tensorboard --logdir_spec {shlex.quote(spec)}"
-
-
-def _label(name: str, seed: int | None, runs: int) -> str:
-    return _clean(f"{name} seed={seed}" if runs > 1 else name)
 
 
 def _clean(text: str) -> str:

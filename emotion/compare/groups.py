@@ -53,15 +53,12 @@ def collapse(candidates: Iterable[Candidate]) -> list[Group]:
 
 
 def _by_seed(candidates: list[Candidate]) -> list[Group]:
-    commits: dict[int | None, set[str]] = defaultdict(set)
+    commits = {(seed_of(candidate), candidate.record.code) for candidate in candidates}
+    repeated_by_other_code = len(commits) > len({seed for seed, _ in commits})
+    by_commit: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
-        commits[seed_of(candidate)].add(_commit(candidate))
-    if any(len(several) > 1 for several in commits.values()):
-        by_commit: dict[str, list[Candidate]] = defaultdict(list)
-        for candidate in candidates:
-            by_commit[_commit(candidate)].append(candidate)
-        return [_newest_per_seed(members) for members in by_commit.values()]
-    return [_newest_per_seed(candidates)]
+        by_commit[candidate.record.code if repeated_by_other_code else ""].append(candidate)
+    return [_newest_per_seed(members) for members in by_commit.values()]
 
 
 def _newest_per_seed(candidates: list[Candidate]) -> Group:
@@ -88,10 +85,6 @@ def began_from(candidate: Candidate) -> str:
     """The trial of a search that a run went on from, which makes it another training; empty for all others."""
     source = candidate.record.trial.get("from") or ""
     return str(source).partition("/executions/")[0]
-
-
-def _commit(candidate: Candidate) -> str:
-    return candidate.record.code
 
 
 # ---------------------------------------------------------------------------------------------------------- settings
@@ -150,7 +143,7 @@ def _facts(candidate: Candidate) -> dict[str, Any]:
     if option is not None:
         facts = {k: v for k, v in facts.items() if not k.startswith("augmentation.")} | {"augmentation": option}
     origin = {"went on from": began_from(candidate)} if began_from(candidate) else {}
-    return facts | origin | {_DATA: trained_on(candidate)[:8], _COMMIT: _commit(candidate)}
+    return facts | origin | {_DATA: trained_on(candidate)[:8], _COMMIT: candidate.record.code}
 
 
 def names(groups: Sequence[Group]) -> list[str]:
@@ -219,10 +212,9 @@ def _augmentations() -> dict[str, Any]:
 
     from emotion.config.schema import Augmentation
 
-    found = {}
+    options = {}
     for path in sorted((CONF / "augmentation").glob("*.yaml")):
         option = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         option.pop("defaults", None)
-        merged = OmegaConf.merge(OmegaConf.structured(Augmentation), option)
-        found[path.stem] = OmegaConf.to_container(merged)
-    return found
+        options[path.stem] = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(Augmentation), option))
+    return options

@@ -14,7 +14,6 @@ from omegaconf.errors import OmegaConfBaseException
 from emotion.base.errors import UserError
 from emotion.compare.board import Entry
 from emotion.data import sources
-from emotion.data.examples import Examples
 from emotion.data.fingerprint import hash_pixels
 from emotion.faces import images
 from emotion.faces.images import Image
@@ -28,8 +27,7 @@ def find(entries: Sequence[Entry], hashes: Collection[bytes]) -> tuple[dict[byte
         hashes: As :class:`emotion.compare.disagreements.Predictions` holds them.
 
     Returns:
-        The images that were found, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``, and why others were not, a sentence
-        for each dataset that could not be read.
+        The images, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``, and a sentence for each dataset that could not be read.
     """
     found: dict[bytes, Image] = {}
     reasons: list[str] = []
@@ -81,19 +79,15 @@ def _stored(dataset: DictConfig) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
             table, hashes, _ = fer2013.read_csv(source, Path(dataset.cache_dir).expanduser())
             yield hashes, table.images
             return
-    for examples in _examples(dataset):
-        pictures = examples.images if examples.images is not None else examples.paths
-        assert pictures is not None
-        yield examples.hashes, pictures
-
-
-def _examples(dataset: DictConfig) -> Iterator[Examples]:
-    """Every split, those first that are scored."""
-    names = ("test", "validation", "train")
+    names = ("test", "validation", "train")  # those first that are scored
     if dataset.name == "synthetic":
         from emotion.data import synthetic
 
-        yield from (synthetic.draw_split(dataset, name) for name in names)  # the training split takes most of the time
-        return
-    splits = sources.load(dataset)
-    yield from (splits[name] for name in names)
+        splits = (synthetic.draw_split(dataset, name) for name in names)  # the training split takes most of the time
+    else:
+        loaded = sources.load(dataset)
+        splits = (loaded[name] for name in names)
+    for examples in splits:
+        pictures = examples.images if examples.images is not None else examples.paths
+        assert pictures is not None
+        yield examples.hashes, pictures

@@ -131,10 +131,10 @@ def _leak_free(
         mask = leaked[runs[0]]
         if not mask.any():
             continue
-        kept = weights[:, ~mask]
+        clean = weights[:, ~mask]
         right = np.ascontiguousarray((predicted[runs][:, ~mask] == labels[~mask]).T, np.float32)
         with np.errstate(invalid="ignore"):
-            found[:, runs] = (kept @ right).astype(np.float64) / kept.sum(axis=1, dtype=np.float64)[:, None]
+            found[:, runs] = (clean @ right).astype(np.float64) / clean.sum(axis=1, dtype=np.float64)[:, None]
     return found
 
 
@@ -144,24 +144,20 @@ def seed_luck(values: Floats, groups: Sequence[NDArray[np.intp]], resamples: int
     Args:
         values: ``[R]``, each run's score.
         groups: Of each entry, which of the R runs are its seeds.
-        resamples: How often seeds are drawn.
-        seed: Draws them.
+        resamples, seed: How often seeds are drawn, and what draws them.
     """
     rng = np.random.default_rng([seed, 1])
-    found = np.zeros((resamples, len(groups)))
+    strays = np.zeros((resamples, len(groups)))
     for column, rows in enumerate(groups):
         count = len(rows)
         if count > 1:
             times = rng.multinomial(count - 1, np.full(count, 1 / count), size=resamples)
-            found[:, column] = times @ (values[rows] - values[rows].mean()) / (count - 1)
-    return found
+            strays[:, column] = times @ (values[rows] - values[rows].mean()) / (count - 1)
+    return strays
 
 
 def means(values: Floats, groups: Sequence[NDArray[np.intp]]) -> Floats:
     """Mean over each entry's runs, ``[..., R]`` to ``[..., E]``."""
-    sums = np.add.reduceat(values[..., np.concatenate(groups)], _starts(groups), axis=-1)
-    return np.asarray(sums / np.array([len(rows) for rows in groups]))
-
-
-def _starts(groups: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
-    return np.concatenate([[0], np.cumsum([len(rows) for rows in groups])[:-1]]).astype(np.intp)
+    counts = np.array([len(rows) for rows in groups])
+    sums = np.add.reduceat(values[..., np.concatenate(groups)], np.cumsum(counts) - counts, axis=-1)
+    return np.asarray(sums / counts)

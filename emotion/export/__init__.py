@@ -23,7 +23,7 @@ from emotion.base import provenance, staging
 from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
-from emotion.export import check, make
+from emotion.export import make
 from emotion.inference import held_out
 from emotion.runs import exports
 from emotion.runs.formats import ONNX, Kind, Tolerance
@@ -75,29 +75,14 @@ def export(cfg: DictConfig) -> dict[str, Any]:
         folder = temporary / "export"
         folder.mkdir()  # a temporary folder is for its owner alone, an export for all
         comparison, files = make.make(run, kind, contract, splits, cfg.calibration, temporary)
-        failures = list(check.failures(comparison, tolerance))
+        failures = list(make.failures(comparison, tolerance))
         if failures:
             place, folder = failed_place, temporary / "failed"
             folder.mkdir()
-        result = {
-            "status": "failed" if failures else "done",
-            "run": run.id,
-            "name": kind.name,
-            "format": kind.format,
-            "quantize": kind.quantize,
-            **files,
-            "checkpoint": {"path": _relative(run.checkpoint(), place), "sha256": files["checkpoint"]},
-            **asdict(comparison),
-            "accuracy": comparison.accuracy and dict(zip(("checkpoint", "export"), comparison.accuracy, strict=True)),
-            "moved": comparison.moved,
-            "tolerance": asdict(tolerance),
-            "failures": failures,
-            "data": splits.fingerprint["pixels"] if splits else None,
-            "made": provenance.now(),
-            "command": _command(cfg, run),
-            "live": shlex.join(["python", "-m", "emotion.live", f"run={runs.Run(place, kind.name).reference}"]),
-            "versions": provenance.versions() | _versions(kind),
-        }
+        result = _content(cfg, run, kind, place, comparison, failures) | files
+        result["checkpoint"] = {"path": _relative(run.checkpoint(), place), "sha256": files["checkpoint"]}
+        result["data"] = splits.fingerprint["pixels"] if splits else None
+        result["tolerance"] = asdict(tolerance)
         report.write(folder, result, contract)
         contract.save(folder / "contract.json")
         staging.put(folder, place, temporary, _check_place)
@@ -111,6 +96,28 @@ def export(cfg: DictConfig) -> dict[str, Any]:
         )
     print(f"written to {place}")
     return result
+
+
+def _content(
+    cfg: DictConfig, run: runs.Run, kind: Kind, place: Path, comparison: make.Comparison, failures: list[str]
+) -> dict[str, Any]:
+    """What ``report.json`` holds but for the files, the data and the tolerance."""
+    versions = {name: metadata.version(name) for name in (ONNX if kind.format == "onnx" else ())}
+    return {
+        "status": "failed" if failures else "done",
+        "run": run.id,
+        "name": kind.name,
+        "format": kind.format,
+        "quantize": kind.quantize,
+        **asdict(comparison),
+        "accuracy": comparison.accuracy and dict(zip(("checkpoint", "export"), comparison.accuracy, strict=True)),
+        "moved": comparison.moved,
+        "failures": failures,
+        "made": provenance.now(),
+        "command": _command(cfg, run),
+        "live": shlex.join(["python", "-m", "emotion.live", f"run={runs.Run(place, kind.name).reference}"]),
+        "versions": provenance.versions() | versions,
+    }
 
 
 def _advice(kind: Kind) -> str:
@@ -128,10 +135,6 @@ def _command(cfg: DictConfig, run: runs.Run) -> str:
         options["calibration"] = cfg.calibration
     words = [f"{key}={value}" for key, value in options.items() if value is not None]
     return shlex.join(["python", "-m", "emotion.export", *words])
-
-
-def _versions(kind: Kind) -> dict[str, str]:
-    return {name: metadata.version(name) for name in (ONNX if kind.format == "onnx" else ())}
 
 
 def _check_place(place: Path) -> None:

@@ -49,8 +49,7 @@ def write(
     """Write a published run into a new folder.
 
     Args:
-        run: The run.
-        source: Its records.
+        run, source: The run and its records.
         slim: The published run; its folder must not exist.
         origin: See :func:`emotion.publish.source.origin`.
         cfg: The command's ``weights``, ``half``, ``hardware`` and ``outputs``.
@@ -206,8 +205,7 @@ def round_weights(run: runs.Run, images: Images, checkpoint: Path, export: Path)
     Args:
         run: The run.
         images: uint8 ``[N, H, W, C]``, its validation split, prepared.
-        checkpoint: Where the ``.keras`` file goes.
-        export: Where the ``.tflite`` file goes.
+        checkpoint, export: Where the ``.keras`` and the ``.tflite`` file go.
 
     Raises:
         UserError: A probability differs by more than :data:`TOLERANCE`, or LiteRT cannot run the model.

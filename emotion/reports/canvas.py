@@ -72,20 +72,12 @@ def heading(figure: Figure, title: str, note: str = "") -> None:
     figure.suptitle(title + "\n" * (note.count("\n") + 2), x=0.012, ha="left", fontsize=11, fontweight="bold")
     if note:
         # Placed from the top edge in points, so that it sits under the title whatever the figure's height.
-        figure.text(
-            0.012,
-            1 - 22 / 72 / figure.get_figheight(),
-            note,
-            ha="left",
-            va="top",
-            fontsize=9,
-            color=FAINT,
-            linespacing=1.35,
-        )
+        top = 1 - 22 / 72 / figure.get_figheight()
+        figure.text(0.012, top, note, ha="left", va="top", fontsize=9, color=FAINT, linespacing=1.35)
 
 
 PURPLE, SKY, AMBER = "#cc79a7", "#56b4e9", "#e69f00"
-#: One colour an entry, Okabe and Ito's (2008); from the seventh on they come again, dashed.
+#: One colour per entry, Okabe and Ito's (2008); from the seventh on they come again, dashed.
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY)
 PAPER = "#ffffff"
 

@@ -90,8 +90,8 @@ def pareto_svg(points: Sequence[Point], *, cost: str, key: str) -> str:
     """The same as inline SVG without a heading; see :func:`pareto` and :func:`emotion.reports.canvas.svg_of`."""
     on_front = front([p.cost for p in points], [p.accuracy for p in points])
     members = sorted((p.cost, p.accuracy, p.name) for p, on in zip(points, on_front, strict=True) if on)
-    some = "; ".join(f"{name}: {_short(value)}, {100 * accuracy:.1f} %" for value, accuracy, name in members[:_NAMED])
-    alt = f"Accuracy against {cost} of {len(points)}. On the Pareto front, cheapest first: {some}."
+    listed = "; ".join(f"{name}: {_short(value)}, {100 * accuracy:.1f} %" for value, accuracy, name in members[:_NAMED])
+    alt = f"Accuracy against {cost} of {len(points)}. On the Pareto front, cheapest first: {listed}."
     with _drawn(points, cost) as figure:
         return svg_of(figure, key, alt)
 

@@ -71,7 +71,7 @@ def history(
         raise ValueError("the column epoch holds something that is not a number")
     columns = {name: np.array([_number(row.get(name)) for row in rows]) for _, panel in _PANELS for name in panel}
     panels = [
-        (heading, {name: look for name, look in panel.items() if np.isfinite(columns[name]).any()})
+        (heading, {name: style for name, style in panel.items() if np.isfinite(columns[name]).any()})
         for heading, panel in _PANELS
     ]
     panels = [(heading, panel) for heading, panel in panels if panel] or [("Nothing was recorded", {})]
@@ -159,7 +159,7 @@ class Course:
 
 
 def histories_svg(courses: Sequence[Course], column: str, *, key: str, label: str) -> str | None:
-    """Draw a column of ``history.csv`` as inline SVG: a thin line a run, and their mean where there are several.
+    """Draw a column of ``history.csv`` as inline SVG: a thin line per run, and their mean where there are several.
 
     The mean ends where the first of the runs does. Dots mark the epochs whose checkpoints were kept.
 
@@ -191,7 +191,7 @@ def histories_svg(courses: Sequence[Course], column: str, *, key: str, label: st
         return svg_of(figure, key, f"{label} over the epochs of {count} runs of {len(drawn)} entries.")
 
 
-def look(number: int) -> tuple[str, tuple[float, tuple[float, ...]]]:
+def line_style(number: int) -> tuple[str, tuple[float, tuple[float, ...]]]:
     """Colour and dashes of an entry's lines."""
     return SERIES[number % len(SERIES)], _DASHES[number // len(SERIES) % len(_DASHES)]
 
@@ -203,7 +203,7 @@ def _line(rows: Sequence[Mapping[str, Any]], column: str) -> NDArray[np.float64]
 
 
 def _draw(axes: Axes, course: Course, runs: Sequence[NDArray[np.float64]], zorder: float) -> None:
-    colour, dashes = look(course.number)
+    colour, dashes = line_style(course.number)
     filled = [run for run in runs if len(run)]
     alone = len(filled) == 1
     for run, kept in zip(runs, course.kept, strict=True):
