@@ -1,6 +1,6 @@
 """Find a dataset's faults: ``python -m emotion.audit dataset=folder dataset.root=data/faces``.
 
-Ends with exit code 1 where a finding that ``fail_on`` names is met. Nothing here imports TensorFlow.
+Ends with exit code 1 where a finding that ``fail_on`` names exceeds its limit. Nothing here imports TensorFlow.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Report:
         root: Where it is; None where it is drawn.
         pictures: Its images.
         findings: In the order in which they are reported.
-        failed: Names of the findings that ``fail_on`` names and that are met.
+        failed: Names of the findings that ``fail_on`` names and that exceed their limits.
         framing: Where the faces are in the images.
         contract: What became of the derived crop margin, a sentence.
         distributions: Brightness, contrast, sharpness, width and height.
@@ -120,17 +120,17 @@ def _repeated(splits: Splits, cache_dir: Path) -> duplicates.Duplicates:
 
 
 def _contract(framed: Framing, root: Path | None) -> str:
-    """Write the derived margin into the dataset's contract; say what became of it."""
+    """Write the derived margin into the dataset's contract; return what became of it, in a sentence."""
     if framed.margin is None:
         return "No crop margin is written."
     override = f"set dataset.crop_margin={framed.margin:g} when you train"
     if root is None:
         return f"There is no folder to write it to: {override}."
     place = crop_margin.path_in(root)
-    there = CropMargin.load(root)
-    if there is not None and there.source != _NAME:
+    stored = CropMargin.load(root)
+    if stored is not None and stored.source != _NAME:
         return (
-            f"{show(place)} gives {there.crop_margin:g}, which {there.source} wrote, and stays; to "
+            f"{show(place)} gives {stored.crop_margin:g}, which {stored.source} wrote, and stays; to "
             f"train with what was measured, {override}."
         )
     try:

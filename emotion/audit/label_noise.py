@@ -25,7 +25,7 @@ _HELD_OUT = ("test", "validation")
 
 @dataclass(frozen=True, eq=False)
 class Doubts:
-    """What confident learning says.
+    """The result of confident learning.
 
     Attributes:
         judged: int64 ``[M]``, images with an out-of-sample prediction.

@@ -101,11 +101,11 @@ def _most(first: Predictions, second: Predictions, count: int) -> tuple[list[Dis
 
     def disagreement(row: int) -> Disagreement:
         label = int(first.labels[row])
-        said = [
+        given = [
             Answer(int(answer[row]), float(mean[row, answer[row]]), float(mean[row, label]))
             for answer, mean in zip(answers, means, strict=True)
         ]
-        return Disagreement(bytes(first.hashes[row]), label, *said)
+        return Disagreement(bytes(first.hashes[row]), label, *given)
 
     def widest(of: NDArray[Any]) -> list[Disagreement]:
         chosen: dict[tuple[bytes, int], int] = {}
@@ -139,7 +139,7 @@ class Disagreeing:
         names: What the two are called beside an image, where there is little room.
         tally: Images that both have right, only the first, only the second, and neither.
         most: How many images were requested.
-        wanted: How many there are of these.
+        wanted: How many images the two disagree on, of these.
         sides: Images on which the first is nearer to the label, and those on which the second is.
         sources: Each image's data URI, by its hash, and whether it is shown smoothed.
         reasons: Why images are missing.

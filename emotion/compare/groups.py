@@ -128,10 +128,10 @@ def _dotted(value: Any, key: str, by_name: bool = True) -> Iterator[tuple[str, A
 
 def differing(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """Of each group's settings, as dotted keys, those that are not the same in all groups."""
-    given = [group.facts for group in groups]
-    keys = list(dict.fromkeys(key for facts in given for key in facts))
-    different = [key for key in keys if len({repr(facts.get(key, _ABSENT)) for facts in given}) > 1]
-    return [{key: facts[key] for key in different if key in facts} for facts in given]
+    by_group = [group.facts for group in groups]
+    keys = list(dict.fromkeys(key for facts in by_group for key in facts))
+    different = [key for key in keys if len({repr(facts.get(key, _ABSENT)) for facts in by_group}) > 1]
+    return [{key: facts[key] for key in different if key in facts} for facts in by_group]
 
 
 _ABSENT = object()
@@ -155,25 +155,25 @@ def names(groups: Sequence[Group]) -> list[str]:
     of_model: dict[str, list[int]] = defaultdict(list)
     for number, model in enumerate(models):
         of_model[model].append(number)
-    found = list(models)
+    candidates = list(models)
     for model, numbers in of_model.items():
         if len(numbers) > 1:
             for number, words in zip(numbers, _distinguish([groups[n] for n in numbers]), strict=True):
-                found[number] = f"{model} {words}".rstrip()
+                candidates[number] = f"{model} {words}".rstrip()
     ids = _short_ids([group.members[0].run.id for group in groups])
-    taken = Counter(found)
+    taken = Counter(candidates)
     return [
         name if len(name) <= _LONGEST and taken[name] == 1 else f"{model} {short}"
-        for name, model, short in zip(found, models, ids, strict=True)
+        for name, model, short in zip(candidates, models, ids, strict=True)
     ]
 
 
 def _distinguish(groups: Sequence[Group]) -> list[str]:
     """What distinguishes groups of one model, each in few words; the same words twice where that is not enough."""
     facts = differing(groups)
-    keys = list(dict.fromkeys(key for each in facts for key in each if key not in (_DATA, _COMMIT)))
+    keys = list(dict.fromkeys(key for group in facts for key in group if key not in (_DATA, _COMMIT)))
     for extra in ([], [_DATA], [_COMMIT], [_DATA, _COMMIT]):
-        words = [" ".join(_word(k, each[k]) for k in [*keys, *extra] if k in each) for each in facts]
+        words = [" ".join(_word(k, group[k]) for k in [*keys, *extra] if k in group) for group in facts]
         if len(set(words)) == len(words):
             break
     return words

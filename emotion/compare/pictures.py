@@ -23,17 +23,17 @@ def find(entries: Sequence[Entry], hashes: Collection[bytes]) -> tuple[dict[byte
     """Read the images with these hashes from the data that the entries' runs were made of.
 
     Args:
-        entries: Their runs' configs are tried one after another until all images are found.
+        entries: Their runs' configs are tried one after another until all images are there.
         hashes: As :class:`emotion.compare.disagreements.Predictions` holds them.
 
     Returns:
         The images, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``, and a sentence for each dataset that could not be read.
     """
-    found: dict[bytes, Image] = {}
+    by_hash: dict[bytes, Image] = {}
     reasons: list[str] = []
     tried: set[str] = set()
     for run in (run for entry in entries for run in entry.runs):
-        missing = {bytes(h) for h in hashes} - set(found)
+        missing = {bytes(h) for h in hashes} - set(by_hash)
         if not missing:
             break
         try:
@@ -41,23 +41,23 @@ def find(entries: Sequence[Entry], hashes: Collection[bytes]) -> tuple[dict[byte
             text = OmegaConf.to_yaml(dataset, sort_keys=True)
             if text not in tried:
                 tried.add(text)
-                found |= _read(dataset, missing)
+                by_hash |= _read(dataset, missing)
         except (UserError, OSError, ValueError, OmegaConfBaseException) as error:
             reasons.append(str(error).splitlines()[0])
-    return found, list(dict.fromkeys(reasons))
+    return by_hash, list(dict.fromkeys(reasons))
 
 
 def _read(dataset: DictConfig, wanted: set[bytes]) -> dict[bytes, Image]:
-    found: dict[bytes, Image] = {}
+    by_hash: dict[bytes, Image] = {}
     for hashes, pictures in _stored(dataset):
-        for row in np.flatnonzero(np.isin(hashes, np.array(sorted(wanted - set(found)), "S16"))):
+        for row in np.flatnonzero(np.isin(hashes, np.array(sorted(wanted - set(by_hash)), "S16"))):
             image = _image(pictures[row])
             # A file may have changed since its hash was taken.
             if image is not None and np.array(hash_pixels(image), "S16") == hashes[row]:
-                found[bytes(hashes[row])] = image
-        if len(found) == len(wanted):
+                by_hash[bytes(hashes[row])] = image
+        if len(by_hash) == len(wanted):
             break
-    return found
+    return by_hash
 
 
 def _image(stored: Any) -> Image | None:

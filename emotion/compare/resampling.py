@@ -30,13 +30,13 @@ _BLOCK = 2**24
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What R runs said of N images.
+    """The outputs of R runs for N images.
 
     Attributes:
         labels: int64 ``[N]``.
         predicted: uint8 ``[R, N]``.
         leaked: bool ``[R, N]``; rows of runs for which it is not known are False, and not to be used.
-        classes: How many there are.
+        classes: Their number.
         rarest: The class whose recall is wanted.
     """
 
@@ -101,10 +101,10 @@ def _block(
     recall = np.full_like(correct, np.nan)
     with np.errstate(invalid="ignore"):
         for c in np.flatnonzero(np.diff(ends)):
-            said = np.ascontiguousarray((predicted == c).T, np.float32)
+            named = np.ascontiguousarray((predicted == c).T, np.float32)
             own = slice(ends[c], ends[c + 1])
-            hits = (weights[:, own] @ said[own]).astype(np.float64)
-            answered = hits + weights[:, : own.start] @ said[: own.start] + weights[:, own.stop :] @ said[own.stop :]
+            hits = (weights[:, own] @ named[own]).astype(np.float64)
+            answered = hits + weights[:, : own.start] @ named[: own.start] + weights[:, own.stop :] @ named[own.stop :]
             correct += hits
             there = support[:, c, None]
             f1 += np.where(there > 0, 2 * hits / (there + answered), 0.0)
@@ -123,7 +123,7 @@ def _leak_free(
     accuracy: Floats,
 ) -> Floats:
     """Accuracy without leaked images. Runs on the same data leak the same ones, so few sums are needed."""
-    found = accuracy.copy()
+    clean_accuracy = accuracy.copy()
     alike: dict[bytes, list[int]] = defaultdict(list)
     for row, mask in enumerate(leaked):
         alike[mask.tobytes()].append(row)
@@ -134,8 +134,8 @@ def _leak_free(
         clean = weights[:, ~mask]
         right = np.ascontiguousarray((predicted[runs][:, ~mask] == labels[~mask]).T, np.float32)
         with np.errstate(invalid="ignore"):
-            found[:, runs] = (clean @ right).astype(np.float64) / clean.sum(axis=1, dtype=np.float64)[:, None]
-    return found
+            clean_accuracy[:, runs] = (clean @ right).astype(np.float64) / clean.sum(axis=1, dtype=np.float64)[:, None]
+    return clean_accuracy
 
 
 def seed_luck(values: Floats, groups: Sequence[NDArray[np.intp]], resamples: int, seed: int) -> Floats:

@@ -189,9 +189,9 @@ def _percentiles(draws: Floats, centre: Floats, freedom: Floats) -> tuple[Floats
     percent = [100 * end for end in ends]
     if np.isnan(draws).any():  # a resample may not define the metric, such as a recall without its class
         defined = [column[~np.isnan(column)] for column in draws.T]
-        found = np.array([np.percentile(d, percent) if d.size else (np.nan, np.nan) for d in defined]).T
+        ends_of = np.array([np.percentile(d, percent) if d.size else (np.nan, np.nan) for d in defined]).T
     else:
-        found = np.percentile(draws, percent, axis=0)
+        ends_of = np.percentile(draws, percent, axis=0)
     wider = np.where(np.isinf(freedom), 1.0, stdtrit(np.minimum(freedom, 1e9), ends[1]) / ndtri(ends[1]))
-    low, high = centre + (found - centre) * wider
+    low, high = centre + (ends_of - centre) * wider
     return low, high

@@ -46,13 +46,7 @@ def export(cfg: DictConfig) -> dict[str, Any]:
     older export. An export that differs too much leaves the older one as it is, and its report in ``<folder>-failed``.
 
     Returns:
-        The content of ``report.json``: ``status`` (done or failed), ``run``, ``name``, ``format``, ``quantize``,
-        ``checkpoint`` (path from here, SHA-256), ``sha256`` and ``bytes`` of the model, ``size_ratio`` to the float32
-        LiteRT file, ``compared_on``, ``pictures``, ``max_difference``, ``changed_labels``, ``accuracy`` and ``recall``
-        (checkpoint and export, fractions), ``moved`` (classes whose recall changed by more than 2 points),
-        ``latency_ms`` (medians of one image on one thread, taken in turns), ``tolerance``, ``failures``,
-        ``calibration``, ``data`` (fingerprint), ``made``, ``command``, ``live`` (the command that
-        uses it), ``versions``.
+        The content of ``report.json``, see :func:`_content`.
 
     Raises:
         NotEqualError: The export is outside its tolerance.
@@ -101,7 +95,13 @@ def export(cfg: DictConfig) -> dict[str, Any]:
 def _content(
     cfg: DictConfig, run: runs.Run, kind: Kind, place: Path, comparison: make.Comparison, failures: list[str]
 ) -> dict[str, Any]:
-    """What ``report.json`` holds but for the files, the data and the tolerance."""
+    """What ``report.json`` holds, but for the keys of the files, the data and the tolerance.
+
+    These are ``checkpoint`` (path from here, SHA-256), ``sha256`` and ``bytes`` of the model, ``size_ratio`` to the
+    float32 LiteRT file, ``compared_on``, ``latency_ms`` (medians of one image on one thread, taken in turns),
+    ``calibration``, ``data`` (fingerprint) and ``tolerance``. ``accuracy`` and ``recall`` are fractions of checkpoint
+    and export, ``moved`` the classes whose recall changed by more than 2 points, ``live`` the command that uses it.
+    """
     versions = {name: metadata.version(name) for name in (ONNX if kind.format == "onnx" else ())}
     return {
         "status": "failed" if failures else "done",
