@@ -39,14 +39,11 @@ class NotEqualError(UserError):
 
 
 def export(cfg: DictConfig) -> dict[str, Any]:
-    """Export a run's best checkpoint and compare the two.
+    """Export a run's best checkpoint, compare the two, and return the content of ``report.json``.
 
     The folder is ``<run>/exports/<format>[-<quantize>]``, of a published run below the outputs folder, or
     ``cfg.folder``. The model, ``contract.json``, ``report.json`` and ``report.md`` appear in it together and replace an
     older export. An export that differs too much leaves the older one as it is, and its report in ``<folder>-failed``.
-
-    Returns:
-        The content of ``report.json``, see :func:`_content`.
 
     Raises:
         NotEqualError: The export is outside its tolerance.

@@ -128,12 +128,10 @@ def make(
         staging: A folder for intermediate files; the model and its contract go into its ``export``.
 
     Returns:
-        The comparison with the checkpoint, and what ``report.json`` holds of the files: ``checkpoint`` (its SHA-256),
-        ``sha256`` and ``bytes`` of the model, ``size_ratio``, ``compared_on``, ``latency_ms``, ``calibration``.
+        The comparison with the checkpoint, and the values of ``report.json`` about the files.
 
     Raises:
-        UserError: A damaged checkpoint, one that disagrees with the contract, a model that the format cannot hold, or
-            a package that cannot be imported.
+        UserError: An unfit checkpoint, a model that the format cannot hold, or a package that cannot be imported.
     """
     try:
         logs.import_tensorflow()
