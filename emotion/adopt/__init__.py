@@ -35,13 +35,10 @@ _SUM_TOLERANCE = 0.02
 
 
 def adopt(cfg: DictConfig) -> runs.Run:
-    """Make a run of a Keras model that was trained elsewhere.
+    """Make a run of a Keras model that was trained elsewhere, by a config of ``conf/adopt.yaml``.
 
     Its ``best.keras`` takes uint8 images and returns probabilities in our order of labels; the run has the usual files
     except those of a training. ``run.json`` records the source under ``adopted``.
-
-    Args:
-        cfg: The composed and validated config of ``conf/adopt.yaml``.
 
     Raises:
         UserError: A file that is no whole Keras model of built-in layers, labels that are not the dataset's, or values
@@ -55,9 +52,7 @@ def adopt(cfg: DictConfig) -> runs.Run:
         raise UserError(
             f"labels: {', '.join(order)} must be the dataset's, each once, in the network's order: {', '.join(names)}"
         )
-    name = re.sub(r"[^\w.-]+", "_", source.path.stem) if cfg.name is None else cfg.name
-    if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name) or len(name) > 60:
-        raise UserError(f"name: '{name}' cannot be part of a folder's name; set name=<letters, digits, _ . ->")
+    name = _name(cfg.name, source.path)
     logs.import_tensorflow()
     from emotion.adopt import wrap
     from emotion.data import sources
@@ -88,6 +83,14 @@ def adopt(cfg: DictConfig) -> runs.Run:
     print(f"imported {source.path.name} as {run.path}")
     print(f"score it: python -m emotion.evaluate run={run.reference}" + ("" if splits else " dataset=..."))
     return run
+
+
+def _name(name: str | None, file: Path) -> str:
+    """The model's name, by default the file's."""
+    name = re.sub(r"[^\w.-]+", "_", file.stem) if name is None else name
+    if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name) or len(name) > 60:
+        raise UserError(f"name: '{name}' cannot be part of a folder's name; set name=<letters, digits, _ . ->")
+    return name
 
 
 def _fill(run: runs.Run, model: keras.Model, contract: Contract, splits: Splits | None, adopted: Any) -> None:

@@ -50,8 +50,9 @@ def load(source: ModelFile) -> keras.Model:
         shutil.copyfile(source.path, copy)
         if files.sha256(copy) != source.sha256:
             raise UserError(f"file: '{source.path}' was changed while it was read; try again")
-        if source.is_hdf5:
-            _modernise(copy, source.architecture)
+        if source.is_hdf5 and _drop_groups(source.architecture):
+            with h5py.File(copy, "r+") as file:
+                file.attrs["model_config"] = json.dumps(source.architecture)
         try:
             network = keras.saving.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:  # an old or a foreign file can fail anywhere in Keras
@@ -65,14 +66,8 @@ def load(source: ModelFile) -> keras.Model:
     return network
 
 
-def _modernise(copy: Path, architecture: dict[str, Any]) -> None:
-    """Drop a setting of depthwise convolutions that Keras 2 wrote, that has no effect, and that Keras 3 refuses."""
-    if _drop_groups(architecture):
-        with h5py.File(copy, "r+") as file:
-            file.attrs["model_config"] = json.dumps(architecture)
-
-
 def _drop_groups(node: Any) -> bool:
+    """Drop a setting of depthwise convolutions that Keras 2 wrote, that has no effect, and that Keras 3 refuses."""
     inner = node if isinstance(node, list) else list(node.values()) if isinstance(node, dict) else []
     dropped = [_drop_groups(value) for value in inner]
     if isinstance(node, dict) and node.get("class_name") == "DepthwiseConv2D" and node["config"].get("groups") == 1:

@@ -1,12 +1,11 @@
 """Find a dataset's faults: ``python -m emotion.audit dataset=folder dataset.root=data/faces``.
 
-Ends with exit code 1 where a finding that ``fail_on`` names is met. Nothing here imports TensorFlow.
+Ends with exit code 1 where a finding that ``fail_on`` names exceeds its limit. Nothing here imports TensorFlow.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +16,13 @@ from emotion.base.errors import UserError
 from emotion.config import cli
 
 if TYPE_CHECKING:
-    from emotion.audit.report import Report
+    from emotion.audit.examine import Report
 
 FAILED = 1
 
 
 def audit(cfg: DictConfig) -> Report:
-    """Look at every image of a dataset; print what is wrong with it and write it down.
-
-    Args:
-        cfg: The composed and validated config of ``conf/audit.yaml``.
-
-    Returns:
-        Everything that was found; ``failed`` names the findings that ``fail_on`` minds.
+    """Look at every image of a dataset, by a config of ``conf/audit.yaml``; print and write what is wrong with it.
 
     Raises:
         UserError: The dataset is not what its config says, a run that does not fit it, or a folder that cannot be
@@ -37,21 +30,20 @@ def audit(cfg: DictConfig) -> Report:
     """
     folder = _folder(cfg)
     judges = _judges(cfg.run, cfg.outputs)
-    from emotion.audit import documents, page, table
+    from emotion.audit import documents, page
     from emotion.audit.examine import examine
     from emotion.data import sources
 
     dataset: Any = OmegaConf.create(OmegaConf.to_container(cfg.dataset, resolve=True))
     dataset.drop_duplicates = "none"  # what training may leave out is what is looked for
     report = examine(dataset, sources.load(dataset), cfg, judges)
-    report = replace(report, failed=tuple(f.name for f in report.findings if f.met and f.name in _fail_on(cfg)))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         documents.write(folder, report)
         page.write(folder / "audit.html", report, cfg.pictures)
     except OSError as error:
         raise UserError(f"folder: cannot write to '{folder}' ({error.strerror}); set folder=... to another") from None
-    table.show(report)
+    documents.show(report)
     print(f"\nwritten to {folder}: audit.html, .md, .json")
     return report
 
@@ -70,14 +62,9 @@ def _judges(named: Any, outputs: str) -> list[runs.Run]:
     from emotion.audit import label_noise
     from emotion.runs import selection
 
-    judges = [each.run for each in selection.select(named, outputs)]
+    judges = [choice.run for choice in selection.select(named, outputs)]
     label_noise.check(judges)
     return judges
-
-
-def _fail_on(cfg: DictConfig) -> tuple[str, ...]:
-    given = cfg.fail_on
-    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 def _task(cfg: DictConfig) -> None:

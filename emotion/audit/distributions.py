@@ -40,7 +40,7 @@ def of(pictures: Pictures, measured: Measured) -> tuple[Distribution, ...]:
     """All distributions; a measure that is the same for all images has a single bin."""
     records = measured.records
     shorter = np.minimum(records["width"], records["height"]).astype(np.float64)
-    every = (
+    measures = (
         ("brightness", "Brightness (mean grey level)", records["brightness"], False),
         ("contrast", "Contrast (standard deviation of the grey levels)", records["contrast"], False),
         ("sharpness", "Sharpness (variance of the Laplacian at 96 pixels; low is blurred)", records["sharpness"], True),
@@ -50,7 +50,7 @@ def of(pictures: Pictures, measured: Measured) -> tuple[Distribution, ...]:
     readable = measured.readable
     return tuple(
         _distribution(name, title, np.asarray(values, np.float64), readable & np.isfinite(values), log, pictures)
-        for name, title, values, log in every
+        for name, title, values, log in measures
         if (readable & np.isfinite(values)).any()
     )
 

@@ -1,4 +1,4 @@
-"""The audit as ``audit.json`` for programs and ``audit.md`` for people; neither holds an image."""
+"""The audit as ``audit.json``, as ``audit.md`` and in a terminal; none of these holds an image."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from emotion.audit.examine import Report
 from emotion.audit.finding import Finding, Group
-from emotion.audit.report import Report
+from emotion.audit.pictures import Pictures
 from emotion.base import files, provenance
 from emotion.reports import markdown
 
@@ -68,43 +74,62 @@ def content(report: Report) -> dict[str, Any]:
     )
 
 
-def _finding(report: Report, found: Finding) -> dict[str, Any]:
-    return {
-        "title": found.title,
-        "count": found.count,
-        "of": found.of,
-        "met": found.met,
-        "meaning": found.meaning,
-        "advice": found.advice,
-        "details": found.details,
-        "groups": [_group(report, group) for group in found.groups],
-    }
+def _finding(report: Report, finding: Finding) -> dict[str, Any]:
+    keys = ("title", "count", "of", "met", "meaning", "advice", "details")
+    groups = [_group(report.pictures, group) for group in finding.groups]
+    return {key: getattr(finding, key) for key in keys} | {"groups": groups}
 
 
-def _group(report: Report, group: Group) -> dict[str, Any]:
-    pictures = report.pictures
-    listed = [
+def _group(pictures: Pictures, group: Group) -> dict[str, Any]:
+    images = [
         {"name": pictures.name_of(i), "split": pictures.split_of(i), "label": pictures.label_of(i)}
         for i in group.pictures
     ]
-    return {"pictures": listed} | ({"caption": group.caption} if group.caption else {})
+    return {"pictures": images} | ({"caption": group.caption} if group.caption else {})
 
 
-def _lines(report: Report, found: Finding) -> Iterator[str]:
-    for file in found.details.get("files", ()):
+def _lines(report: Report, finding: Finding) -> Iterator[str]:
+    for file in finding.details.get("files", ()):
         yield f"{file['name']}: {file['reason']}"
     pictures = report.pictures
-    for group in found.groups:
+    for group in finding.groups:
         names = ", ".join(
             f"{pictures.name_of(i)} ({pictures.split_of(i)}, {pictures.label_of(i)})" for i in group.pictures
         )
         yield f"{names}: {group.caption}" if group.caption else names
 
 
-def number(found: Finding) -> str:
+def number(finding: Finding) -> str:
     """A finding's count as text."""
-    if found.name == "imbalance":
-        return f"{found.count:.1f} : 1"
-    if found.name == "altered":
-        return "yes" if found.count else "no"
-    return f"{int(found.count):,}"
+    if finding.name == "imbalance":
+        return f"{finding.count:.1f} : 1"
+    if finding.name == "altered":
+        return "yes" if finding.count else "no"
+    return f"{int(finding.count):,}"
+
+
+_PIPED_WIDTH = 100
+
+
+def show(report: Report) -> None:
+    """Print what was found, and what follows for live video and for the labels."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    splits = ", ".join(f"{sum(counts.values()):,} {split}" for split, counts in report.counts.items())
+    console.print(Text(f"\n{report.dataset}: {len(report.pictures):,} images ({splits})", style="bold"))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("finding", min_width=22)
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("%", justify="right", no_wrap=True)
+    table.add_column("what it means")
+    for finding in report.findings:
+        share = f"{100 * finding.count / finding.of:.1f}" if finding.of and finding.count else ""
+        style = "bold red" if finding.name in report.failed else "yellow" if finding.met else "dim"
+        meaning = finding.meaning if finding.count else ""
+        table.add_row(Text(f"{finding.title}\n{finding.name}", style=style), number(finding), share, Text(meaning))
+    console.print(table)
+    lines = [report.framing.sentence(), report.contract]
+    lines += [votes.sentence() for votes in (report.not_faces, report.contradicted) if votes is not None]
+    for line in lines:
+        console.print(Text(line))

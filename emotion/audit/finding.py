@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures that are shown together.
+    """Images that are shown together.
 
     Attributes:
         pictures: Their numbers in :class:`emotion.audit.pictures.Pictures`.
-        caption: What to say of them beside each one's split and label; may be empty.
+        caption: Shown beside each image's split and label; may be empty.
     """
 
     pictures: tuple[int, ...]
@@ -28,7 +28,7 @@ class Finding:
         title: For people.
         count: How many images have it; of ``imbalance`` the ratio, of ``altered`` 1 or 0.
         of: How many images were looked at; 0 where that says nothing.
-        met: Whether it is so bad that ``fail_on`` minds.
+        met: Whether it exceeds its limit, which ``fail_on`` makes a failure.
         meaning: What it means, in one sentence.
         advice: What to do next.
         details: JSON-ready figures.

@@ -51,7 +51,7 @@ class Framing:
                 f"crop margin from (at least {LEAST_BOXES})."
             )
         return (
-            f"The cascade's box takes {100 * self.share:.0f} % of an image's side (half of the pictures: "
+            f"The cascade's box takes {100 * self.share:.0f} % of an image's side (half of the images: "
             f"{100 * self.low:.0f} to {100 * self.high:.0f} %; measured in {self.pictures:,} of {self.of:,}), so live "
             f"crops look like these images with a margin of {self.margin:g}."
         )

@@ -25,7 +25,7 @@ _HELD_OUT = ("test", "validation")
 
 @dataclass(frozen=True, eq=False)
 class Doubts:
-    """What confident learning says.
+    """The result of confident learning.
 
     Attributes:
         judged: int64 ``[M]``, images with an out-of-sample prediction.
@@ -106,11 +106,10 @@ def finding(pictures: Pictures, found: Doubts, allowed: float) -> Finding:
     """The doubtful labels as a finding, most doubtful first."""
     place = {int(i): k for k, i in enumerate(found.judged)}
     names = pictures.splits.labels
-    groups = []
-    for i in map(int, found.flagged):
-        k = place[i]
-        caption = f"rather {names[found.suggested[k]]}; own label {100 * found.self_confidence[k]:.1f} % probable"
-        groups.append(Group((i,), caption))
+    groups = [
+        Group((i,), f"rather {names[found.suggested[k]]}; own label {100 * found.self_confidence[k]:.1f} % probable")
+        for i, k in ((int(i), place[int(i)]) for i in found.flagged)
+    ]
     by_class = np.bincount(pictures.labels[found.flagged], minlength=len(names))
     return Finding(
         name="label_noise",
@@ -160,11 +159,11 @@ def _predictions(run: Run) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         by_split = predictions.read(run, *_HELD_OUT).values()
     except UserError as error:
         raise UserError(f"run {run.id}: {error}. Or name another run") from None
-    rows = np.concatenate([each.probabilities for each in by_split]).astype(np.float64)
+    rows = np.concatenate([answers.probabilities for answers in by_split]).astype(np.float64)
     if not np.isfinite(rows).all():
         damage = ValueError("its probabilities are not all numbers")
         raise predictions.damaged(run.results, run.evaluate_command(), damage)
-    return np.concatenate([each.hashes for each in by_split]), rows
+    return np.concatenate([answers.hashes for answers in by_split]), rows
 
 
 def _noise_rate(given: Any, probabilities: Any) -> float:

@@ -29,19 +29,20 @@ _SAME_GREY = 1
 _BATCH = 256
 #: Images of the sample that says how large faces are, and overlapping windows that make one of these clear.
 _SAMPLE, _CLEAR = 200, 5
-_FIELDS = [
-    ("hash", "S16"),
-    ("width", np.int32),
-    ("height", np.int32),
-    ("brightness", np.float32),
-    ("contrast", np.float32),
-    ("sharpness", np.float32),
-    ("flat", np.float32),
-    ("box", np.float32, (4,)),
-    ("neighbors", np.int32),
-    ("face", np.bool_),
-]
-_RECORD = np.dtype(_FIELDS)
+_RECORD = np.dtype(
+    [
+        ("hash", "S16"),
+        ("width", np.int32),
+        ("height", np.int32),
+        ("brightness", np.float32),
+        ("contrast", np.float32),
+        ("sharpness", np.float32),
+        ("flat", np.float32),
+        ("box", np.float32, (4,)),
+        ("neighbors", np.int32),
+        ("face", np.bool_),
+    ]
+)
 
 Records = np.ndarray[Any, Any]
 Faults = dict[int, str]
@@ -77,8 +78,8 @@ def measure(pictures: Pictures, cache_dir: Path | None, key: str) -> Measured:
 
     Args:
         pictures: The images.
-        cache_dir: Where measurements are kept, by the pixels' hashes; None keeps none.
-        key: What the dataset is called and where it is: each has files of its own.
+        cache_dir: Where measurements are cached, by the pixels' hashes; None caches none.
+        key: The dataset's name and place: each has files of its own.
 
     Raises:
         UserError: This OpenCV has no cascades.

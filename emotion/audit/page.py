@@ -1,7 +1,4 @@
-"""The audit as one HTML file that opens offline, with the images that its findings name.
-
-It looks like the comparison's page and shares its style sheet.
-"""
+"""The audit as one HTML file that opens offline, with the images that its findings name."""
 
 from __future__ import annotations
 
@@ -12,9 +9,9 @@ from pathlib import Path
 
 from emotion.audit.distributions import Distribution
 from emotion.audit.documents import number
+from emotion.audit.examine import Report
 from emotion.audit.finding import Finding, Group
 from emotion.audit.pictures import Pictures
-from emotion.audit.report import Report
 from emotion.data.examples import SPLITS
 from emotion.faces.images import UnreadableImageError
 from emotion.reports import html
@@ -27,12 +24,9 @@ _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 360, 150, 34, 6, 22, 8  # of a h
 
 
 def write(path: Path, report: Report, pictures: int) -> None:
-    """Write the page.
+    """Write the page into an existing folder.
 
-    Args:
-        path: The file to write; its folder exists.
-        report: What was found.
-        pictures: How many images, or groups of images that belong together, each finding shows; 0 shows none.
+    ``pictures`` is the number of images, or groups of them, that each finding shows; 0 shows none.
 
     Raises:
         OSError: The folder cannot be written to.

@@ -61,7 +61,7 @@ class Pictures:
         """The image, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``.
 
         Raises:
-            emotion.images.UnreadableImageError: Its file can no longer be read.
+            emotion.faces.images.UnreadableImageError: Its file can no longer be read.
         """
         examples, row = self.splits[self.split_of(i)], int(self.row[i])
         if examples.images is not None:

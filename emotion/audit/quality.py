@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from emotion.audit.finding import Finding, Group
 from emotion.audit.measuring import Measured
 from emotion.audit.pictures import Pictures
 from emotion.base.words import counted
-from emotion.data.examples import SPLITS
+from emotion.config.commands import AuditLimits
 
 #: Standard deviation of the grey levels below which an image is blank; see ``docs/decisions/audit.md``.
 _CONTRAST = 5.0
@@ -19,23 +18,6 @@ _CONTRAST = 5.0
 _FLAT = 0.6
 #: Ratio of the largest class to the smallest that is not worth a warning.
 _EVEN = 1.5
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The limits above which a finding counts.
-
-    Attributes:
-        min_side: Shorter side in pixels below which an image is tiny.
-        no_face: Tolerated share of images without a face.
-        imbalance: Tolerated ratio of the largest to the smallest class.
-        label_noise: Tolerated share of wrong labels.
-    """
-
-    min_side: int
-    no_face: float
-    imbalance: float
-    label_noise: float
 
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -53,8 +35,8 @@ def no_face(measured: Measured) -> Flags:
     return measured.readable & ~measured.records["face"]
 
 
-def judge(pictures: Pictures, measured: Measured, limits: Limits) -> list[Finding]:
-    """The findings about single images and about the whole dataset."""
+def judge(pictures: Pictures, measured: Measured, min_side: int, limits: AuditLimits) -> list[Finding]:
+    """The findings about single images and about the whole dataset; an image with a side below ``min_side`` is tiny."""
     records = measured.records
     shorter = np.minimum(records["width"], records["height"])
     return [
@@ -73,11 +55,11 @@ def judge(pictures: Pictures, measured: Measured, limits: Limits) -> list[Findin
             "tiny",
             "Tiny images",
             pictures,
-            measured.readable & (shorter < limits.min_side),
+            measured.readable & (shorter < min_side),
             shorter,
-            f"with a side below {limits.min_side} pixels (min_side): a model sees them blurred.",
+            f"with a side below {min_side} pixels (min_side): a model sees them blurred.",
             "Replace them by larger ones, or remove them.",
-            details={"min_side": limits.min_side},
+            details={"min_side": min_side},
         ),
         _flagged(
             "no_face",
@@ -186,10 +168,3 @@ def _altered(pictures: Pictures) -> Finding:
         advice=advice if altered else "Nothing to do.",
         details={"recognised": recognised},
     )
-
-
-def class_counts(pictures: Pictures) -> dict[str, dict[str, int]]:
-    """Images per label, by split."""
-    labels = pictures.splits.labels
-    by_split = [np.bincount(pictures.labels[pictures.split == i], minlength=len(labels)) for i in range(len(SPLITS))]
-    return {split: dict(zip(labels, map(int, n), strict=True)) for split, n in zip(SPLITS, by_split, strict=True)}

@@ -18,12 +18,7 @@ _TOGETHER = 8
 
 
 def judge(pictures: Pictures, found: Duplicates) -> list[Finding]:
-    """The five findings about repeated images.
-
-    Args:
-        pictures: The dataset.
-        found: Which of its images are the same, in the same order.
-    """
+    """The five findings about repeated images; ``found`` says which of the dataset's images are the same."""
     return [
         _leakage(found),
         _near_leakage(found),

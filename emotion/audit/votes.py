@@ -1,7 +1,6 @@
-"""What the ten people of FER+ say of FER2013's images, where their votes lie beside the CSV file.
+"""FER+'s ten votes for each of FER2013's images, where they lie beside the CSV file: how far to trust the audit.
 
-They tell how far to trust what the audit finds without them: which of the images that it calls blank or faceless are
-so, and which of the labels that it doubts are contradicted.
+They show which of the images that it calls blank or faceless are so, and which of the doubted labels they contradict.
 """
 
 from __future__ import annotations

@@ -26,10 +26,7 @@ _MOST_LEFT_OUT = 10
 
 
 def compare(cfg: DictConfig) -> list[Board]:
-    """Compare the runs that a config names; print the verdict and write it to a folder.
-
-    Args:
-        cfg: The composed and validated config of ``conf/compare.yaml``.
+    """Compare the runs that a config of ``conf/compare.yaml`` names; print the verdict and write it to a folder.
 
     Raises:
         UserError: No such run, a named run that cannot be compared, or a folder that cannot be written to.
@@ -58,41 +55,38 @@ def compare_runs(
     """Compare runs; print the tables and the verdict, and write Markdown, CSV, JSON and the HTML page.
 
     Args:
-        compared: The runs.
-        folder: Where the comparison is written.
+        compared, folder: The runs, and where the comparison is written.
         named: The runs that the user named: if one of them cannot be compared, that is an error. Others are left out,
             and a note says why.
-        split: ``test`` or ``validation``.
-        rank_by: ``accuracy`` or ``macro_f1``.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
+        split, rank_by: ``test`` or ``validation``; ``accuracy`` or ``macro_f1``.
+        resamples, seed: Of the bootstrap.
         latency: ``auto``, ``measured`` or ``recorded``; see :func:`emotion.compare.speed.timed`.
         pictures: How many disagreements the page shows.
 
     Returns:
-        One board for each set of images that the runs were scored on.
+        A board for each set of images that the runs were scored on.
 
     Raises:
         UserError: A named run cannot be compared, or none can, or the folder cannot be written to.
     """
     if runs.around(folder) is not None:
         raise UserError(f"folder: '{folder}' is a run's folder or inside one; choose another")
-    from emotion.compare import boards, candidates, speed
+    from emotion.compare import candidates, ranking, speed
 
     fit, unfit = candidates.read(compared, split)
     left_out = _left_out(unfit, named, bool(fit))
-    from emotion.compare import documents, page, table, tensorboard  # plots take time to import, errors need none
+    from emotion.compare import documents, page, tables  # plots take time to import, errors need none
 
-    ranked = boards.build(fit, split, rank_by, resamples, seed, lambda entries: speed.timed(entries, latency))
+    ranked = ranking.build(fit, split, rank_by, resamples, seed, lambda entries: speed.timed(entries, latency))
     ranked[0] = replace(ranked[0], notes=(*left_out, *ranked[0].notes))
-    command = tensorboard.command(ranked)
+    command = documents.tensorboard_command(ranked)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         documents.write(folder, ranked, command)
         page.write(folder / "comparison.html", ranked, pictures)
     except OSError as error:
         raise UserError(f"folder: cannot write to '{folder}' ({error.strerror}); set folder=... to another") from None
-    table.show(ranked)
+    tables.show(ranked)
     print(f"\nwritten to {folder}: comparison.html, .md, .csv, .json\ncurves: {command}")
     return ranked
 

@@ -153,7 +153,7 @@ def _is_stale(run: Run, split: str, hashing: bool) -> bool:
     try:
         scored = files.read_json(figures).get("checkpoint")
     except UserError as error:
-        raise UserError(f"{error}; delete it and score the run again: {run.evaluate_command(split)}") from None
+        raise UserError(f"{error}; delete it and regenerate it: {run.evaluate_command(split)}") from None
     try:
         if hashing or checkpoint.stat().st_mtime > figures.stat().st_mtime:
             return scored != files.sha256(checkpoint)

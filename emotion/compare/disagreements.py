@@ -1,4 +1,4 @@
-"""The images on which two entries disagree most: where looking teaches more than another figure."""
+"""The images on which the best two entries disagree most: they teach more than another score."""
 
 from __future__ import annotations
 
@@ -8,7 +8,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion.compare.predictions import Predictions
+from emotion.base.errors import UserError
+from emotion.compare import pictures
+from emotion.compare.board import Board, Entry
+from emotion.reports import html
+from emotion.runs import predictions
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The answers of an entry's runs, images in an order that is the same for all entries of a board.
+
+    Attributes:
+        hashes: ``S16`` ``[N]``, see :func:`emotion.data.fingerprint.hash_pixels`.
+        labels: int64 ``[N]``.
+        probabilities: float32 ``[R, N, C]``, one layer a run.
+    """
+
+    hashes: NDArray[np.bytes_]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    def confusion(self) -> NDArray[np.float64]:
+        """Mean over runs of the shares of each true class, float64 ``[C, C]``, true classes on rows; NaN if empty."""
+        classes = self.probabilities.shape[2]
+        pairs = self.labels * classes + self.probabilities.argmax(axis=2)
+        counts = np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            return counts / counts.sum(axis=1, keepdims=True)
+
+
+def read(entry: Entry, split: str) -> Predictions:
+    """Read the answers of all runs of an entry.
+
+    Raises:
+        UserError: A run's file is missing or damaged, or its runs answered different images.
+    """
+    stored = [predictions.read(run, split)[split] for run in entry.runs]
+    orders = [np.lexsort((answers.labels, answers.hashes)) for answers in stored]
+    images = [(answers.hashes[order], answers.labels[order]) for answers, order in zip(stored, orders, strict=True)]
+    hashes, labels = images[0]
+    for run, (run_hashes, run_labels) in zip(entry.runs, images, strict=True):
+        if not np.array_equal(hashes, run_hashes) or not np.array_equal(labels, run_labels):
+            raise UserError(f"run {run.id}: scored on other images than run {entry.runs[0].id}")
+    probabilities = np.stack([answers.probabilities[order] for answers, order in zip(stored, orders, strict=True)])
+    return Predictions(hashes, labels.astype(np.int64), probabilities)
 
 
 @dataclass(frozen=True)
@@ -43,18 +87,11 @@ class Disagreement:
     second: Answer
 
 
-def most(first: Predictions, second: Predictions, count: int) -> tuple[list[Disagreement], list[Disagreement]]:
-    """The images on which the two answer differently and their probability of the right emotion differs most.
+def _most(first: Predictions, second: Predictions, count: int) -> tuple[list[Disagreement], list[Disagreement]]:
+    """The images that two entries answer differently, the widest gap in the right emotion's probability first.
 
-    An image that is there more than once, with the same label, is shown once.
-
-    Args:
-        first: Of one entry.
-        second: Of another, on the same images.
-        count: How many, at most, in each direction.
-
-    Returns:
-        Those on which the first is nearer to the label, widest difference first, and those on which the second is.
+    Those on which the first is nearer to the label, and those on which the second is, at most ``count`` each. An image
+    that occurs more than once, with the same label, is shown once.
     """
     means = [p.probabilities.mean(axis=0) for p in (first, second)]
     rows = np.arange(len(first.labels))
@@ -64,11 +101,11 @@ def most(first: Predictions, second: Predictions, count: int) -> tuple[list[Disa
 
     def disagreement(row: int) -> Disagreement:
         label = int(first.labels[row])
-        said = [
+        given = [
             Answer(int(answer[row]), float(mean[row, answer[row]]), float(mean[row, label]))
             for answer, mean in zip(answers, means, strict=True)
         ]
-        return Disagreement(bytes(first.hashes[row]), label, *said)
+        return Disagreement(bytes(first.hashes[row]), label, *given)
 
     def widest(of: NDArray[Any]) -> list[Disagreement]:
         chosen: dict[tuple[bytes, int], int] = {}
@@ -82,12 +119,59 @@ def most(first: Predictions, second: Predictions, count: int) -> tuple[list[Disa
     return widest(gap), widest(-gap)
 
 
-def tally(first: Predictions, second: Predictions) -> tuple[int, int, int, int]:
-    """Pictures that both have right, only the first, only the second, and neither: McNemar's table."""
-    right, other = (p.probabilities.mean(axis=0).argmax(axis=1) == p.labels for p in (first, second))
-    return (
-        int((right & other).sum()),
-        int((right & ~other).sum()),
-        int((~right & other).sum()),
-        int((~right & ~other).sum()),
-    )
+def _tally(first: Predictions, second: Predictions) -> tuple[int, int, int, int]:
+    """Images that both have right, only the first, only the second, and neither: McNemar's table."""
+    a, b = (p.probabilities.mean(axis=0).argmax(axis=1) == p.labels for p in (first, second))
+    both, only_a, only_b, neither = (int(np.count_nonzero(x)) for x in (a & b, a & ~b, ~a & b, ~a & ~b))
+    return both, only_a, only_b, neither
+
+
+_LARGEST = 192  # pixels, longer side
+_LONGEST_NAME = 20
+_SMALL = 96  # below this, pixels are shown as squares
+
+
+@dataclass(frozen=True)
+class Disagreeing:
+    """How often the best two entries are right, and images on which they differ.
+
+    Attributes:
+        names: What the two are called beside an image, where there is little room.
+        tally: Images that both have right, only the first, only the second, and neither.
+        most: How many images were requested.
+        wanted: How many images the two disagree on, of these.
+        sides: Images on which the first is nearer to the label, and those on which the second is.
+        sources: Each image's data URI, by its hash, and whether it is shown smoothed.
+        reasons: Why images are missing.
+    """
+
+    names: tuple[str, str]
+    tally: tuple[int, int, int, int]
+    most: int
+    wanted: int
+    sides: tuple[list[Disagreement], list[Disagreement]]
+    sources: dict[bytes, tuple[str, bool]]
+    reasons: list[str]
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.sides))
+
+
+def disagreeing(board: Board, first: Predictions, second: Predictions, most: int) -> Disagreeing:
+    """Find the images on which a board's best two entries, by their answers, disagree most.
+
+    ``most`` limits the images in both directions together; 0 shows none.
+    """
+    best, next_best = board.entries[:2]
+    short = max(len(best.name), len(next_best.name)) <= _LONGEST_NAME
+    names = (best.name, next_best.name) if short else ("the best", "the second")
+    sides = _most(first, second, (most + 1) // 2) if most > 0 else ([], [])
+    wanted = {d.hash for side in sides for d in side}
+    images, reasons = pictures.find((best, next_best), wanted) if wanted else ({}, [])
+    nearer, further = ([d for d in side if d.hash in images] for side in sides)
+    sources = {
+        hash_: (html.data_uri(image, _LARGEST), max(image.shape[:2]) >= _SMALL) for hash_, image in images.items()
+    }
+    tally = _tally(first, second)
+    return Disagreeing(names, tally, most, sum(map(len, sides)), (nearer, further), sources, reasons)

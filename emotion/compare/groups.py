@@ -53,15 +53,12 @@ def collapse(candidates: Iterable[Candidate]) -> list[Group]:
 
 
 def _by_seed(candidates: list[Candidate]) -> list[Group]:
-    commits: dict[int | None, set[str]] = defaultdict(set)
+    commits = {(seed_of(candidate), candidate.record.code) for candidate in candidates}
+    repeated_by_other_code = len(commits) > len({seed for seed, _ in commits})
+    by_commit: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
-        commits[seed_of(candidate)].add(_commit(candidate))
-    if any(len(several) > 1 for several in commits.values()):
-        by_commit: dict[str, list[Candidate]] = defaultdict(list)
-        for candidate in candidates:
-            by_commit[_commit(candidate)].append(candidate)
-        return [_newest_per_seed(members) for members in by_commit.values()]
-    return [_newest_per_seed(candidates)]
+        by_commit[candidate.record.code if repeated_by_other_code else ""].append(candidate)
+    return [_newest_per_seed(members) for members in by_commit.values()]
 
 
 def _newest_per_seed(candidates: list[Candidate]) -> Group:
@@ -88,10 +85,6 @@ def began_from(candidate: Candidate) -> str:
     """The trial of a search that a run went on from, which makes it another training; empty for all others."""
     source = candidate.record.trial.get("from") or ""
     return str(source).partition("/executions/")[0]
-
-
-def _commit(candidate: Candidate) -> str:
-    return candidate.record.code
 
 
 # ---------------------------------------------------------------------------------------------------------- settings
@@ -135,10 +128,10 @@ def _dotted(value: Any, key: str, by_name: bool = True) -> Iterator[tuple[str, A
 
 def differing(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """Of each group's settings, as dotted keys, those that are not the same in all groups."""
-    given = [group.facts for group in groups]
-    keys = list(dict.fromkeys(key for facts in given for key in facts))
-    different = [key for key in keys if len({repr(facts.get(key, _ABSENT)) for facts in given}) > 1]
-    return [{key: facts[key] for key in different if key in facts} for facts in given]
+    by_group = [group.facts for group in groups]
+    keys = list(dict.fromkeys(key for facts in by_group for key in facts))
+    different = [key for key in keys if len({repr(facts.get(key, _ABSENT)) for facts in by_group}) > 1]
+    return [{key: facts[key] for key in different if key in facts} for facts in by_group]
 
 
 _ABSENT = object()
@@ -150,7 +143,7 @@ def _facts(candidate: Candidate) -> dict[str, Any]:
     if option is not None:
         facts = {k: v for k, v in facts.items() if not k.startswith("augmentation.")} | {"augmentation": option}
     origin = {"went on from": began_from(candidate)} if began_from(candidate) else {}
-    return facts | origin | {_DATA: trained_on(candidate)[:8], _COMMIT: _commit(candidate)}
+    return facts | origin | {_DATA: trained_on(candidate)[:8], _COMMIT: candidate.record.code}
 
 
 def names(groups: Sequence[Group]) -> list[str]:
@@ -162,25 +155,25 @@ def names(groups: Sequence[Group]) -> list[str]:
     of_model: dict[str, list[int]] = defaultdict(list)
     for number, model in enumerate(models):
         of_model[model].append(number)
-    found = list(models)
+    candidates = list(models)
     for model, numbers in of_model.items():
         if len(numbers) > 1:
             for number, words in zip(numbers, _distinguish([groups[n] for n in numbers]), strict=True):
-                found[number] = f"{model} {words}".rstrip()
+                candidates[number] = f"{model} {words}".rstrip()
     ids = _short_ids([group.members[0].run.id for group in groups])
-    taken = Counter(found)
+    taken = Counter(candidates)
     return [
         name if len(name) <= _LONGEST and taken[name] == 1 else f"{model} {short}"
-        for name, model, short in zip(found, models, ids, strict=True)
+        for name, model, short in zip(candidates, models, ids, strict=True)
     ]
 
 
 def _distinguish(groups: Sequence[Group]) -> list[str]:
     """What distinguishes groups of one model, each in few words; the same words twice where that is not enough."""
     facts = differing(groups)
-    keys = list(dict.fromkeys(key for each in facts for key in each if key not in (_DATA, _COMMIT)))
+    keys = list(dict.fromkeys(key for group in facts for key in group if key not in (_DATA, _COMMIT)))
     for extra in ([], [_DATA], [_COMMIT], [_DATA, _COMMIT]):
-        words = [" ".join(_word(k, each[k]) for k in [*keys, *extra] if k in each) for each in facts]
+        words = [" ".join(_word(k, group[k]) for k in [*keys, *extra] if k in group) for group in facts]
         if len(set(words)) == len(words):
             break
     return words
@@ -219,10 +212,9 @@ def _augmentations() -> dict[str, Any]:
 
     from emotion.config.schema import Augmentation
 
-    found = {}
+    options = {}
     for path in sorted((CONF / "augmentation").glob("*.yaml")):
         option = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         option.pop("defaults", None)
-        merged = OmegaConf.merge(OmegaConf.structured(Augmentation), option)
-        found[path.stem] = OmegaConf.to_container(merged)
-    return found
+        options[path.stem] = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(Augmentation), option))
+    return options

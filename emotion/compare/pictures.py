@@ -14,7 +14,6 @@ from omegaconf.errors import OmegaConfBaseException
 from emotion.base.errors import UserError
 from emotion.compare.board import Entry
 from emotion.data import sources
-from emotion.data.examples import Examples
 from emotion.data.fingerprint import hash_pixels
 from emotion.faces import images
 from emotion.faces.images import Image
@@ -24,18 +23,17 @@ def find(entries: Sequence[Entry], hashes: Collection[bytes]) -> tuple[dict[byte
     """Read the images with these hashes from the data that the entries' runs were made of.
 
     Args:
-        entries: Their runs' configs are tried one after another until all images are found.
-        hashes: As :class:`emotion.compare.predictions.Predictions` holds them.
+        entries: Their runs' configs are tried one after another until all images are there.
+        hashes: As :class:`emotion.compare.disagreements.Predictions` holds them.
 
     Returns:
-        The images that were found, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``, and why others were not, a sentence
-        for each dataset that could not be read.
+        The images, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``, and a sentence for each dataset that could not be read.
     """
-    found: dict[bytes, Image] = {}
+    by_hash: dict[bytes, Image] = {}
     reasons: list[str] = []
     tried: set[str] = set()
     for run in (run for entry in entries for run in entry.runs):
-        missing = {bytes(h) for h in hashes} - set(found)
+        missing = {bytes(h) for h in hashes} - set(by_hash)
         if not missing:
             break
         try:
@@ -43,23 +41,23 @@ def find(entries: Sequence[Entry], hashes: Collection[bytes]) -> tuple[dict[byte
             text = OmegaConf.to_yaml(dataset, sort_keys=True)
             if text not in tried:
                 tried.add(text)
-                found |= _read(dataset, missing)
+                by_hash |= _read(dataset, missing)
         except (UserError, OSError, ValueError, OmegaConfBaseException) as error:
             reasons.append(str(error).splitlines()[0])
-    return found, list(dict.fromkeys(reasons))
+    return by_hash, list(dict.fromkeys(reasons))
 
 
 def _read(dataset: DictConfig, wanted: set[bytes]) -> dict[bytes, Image]:
-    found: dict[bytes, Image] = {}
+    by_hash: dict[bytes, Image] = {}
     for hashes, pictures in _stored(dataset):
-        for row in np.flatnonzero(np.isin(hashes, np.array(sorted(wanted - set(found)), "S16"))):
+        for row in np.flatnonzero(np.isin(hashes, np.array(sorted(wanted - set(by_hash)), "S16"))):
             image = _image(pictures[row])
             # A file may have changed since its hash was taken.
             if image is not None and np.array(hash_pixels(image), "S16") == hashes[row]:
-                found[bytes(hashes[row])] = image
-        if len(found) == len(wanted):
+                by_hash[bytes(hashes[row])] = image
+        if len(by_hash) == len(wanted):
             break
-    return found
+    return by_hash
 
 
 def _image(stored: Any) -> Image | None:
@@ -81,19 +79,15 @@ def _stored(dataset: DictConfig) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
             table, hashes, _ = fer2013.read_csv(source, Path(dataset.cache_dir).expanduser())
             yield hashes, table.images
             return
-    for examples in _examples(dataset):
-        pictures = examples.images if examples.images is not None else examples.paths
-        assert pictures is not None
-        yield examples.hashes, pictures
-
-
-def _examples(dataset: DictConfig) -> Iterator[Examples]:
-    """Every split, those first that are scored."""
-    names = ("test", "validation", "train")
+    names = ("test", "validation", "train")  # those first that are scored
     if dataset.name == "synthetic":
         from emotion.data import synthetic
 
-        yield from (synthetic.draw_split(dataset, name) for name in names)  # the training split takes most of the time
-        return
-    splits = sources.load(dataset)
-    yield from (splits[name] for name in names)
+        splits = (synthetic.draw_split(dataset, name) for name in names)  # the training split takes most of the time
+    else:
+        loaded = sources.load(dataset)
+        splits = (loaded[name] for name in names)
+    for examples in splits:
+        pictures = examples.images if examples.images is not None else examples.paths
+        assert pictures is not None
+        yield examples.hashes, pictures

@@ -30,13 +30,13 @@ _BLOCK = 2**24
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What R runs said of N images.
+    """The outputs of R runs for N images.
 
     Attributes:
         labels: int64 ``[N]``.
         predicted: uint8 ``[R, N]``.
         leaked: bool ``[R, N]``; rows of runs for which it is not known are False, and not to be used.
-        classes: How many there are.
+        classes: Their number.
         rarest: The class whose recall is wanted.
     """
 
@@ -101,10 +101,10 @@ def _block(
     recall = np.full_like(correct, np.nan)
     with np.errstate(invalid="ignore"):
         for c in np.flatnonzero(np.diff(ends)):
-            said = np.ascontiguousarray((predicted == c).T, np.float32)
+            named = np.ascontiguousarray((predicted == c).T, np.float32)
             own = slice(ends[c], ends[c + 1])
-            hits = (weights[:, own] @ said[own]).astype(np.float64)
-            answered = hits + weights[:, : own.start] @ said[: own.start] + weights[:, own.stop :] @ said[own.stop :]
+            hits = (weights[:, own] @ named[own]).astype(np.float64)
+            answered = hits + weights[:, : own.start] @ named[: own.start] + weights[:, own.stop :] @ named[own.stop :]
             correct += hits
             there = support[:, c, None]
             f1 += np.where(there > 0, 2 * hits / (there + answered), 0.0)
@@ -123,7 +123,7 @@ def _leak_free(
     accuracy: Floats,
 ) -> Floats:
     """Accuracy without leaked images. Runs on the same data leak the same ones, so few sums are needed."""
-    found = accuracy.copy()
+    clean_accuracy = accuracy.copy()
     alike: dict[bytes, list[int]] = defaultdict(list)
     for row, mask in enumerate(leaked):
         alike[mask.tobytes()].append(row)
@@ -131,11 +131,11 @@ def _leak_free(
         mask = leaked[runs[0]]
         if not mask.any():
             continue
-        kept = weights[:, ~mask]
+        clean = weights[:, ~mask]
         right = np.ascontiguousarray((predicted[runs][:, ~mask] == labels[~mask]).T, np.float32)
         with np.errstate(invalid="ignore"):
-            found[:, runs] = (kept @ right).astype(np.float64) / kept.sum(axis=1, dtype=np.float64)[:, None]
-    return found
+            clean_accuracy[:, runs] = (clean @ right).astype(np.float64) / clean.sum(axis=1, dtype=np.float64)[:, None]
+    return clean_accuracy
 
 
 def seed_luck(values: Floats, groups: Sequence[NDArray[np.intp]], resamples: int, seed: int) -> Floats:
@@ -144,24 +144,20 @@ def seed_luck(values: Floats, groups: Sequence[NDArray[np.intp]], resamples: int
     Args:
         values: ``[R]``, each run's score.
         groups: Of each entry, which of the R runs are its seeds.
-        resamples: How often seeds are drawn.
-        seed: Draws them.
+        resamples, seed: How often seeds are drawn, and what draws them.
     """
     rng = np.random.default_rng([seed, 1])
-    found = np.zeros((resamples, len(groups)))
+    strays = np.zeros((resamples, len(groups)))
     for column, rows in enumerate(groups):
         count = len(rows)
         if count > 1:
             times = rng.multinomial(count - 1, np.full(count, 1 / count), size=resamples)
-            found[:, column] = times @ (values[rows] - values[rows].mean()) / (count - 1)
-    return found
+            strays[:, column] = times @ (values[rows] - values[rows].mean()) / (count - 1)
+    return strays
 
 
 def means(values: Floats, groups: Sequence[NDArray[np.intp]]) -> Floats:
     """Mean over each entry's runs, ``[..., R]`` to ``[..., E]``."""
-    sums = np.add.reduceat(values[..., np.concatenate(groups)], _starts(groups), axis=-1)
-    return np.asarray(sums / np.array([len(rows) for rows in groups]))
-
-
-def _starts(groups: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
-    return np.concatenate([[0], np.cumsum([len(rows) for rows in groups])[:-1]]).astype(np.intp)
+    counts = np.array([len(rows) for rows in groups])
+    sums = np.add.reduceat(values[..., np.concatenate(groups)], np.cumsum(counts) - counts, axis=-1)
+    return np.asarray(sums / counts)

@@ -14,7 +14,7 @@ Macro-F1 is no mean over images: its variance over images is the bootstrap's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -114,8 +114,9 @@ def intervals(of: Estimate) -> tuple[Floats, Floats]:
     The two-level percentile bootstrap. With several seeds its distances from the mean are widened by Student's t over
     the normal, because a few seeds show their own spread badly.
     """
-    variances = of.seed_variances
-    freedom = _satterthwaite(_variances(of.over_pictures), [(variances, of.seeds)])
+    # Of each entry over the images; 0 where no resample defines it.
+    variances = np.asarray(np.ma.masked_invalid(of.over_pictures).var(axis=0).filled(0.0))
+    freedom = _satterthwaite(variances, [(of.seed_variances, of.seeds)])
     low, high = _percentiles(of.over_both, of.means, freedom)
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
@@ -156,39 +157,29 @@ def compare(
     return Gains(gain, low, high, p)
 
 
-def compare_accuracy(
-    of: Estimate, correct: Floats, first: NDArray[np.intp], second: NDArray[np.intp], alone: NDArray[np.bool_]
-) -> Gains:
+def compare_accuracy(of: Estimate, correct: Floats, first: NDArray[np.intp], second: NDArray[np.intp]) -> Gains:
     """Paired differences of accuracy, tested by McNemar's test or its generalisation to seeds.
 
     Args:
         of: Accuracy.
         correct: float ``[E, N]``, mean correctness of each image over an entry's seeds.
         first, second: As in :func:`compare`.
-        alone: bool ``[E]``, entries of one run.
     """
     n = correct.shape[1]
     gaps = [correct[i] - correct[j] for i, j in zip(first, second, strict=True)]
-    found = compare(of, first, second, np.array([np.dot(d, d) for d in gaps]) / n**2)
-    one_each = np.flatnonzero(alone[first] & alone[second])
+    gains = compare(of, first, second, np.array([np.dot(d, d) for d in gaps]) / n**2)
+    one_each = np.flatnonzero((of.seeds[first] == 1) & (of.seeds[second] == 1))
     wins = np.array([np.count_nonzero(gaps[k] > 0) for k in one_each], np.int64)
     losses = np.array([np.count_nonzero(gaps[k] < 0) for k in one_each], np.int64)
-    p = found.p.copy()
-    p[one_each] = mcnemar(wins, losses)
-    return replace(found, p=p)
+    gains.p[one_each] = mcnemar(wins, losses)
+    return gains
 
 
 def _satterthwaite(of_pictures: Floats, of_seeds: Sequence[tuple[Floats, NDArray[np.int64]]]) -> Floats:
     """Degrees of freedom of a sum of variances; those over thousands of images count as known."""
     total = of_pictures + sum(variance for variance, _ in of_seeds)
     uncertain = sum(variance**2 / np.maximum(seeds - 1, 1) for variance, seeds in of_seeds)
-    found: Floats = np.full_like(total, np.inf)
-    return np.divide(total**2, uncertain, out=found, where=uncertain > 0)
-
-
-def _variances(draws: Floats) -> Floats:
-    """Of each column; 0 where no resample defines it."""
-    return np.asarray(np.ma.masked_invalid(draws).var(axis=0).filled(0.0))
+    return np.divide(total**2, uncertain, out=np.full_like(total, np.inf), where=uncertain > 0)
 
 
 def _percentiles(draws: Floats, centre: Floats, freedom: Floats) -> tuple[Floats, Floats]:
@@ -198,9 +189,9 @@ def _percentiles(draws: Floats, centre: Floats, freedom: Floats) -> tuple[Floats
     percent = [100 * end for end in ends]
     if np.isnan(draws).any():  # a resample may not define the metric, such as a recall without its class
         defined = [column[~np.isnan(column)] for column in draws.T]
-        found = np.array([np.percentile(d, percent) if d.size else (np.nan, np.nan) for d in defined]).T
+        ends_of = np.array([np.percentile(d, percent) if d.size else (np.nan, np.nan) for d in defined]).T
     else:
-        found = np.percentile(draws, percent, axis=0)
+        ends_of = np.percentile(draws, percent, axis=0)
     wider = np.where(np.isinf(freedom), 1.0, stdtrit(np.minimum(freedom, 1e9), ends[1]) / ndtri(ends[1]))
-    low, high = centre + (found - centre) * wider
+    low, high = centre + (ends_of - centre) * wider
     return low, high

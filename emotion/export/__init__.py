@@ -23,7 +23,7 @@ from emotion.base import provenance, staging
 from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
-from emotion.export import check, make
+from emotion.export import make
 from emotion.inference import held_out
 from emotion.runs import exports
 from emotion.runs.formats import ONNX, Kind, Tolerance
@@ -39,20 +39,11 @@ class NotEqualError(UserError):
 
 
 def export(cfg: DictConfig) -> dict[str, Any]:
-    """Export a run's best checkpoint and compare the two.
+    """Export a run's best checkpoint, compare the two, and return the content of ``report.json``.
 
     The folder is ``<run>/exports/<format>[-<quantize>]``, of a published run below the outputs folder, or
     ``cfg.folder``. The model, ``contract.json``, ``report.json`` and ``report.md`` appear in it together and replace an
     older export. An export that differs too much leaves the older one as it is, and its report in ``<folder>-failed``.
-
-    Returns:
-        The content of ``report.json``: ``status`` (done or failed), ``run``, ``name``, ``format``, ``quantize``,
-        ``checkpoint`` (path from here, SHA-256), ``sha256`` and ``bytes`` of the model, ``size_ratio`` to the float32
-        LiteRT file, ``compared_on``, ``pictures``, ``max_difference``, ``changed_labels``, ``accuracy`` and ``recall``
-        (checkpoint and export, fractions), ``moved`` (classes whose recall changed by more than 2 points),
-        ``latency_ms`` (medians of one image on one thread, taken in turns), ``tolerance``, ``failures``,
-        ``calibration``, ``data`` (fingerprint), ``made``, ``command``, ``live`` (the command that
-        uses it), ``versions``.
 
     Raises:
         NotEqualError: The export is outside its tolerance.
@@ -75,29 +66,14 @@ def export(cfg: DictConfig) -> dict[str, Any]:
         folder = temporary / "export"
         folder.mkdir()  # a temporary folder is for its owner alone, an export for all
         comparison, files = make.make(run, kind, contract, splits, cfg.calibration, temporary)
-        failures = list(check.failures(comparison, tolerance))
+        failures = list(make.failures(comparison, tolerance))
         if failures:
             place, folder = failed_place, temporary / "failed"
             folder.mkdir()
-        result = {
-            "status": "failed" if failures else "done",
-            "run": run.id,
-            "name": kind.name,
-            "format": kind.format,
-            "quantize": kind.quantize,
-            **files,
-            "checkpoint": {"path": _relative(run.checkpoint(), place), "sha256": files["checkpoint"]},
-            **asdict(comparison),
-            "accuracy": comparison.accuracy and dict(zip(("checkpoint", "export"), comparison.accuracy, strict=True)),
-            "moved": comparison.moved,
-            "tolerance": asdict(tolerance),
-            "failures": failures,
-            "data": splits.fingerprint["pixels"] if splits else None,
-            "made": provenance.now(),
-            "command": _command(cfg, run),
-            "live": shlex.join(["python", "-m", "emotion.live", f"run={runs.Run(place, kind.name).reference}"]),
-            "versions": provenance.versions() | _versions(kind),
-        }
+        result = _content(cfg, run, kind, place, comparison, failures) | files
+        result["checkpoint"] = {"path": _relative(run.checkpoint(), place), "sha256": files["checkpoint"]}
+        result["data"] = splits.fingerprint["pixels"] if splits else None
+        result["tolerance"] = asdict(tolerance)
         report.write(folder, result, contract)
         contract.save(folder / "contract.json")
         staging.put(folder, place, temporary, _check_place)
@@ -111,6 +87,34 @@ def export(cfg: DictConfig) -> dict[str, Any]:
         )
     print(f"written to {place}")
     return result
+
+
+def _content(
+    cfg: DictConfig, run: runs.Run, kind: Kind, place: Path, comparison: make.Comparison, failures: list[str]
+) -> dict[str, Any]:
+    """What ``report.json`` holds, but for the keys of the files, the data and the tolerance.
+
+    These are ``checkpoint`` (path from here, SHA-256), ``sha256`` and ``bytes`` of the model, ``size_ratio`` to the
+    float32 LiteRT file, ``compared_on``, ``latency_ms`` (medians of one image on one thread, taken in turns),
+    ``calibration``, ``data`` (fingerprint) and ``tolerance``. ``accuracy`` and ``recall`` are fractions of checkpoint
+    and export, ``moved`` the classes whose recall changed by more than 2 points, ``live`` the command that uses it.
+    """
+    versions = {name: metadata.version(name) for name in (ONNX if kind.format == "onnx" else ())}
+    return {
+        "status": "failed" if failures else "done",
+        "run": run.id,
+        "name": kind.name,
+        "format": kind.format,
+        "quantize": kind.quantize,
+        **asdict(comparison),
+        "accuracy": comparison.accuracy and dict(zip(("checkpoint", "export"), comparison.accuracy, strict=True)),
+        "moved": comparison.moved,
+        "failures": failures,
+        "made": provenance.now(),
+        "command": _command(cfg, run),
+        "live": shlex.join(["python", "-m", "emotion.live", f"run={runs.Run(place, kind.name).reference}"]),
+        "versions": provenance.versions() | versions,
+    }
 
 
 def _advice(kind: Kind) -> str:
@@ -128,10 +132,6 @@ def _command(cfg: DictConfig, run: runs.Run) -> str:
         options["calibration"] = cfg.calibration
     words = [f"{key}={value}" for key, value in options.items() if value is not None]
     return shlex.join(["python", "-m", "emotion.export", *words])
-
-
-def _versions(kind: Kind) -> dict[str, str]:
-    return {name: metadata.version(name) for name in (ONNX if kind.format == "onnx" else ())}
 
 
 def _check_place(place: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from emotion.base import files
 from emotion.faces.contract import Contract
-from emotion.reports.markdown import table
+from emotion.reports.markdown import facts_table, table
 
 _NAMES = {"litert": "LiteRT", "onnx": "ONNX", "saved_model": "SavedModel"}
 
@@ -30,13 +30,7 @@ probabilities = model.signatures["serving_default"](image=tf.constant(images))["
 
 
 def write(folder: Path, report: Mapping[str, Any], contract: Contract) -> None:
-    """Write ``report.json`` and ``report.md``.
-
-    Args:
-        folder: The export's.
-        report: See :func:`emotion.export.export`.
-        contract: Of the run.
-    """
+    """Write an export's ``report.json`` and ``report.md``; the report is what :func:`emotion.export.export` returns."""
     files.write_json(folder / "report.json", report)
     files.write_text(folder / "report.md", _markdown(report, contract))
 
@@ -66,32 +60,27 @@ def _figures(report: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _moves(report: Mapping[str, Any]) -> str:
-    recalls = {name: report["recall"][name] for name in report["moved"]}
-    return ", ".join(
-        f"{name} ({100 * recall['checkpoint']:.1f} to {100 * recall['export']:.1f} %)"
-        for name, recall in recalls.items()
-    )
+    recalls = ((name, report["recall"][name]) for name in report["moved"])
+    return ", ".join(f"{name} ({100 * r['checkpoint']:.1f} to {100 * r['export']:.1f} %)" for name, r in recalls)
 
 
 def _markdown(report: Mapping[str, Any], contract: Contract) -> str:
     sections = [
         f"# {report['run']}: {_NAMES[report['format']]}, {report['quantize'] or 'float32'}",
         _verdict(report),
-        "## Compared with the checkpoint\n\n" + _table(_figures(report)),
+        "## Compared with the checkpoint\n\n" + facts_table(_figures(report)),
         *(["## Recall per emotion\n\n" + _recall(report)] if report["recall"] else []),
         *(["## Use\n\n" + _use(report, contract)] if report["status"] == "done" else []),
-        "## How it was made\n\n" + _table(_facts(report)) + f"\n\n```sh\n{report['command']}\n```",
+        "## How it was made\n\n" + facts_table(_facts(report)) + f"\n\n```sh\n{report['command']}\n```",
     ]
     return "\n\n".join(sections) + "\n"
 
 
 def _verdict(report: Mapping[str, Any]) -> str:
     tolerance = report["tolerance"]
-    limits = []
-    if tolerance["probability"] is not None:
-        limits.append(f"{tolerance['probability']:g} in any probability")
-    if tolerance["accuracy"] is not None:
-        limits.append(f"{100 * tolerance['accuracy']:g} points of accuracy")
+    units = {"probability": (1, "in any probability"), "accuracy": (100, "points of accuracy")}
+    given = [(tolerance[key], *unit) for key, unit in units.items() if tolerance[key] is not None]
+    limits = [f"{factor * value:g} {unit}" for value, factor, unit in given]
     within = f"(tolerance: {' and '.join(limits)})"
     if report["status"] == "done":
         text = f"**Equal to the checkpoint** {within}."
@@ -141,7 +130,3 @@ def _facts(report: Mapping[str, Any]) -> dict[str, str]:
     if report["calibration"]:
         facts["Calibrated on"] = f"{report['calibration']['pictures']:,} images of the training split"
     return facts
-
-
-def _table(rows: Mapping[str, str]) -> str:
-    return table([{"name": name, "value": value} for name, value in rows.items()], {"name": "", "value": ""})

@@ -23,8 +23,7 @@ from emotion.inference.classifier import Classifier
 from emotion.inference.predict import predict
 from emotion.inference.runtimes import Probabilities, Traced
 from emotion.metrics import agreement, calibration
-from emotion.reports.calibration import reliability
-from emotion.reports.confusion import confusion_matrix
+from emotion.reports.evaluation import confusion_matrix, reliability
 from emotion.reports.training import history as plot_history
 from emotion.runs import predictions
 from emotion.runs.history import read_history

@@ -205,5 +205,4 @@ def _augmentation(group: Any) -> str:
 
 
 def _table(rows: Mapping[str, str]) -> str:
-    cells = [{"name": f"**{name}**", "value": value} for name, value in rows.items()]
-    return markdown.table(cells, {"name": "", "value": ""})
+    return markdown.facts_table({f"**{name}**": value for name, value in rows.items()})

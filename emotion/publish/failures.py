@@ -33,15 +33,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition in which faces are hard to read.
-
-    Attributes:
-        name: Two or three words.
-        meaning: Its description in the card.
-        pose: Changes the pose.
-        light: Changes the light and the camera.
-        spoil: Changes the finished image.
-    """
+    """A condition in which faces are hard to read: two or three words, its description in the card, what it changes."""
 
     name: str
     meaning: str
@@ -116,12 +108,8 @@ CONDITIONS = (
 def measure(classifier: Classifier, number: int = PEOPLE) -> list[Outcome]:
     """Classify the same drawn faces under each of :data:`CONDITIONS`, prepared as live video does.
 
-    Every person shows those of the seven emotions that the model knows, as the first prototype of
-    :mod:`emotion.data.drawing.facs`.
-
-    Args:
-        classifier: The model.
-        number: Number of people; each has its own face, the same in every condition.
+    Each of ``number`` people has a face of their own, the same in every condition, and shows those of the seven
+    emotions that the model knows, as the first prototype of :mod:`emotion.data.drawing.facs`.
     """
     names = [name for name in classifier.contract.labels if name in EMOTIONS]
     outcomes: list[Outcome] = []
@@ -154,13 +142,7 @@ def _scene(person: int, expression: Expression, condition: Condition) -> Scene:
 
 
 def draw(outcomes: Sequence[Outcome], path: Path, title: str) -> None:
-    """Write an image with a row per condition and a column per emotion, below each face the model's answer.
-
-    Args:
-        outcomes: From :func:`measure`.
-        path: The PNG.
-        title: Heading.
-    """
+    """Write a PNG with a row per condition and a column per emotion, below each face the model's answer."""
     from emotion.reports.canvas import DPI, FAINT, GREEN, INK, ORANGE, figure_of, picture_of
 
     left, top, step_x, step_y = 124, 74, _TILE + 22, _TILE + 26

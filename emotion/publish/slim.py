@@ -1,27 +1,36 @@
-"""Writing the folder of a published run."""
+"""Writing the folder of a published run, on request with weights rounded to float16."""
 
 from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
+import zipfile
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
+import numpy as np
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from emotion import runs
 from emotion.base import files, provenance
 from emotion.base.errors import UserError
 from emotion.data.examples import Splits
-from emotion.inference import held_out, litert, scoring
+from emotion.inference import convert, held_out, litert, scoring
 from emotion.inference.classifier import Classifier
-from emotion.publish import card, failures, rounding, scrub
+from emotion.inference.convert import Images
+from emotion.publish import card, failures, scrub
 from emotion.publish.source import MODEL_FILES, Source
 from emotion.runs import RunRecord, checkpoints
 from emotion.runs import predictions as predictions_file
+from emotion.runs.formats import Kind
+
+if TYPE_CHECKING:
+    import keras
+
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +49,7 @@ def write(
     """Write a published run into a new folder.
 
     Args:
-        run: The run.
-        source: Its records.
+        run, source: The run and its records.
         slim: The published run; its folder must not exist.
         origin: See :func:`emotion.publish.source.origin`.
         cfg: The command's ``weights``, ``half``, ``hardware`` and ``outputs``.
@@ -105,7 +113,7 @@ def _halve(run: runs.Run, slim: runs.Run, splits: Splits) -> None:
     images = held_out.read(splits.validation, run.contract())
     checkpoint, export = (slim.path / name for name in MODEL_FILES)
     log.info("rounding the weights, and comparing on %s validation images", f"{len(images):,}")
-    rounded = rounding.halve(run, images, checkpoint, export)
+    rounded = round_weights(run, images, checkpoint, export)
     tflite = {
         "checkpoint": files.sha256(checkpoint),
         "sha256": files.sha256(export),
@@ -165,3 +173,74 @@ def _write_card(slim: runs.Run, outcomes: list[failures.Outcome] | None, hardwar
         hardware=hardware,
     )
     files.write_text(folder / "README.md", card.text(subject))
+
+
+#: Largest difference that rounding may make to a probability.
+TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """The effect of rounding on the outputs for the validation images.
+
+    Attributes:
+        keras: Largest absolute difference between a probability of the rounded network and of the original.
+        litert: The same for the LiteRT export.
+        pictures: Number of images compared.
+    """
+
+    keras: float
+    litert: float
+    pictures: int
+
+
+def round_weights(run: runs.Run, images: Images, checkpoint: Path, export: Path) -> Rounded:
+    """Write a run's best checkpoint, rounded, and its LiteRT export with float16 weights.
+
+    Kernels are rounded to the nearest float16, which keeps 11 of the 24 bits of a float32's significand; biases and
+    batch statistics, less than a hundredth of the weights, stay as they are. The checkpoint's zip is deflated, which
+    makes use of the bits that are now 0. LiteRT folds batch norm into kernels before it rounds them, so its outputs are
+    not quite the checkpoint's.
+
+    Args:
+        run: The run.
+        images: uint8 ``[N, H, W, C]``, its validation split, prepared.
+        checkpoint, export: Where the ``.keras`` and the ``.tflite`` file go.
+
+    Raises:
+        UserError: A probability differs by more than :data:`TOLERANCE`, or LiteRT cannot run the model.
+    """
+    from emotion.inference.predict import predict
+
+    model = checkpoints.load(run.checkpoint())
+    expected = predict(model, images)
+    _round(model)
+    _save(model, checkpoint)
+    outputs = convert.export(run, checkpoints.load(checkpoint), Kind("litert", "float16"), export, images)
+    keras_difference, litert_difference = (float(np.abs(probabilities - expected).max()) for probabilities in outputs)
+    rounded = Rounded(keras_difference, litert_difference, len(images))
+    worst = max(rounded.keras, rounded.litert)
+    if not worst <= TOLERANCE:
+        raise UserError(
+            f"half: rounding the weights of run {run.id} to float16 changes a probability by {worst:.2g}; the limit is "
+            f"{TOLERANCE:g}. Publish it with half=false, or train a smaller model=..."
+        )
+    return rounded
+
+
+def _round(model: keras.Model) -> None:
+    weights = model.get_weights()
+    largest = float(np.finfo(np.float16).max)
+    model.set_weights(
+        [w.clip(-largest, largest).astype(np.float16).astype(w.dtype) if w.ndim > 1 else w for w in weights]
+    )
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    """Save a model, in a zip whose files are deflated; Keras itself stores them as they are."""
+    with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
+        plain = Path(folder) / path.name
+        model.save(plain)
+        with zipfile.ZipFile(plain) as stored, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
+            for name in stored.namelist():
+                out.writestr(name, stored.read(name))

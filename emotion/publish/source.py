@@ -48,18 +48,12 @@ def origin(run: runs.Run, outputs: str | Path) -> dict[str, Any]:
 
 
 def read(run: runs.Run, weights: bool) -> Source:
-    """Read a run's records.
-
-    Args:
-        run: The run.
-        weights: Whether its model is to be published too.
+    """Read a run's records; with ``weights`` its model is to be published too.
 
     Raises:
         UserError: It is not finished, was not scored, its figures are of another checkpoint, or its export is stale.
     """
-    again = run.evaluate_command()
-    if run.elsewhere is not None:
-        again = "restore it as it was published"
+    again = run.evaluate_command() if run.elsewhere is None else "restore it as it was published"
     record = run.record()
     if record.status != "done":
         raise UserError(f"run {run.id} is {record.status}, not done; only a finished run can be published")
@@ -82,15 +76,10 @@ def read(run: runs.Run, weights: bool) -> Source:
 
 
 def check_place(place: Path, origin: Mapping[str, Any], overwrite: bool) -> None:
-    """Refuse a folder that holds anything but an older edition of the same run.
-
-    Args:
-        place: The folder.
-        origin: See :func:`origin`.
-        overwrite: Whether another published run there may be replaced.
+    """Refuse a folder that holds anything but an older edition of the same run, by its :func:`origin`.
 
     Raises:
-        UserError: Says what is there.
+        UserError: Says what is there; with ``overwrite`` another published run may be replaced.
     """
     if not place.exists() and not place.is_symlink():
         return

@@ -57,11 +57,7 @@ def place(
 
 
 def write_names(
-    axes: Axes,
-    names: Sequence[str],
-    points: NDArray[Any],
-    obstacles: NDArray[Any],
-    colours: Sequence[str],
+    axes: Axes, names: Sequence[str], points: NDArray[Any], obstacles: NDArray[Any], colours: Sequence[str]
 ) -> list[bool]:
     """Write names beside points, those first in the list first; a name without room is left out.
 
@@ -81,10 +77,9 @@ def write_names(
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     renderer = canvas.get_renderer()
+    style: dict[str, Any] = {"fontsize": 8.5, "va": "bottom", "ha": "left", "linespacing": 1.1}
     texts = [
-        axes.text(
-            0, 0, name, fontsize=8.5, color=colour, transform=axes.transAxes, va="bottom", ha="left", linespacing=1.1
-        )
+        axes.text(0, 0, name, color=colour, transform=axes.transAxes, **style)
         for name, colour in zip(names, colours, strict=True)
     ]
     extents = [text.get_window_extent(renderer) for text in texts]
@@ -92,11 +87,11 @@ def write_names(
     sizes = [(extent.width, extent.height) for extent in extents]
     places = place(sizes, points, obstacles, (frame.x0 + 2, frame.y0 + 2, frame.x1, frame.y1))
     to_axes = axes.transAxes.inverted()
-    for text, extent, found, (x, y) in zip(texts, extents, places, points, strict=True):
-        if found is None:
+    for text, extent, place_, (x, y) in zip(texts, extents, places, points, strict=True):
+        if place_ is None:
             text.remove()
             continue
-        left, bottom, distance = found
+        left, bottom, distance = place_
         # As shares of the axes, because an SVG has other pixels.
         x0, y0 = axes.transAxes.transform((0, 0))
         text.set_position(tuple(to_axes.transform((x0 + left - extent.x0, y0 + bottom - extent.y0))))
@@ -104,4 +99,4 @@ def write_names(
             near = np.clip((x, y), (left, bottom), (left + extent.width, bottom + extent.height))
             ends = to_axes.transform([(x, y), near])
             axes.plot(*ends.T, color=FAINT, linewidth=0.6, transform=axes.transAxes, zorder=1)
-    return [found is not None for found in places]
+    return [place_ is not None for place_ in places]

@@ -41,6 +41,11 @@ def text_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup
     return Markup(table(escaped, dict(enumerate(map(plain, headings)))))
 
 
+def facts_table(facts: Mapping[str, str]) -> str:
+    """A Markdown table of two columns without headings: names and values, both Markdown."""
+    return table([{"name": name, "value": value} for name, value in facts.items()], {"name": "", "value": ""})
+
+
 def plain(text: str) -> str:
     """Plain text as Markdown that shows it unchanged: ``root=<here>`` is no tag, ``2*3*4`` has no emphasis."""
     return _MARKUP.sub(r"\\\g<0>", text)

@@ -17,9 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from emotion.reports.canvas import BLUE, FAINT, INK, Picture, figure_of, heading, picture_of
+from emotion.reports.canvas import BLUE, FAINT, INK, PAPER, Picture, figure_of, heading, picture_of, svg_of
 from emotion.reports.labelling import write_names
-from emotion.reports.svg import PAPER, svg_of
 
 _NAMED = 12  # names beyond these would be all that there is to see
 _FEW = 10  # up to here, all are named and all have their interval drawn
@@ -88,11 +87,11 @@ def pareto(
 
 
 def pareto_svg(points: Sequence[Point], *, cost: str, key: str) -> str:
-    """The same as inline SVG without a heading; see :func:`pareto` and :func:`emotion.reports.svg.svg_of`."""
+    """The same as inline SVG without a heading; see :func:`pareto` and :func:`emotion.reports.canvas.svg_of`."""
     on_front = front([p.cost for p in points], [p.accuracy for p in points])
     members = sorted((p.cost, p.accuracy, p.name) for p, on in zip(points, on_front, strict=True) if on)
-    some = "; ".join(f"{name}: {_short(value)}, {100 * accuracy:.1f} %" for value, accuracy, name in members[:_NAMED])
-    alt = f"Accuracy against {cost} of {len(points)}. On the Pareto front, cheapest first: {some}."
+    listed = "; ".join(f"{name}: {_short(value)}, {100 * accuracy:.1f} %" for value, accuracy, name in members[:_NAMED])
+    alt = f"Accuracy against {cost} of {len(points)}. On the Pareto front, cheapest first: {listed}."
     with _drawn(points, cost) as figure:
         return svg_of(figure, key, alt)
 

@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import api as hparams
 from emotion import runs
 from emotion.data import cache, pipeline
 from emotion.data.examples import Examples
-from emotion.reports.confusion import confusion_matrix
+from emotion.reports.evaluation import confusion_matrix
 from emotion.reports.sheet import image_grid
 
 #: Keys that say where things are, not what is trained.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from emotion import audit
-from emotion.audit.report import Report
+from emotion.audit.examine import Report
 from emotion.base.errors import UserError
 from emotion.config import checks
 from emotion.config.commands import FINDINGS

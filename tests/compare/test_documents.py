@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from emotion.base import words
-from emotion.compare import boards, documents, table, tensorboard
+from emotion.compare import documents, ranking, tables
 from emotion.compare.board import Board
 from tests.compare import folders
-from tests.compare.test_boards import untimed
+from tests.compare.test_ranking import untimed
 
 LABELS = folders.truth(70)
 
@@ -26,7 +26,7 @@ def _boards(root: Path, *names: str, **options: object) -> list[Board]:
                      settings={"model.dropout": i / 10}, **options)
         for i, name in enumerate(names)
     ]  # fmt: skip
-    return boards.build(folders.read(*made), "test", "accuracy", 100, 0, untimed)
+    return ranking.build(folders.read(*made), "test", "accuracy", 100, 0, untimed)
 
 
 def test_markdown_tables_are_whole_whatever_the_names(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_terminal_table_is_100_columns_wide_in_a_pipe(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], count: int
 ) -> None:
     found = _boards(tmp_path, *(f"{i}[bold]" for i in range(count)))
-    table.show(found)
+    tables.show(found)
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= 100
     assert "95 % interval" in said
@@ -95,9 +95,9 @@ def test_tensorboard_gets_the_folder_that_holds_just_these_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found = _boards(tmp_path / "outputs", "s weep/0", "s weep/1")
-    assert tensorboard.command(found) == "tensorboard --logdir 'outputs/s weep'"
+    assert documents.tensorboard_command(found) == "tensorboard --logdir 'outputs/s weep'"
     _boards(tmp_path / "outputs", "s weep/other")
-    spec = tensorboard.command(found)
+    spec = documents.tensorboard_command(found)
     assert spec.startswith("tensorboard --logdir_spec '")
     places = [part.partition(":")[2] for part in spec.partition("'")[2][:-1].split(",")]
     assert sorted(places) == ["outputs/s weep/0", "outputs/s weep/1"]
@@ -107,7 +107,7 @@ def test_tensorboard_gets_the_common_folder_where_runs_cannot_be_named(tmp_path:
     found = _boards(tmp_path, "a,b/0", "a,b/1")
     _boards(tmp_path, "other")
     _boards(tmp_path, "a,b/2")
-    assert shlex.split(tensorboard.command(found)) == ["tensorboard", "--logdir", f"{tmp_path}/a,b"]
+    assert shlex.split(documents.tensorboard_command(found)) == ["tensorboard", "--logdir", f"{tmp_path}/a,b"]
 
 
 def test_figures_that_are_not_defined_are_not_shown_as_numbers(tmp_path: Path) -> None:

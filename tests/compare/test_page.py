@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from emotion.compare import disagreements, page, pictures, predictions
+from emotion.compare import disagreements, page, pictures
 from emotion.compare.board import Board, Difference, Entry, Figure
-from emotion.compare.predictions import Predictions
+from emotion.compare.disagreements import Predictions
 from emotion.data.fingerprint import hash_pixels
 from emotion.faces.labels import EMOTIONS
 from emotion.runs.folder import Run
@@ -326,12 +326,12 @@ def test_many_entries_stay_readable(pair: Board, tmp_path: Path) -> None:
 
 
 def test_predictions_of_shuffled_runs_are_aligned(pair: Board) -> None:
-    one, two = (predictions.read(entry, "test") for entry in pair.entries)
+    one, two = (disagreements.read(entry, "test") for entry in pair.entries)
     np.testing.assert_array_equal(one.hashes, two.hashes)
     np.testing.assert_array_equal(one.labels, two.labels)
     np.testing.assert_array_equal(two.probabilities[0], two.probabilities[1])
     assert np.trace(one.confusion()) == pytest.approx(7 - 2 / 4)
-    assert one.support().tolist() == [4] * 7
+    assert np.bincount(one.labels).tolist() == [4] * 7
 
 
 def test_disagreements_are_those_that_differ_in_answer_widest_first() -> None:
@@ -340,13 +340,13 @@ def test_disagreements_are_those_that_differ_in_answer_widest_first() -> None:
     right = [(0.9, 0.1), (0.8, 0.2), (0.8, 0.2), (0.6, 0.4)]
     wrong = [(0.51, 0.49), (0.1, 0.9), (0.2, 0.8), (0.4, 0.6)]
     first, second = (Predictions(hashes, labels, np.array([p], np.float32)) for p in (right, wrong))
-    nearer, further = disagreements.most(first, second, 9)
+    nearer, further = disagreements._most(first, second, 9)
     assert [d.hash for d in nearer] == [b"b", b"d"]  # the answer on a is the same; b is there once
     assert nearer[0].second.confidence == pytest.approx(0.9)
     assert nearer[0].second.truth == pytest.approx(0.1)
     assert further == []
-    assert disagreements.tally(first, second) == (1, 3, 0, 0)
-    assert len(disagreements.most(second, first, 1)[1]) == 1
+    assert disagreements._tally(first, second) == (1, 3, 0, 0)
+    assert len(disagreements._most(second, first, 1)[1]) == 1
 
 
 def test_drawn_faces_are_found_again(tmp_path: Path) -> None:

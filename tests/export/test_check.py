@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from emotion.export import check
+from emotion.export import make
 from emotion.runs.formats import TOLERANCES, Kind, Tolerance
 
 LABELS = ("a", "b", "c")
@@ -21,7 +21,7 @@ def _rows(answers: list[int]) -> np.ndarray:
 @given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=60))
 def test_figures_are_scikit_learns(rows: list[tuple[int, int, int]]) -> None:
     truth, before, after = (list(column) for column in zip(*rows, strict=True))
-    found = check.compare(_rows(before), _rows(after), np.array(truth), LABELS)
+    found = make.compare(_rows(before), _rows(after), np.array(truth), LABELS)
     assert found.accuracy == pytest.approx(
         (metrics.accuracy_score(truth, before), metrics.accuracy_score(truth, after))
     )
@@ -40,39 +40,39 @@ def test_figures_are_scikit_learns(rows: list[tuple[int, int, int]]) -> None:
 
 
 def test_two_points_are_not_more_than_two_points() -> None:
-    assert not check.Recall(50, 0.58, 0.60).moved
-    assert not check.Recall(50, 0.30, 0.28).moved
-    assert check.Recall(49, 0.58, 0.58 - 1 / 49).moved
+    assert not make.Recall(50, 0.58, 0.60).moved
+    assert not make.Recall(50, 0.30, 0.28).moved
+    assert make.Recall(49, 0.58, 0.58 - 1 / 49).moved
 
 
 def test_without_the_truth_only_probabilities_count() -> None:
-    found = check.compare(_rows([0, 1]), _rows([0, 2]), None, LABELS)
+    found = make.compare(_rows([0, 1]), _rows([0, 2]), None, LABELS)
     assert (found.accuracy, found.recall, found.moved, found.changed_labels) == (None, None, [], 1)
-    assert list(check.failures(found, Tolerance(accuracy=0.01))) == []
-    assert len(list(check.failures(found, Tolerance(probability=0.5)))) == 1
+    assert list(make.failures(found, Tolerance(accuracy=0.01))) == []
+    assert len(list(make.failures(found, Tolerance(probability=0.5)))) == 1
 
 
 def test_each_tolerance_is_held() -> None:
     truth = np.zeros(100, np.int64)
     before, after = np.tile(np.float32([0.6, 0.4, 0]), (100, 1)), np.tile(np.float32([0.6, 0.4, 0]), (100, 1))
     after[0] = [0.4, 0.6, 0]
-    one = check.compare(before, after, truth, LABELS)
-    assert list(check.failures(one, Tolerance(accuracy=0.01))) == []  # 1 of 100 is 1 point
+    one = make.compare(before, after, truth, LABELS)
+    assert list(make.failures(one, Tolerance(accuracy=0.01))) == []  # 1 of 100 is 1 point
     after[1] = [0.4, 0.6, 0]
-    two = check.compare(before, after, truth, LABELS)
-    (said,) = check.failures(two, Tolerance(accuracy=0.01))
+    two = make.compare(before, after, truth, LABELS)
+    (said,) = make.failures(two, Tolerance(accuracy=0.01))
     assert said.startswith("its accuracy is 98.00 % instead of 100.00 %, a difference of 2.00 points; the limit is 1 ")
-    (said,) = check.failures(two, Tolerance(probability=1e-4))
+    (said,) = make.failures(two, Tolerance(probability=1e-4))
     assert "a probability differs by 0.2; the limit is 0.0001" in said
-    assert len(list(check.failures(two, Tolerance(0.1, 0.01)))) == 2
-    better = check.compare(after, before, truth, LABELS)  # not equal either
-    assert len(list(check.failures(better, Tolerance(accuracy=0.01)))) == 1
+    assert len(list(make.failures(two, Tolerance(0.1, 0.01)))) == 2
+    better = make.compare(after, before, truth, LABELS)  # not equal either
+    assert len(list(make.failures(better, Tolerance(accuracy=0.01)))) == 1
 
 
 def test_numbers_that_are_none_are_not_equal() -> None:
     broken = _rows([0, 1])
     broken[0, 0] = np.nan
-    assert list(check.failures(check.compare(_rows([0, 1]), broken, None, LABELS), Tolerance(probability=1.0)))
+    assert list(make.failures(make.compare(_rows([0, 1]), broken, None, LABELS), Tolerance(probability=1.0)))
 
 
 def test_the_issues_tolerances() -> None:

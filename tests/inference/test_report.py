@@ -12,7 +12,7 @@ from emotion import metrics
 from emotion.faces.labels import EMOTIONS
 from emotion.inference import report
 from emotion.reports import markdown
-from emotion.reports.confusion import confusion_matrix
+from emotion.reports.evaluation import confusion_matrix
 from emotion.reports.training import history as plot_history
 
 

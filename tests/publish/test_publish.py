@@ -20,7 +20,7 @@ from emotion.base.errors import UserError
 from emotion.export import export
 from emotion.inference import litert
 from emotion.inference.classifier import Classifier
-from emotion.publish import rounding
+from emotion.publish import slim
 from emotion.runs import exports
 from tests.conftest import REPOSITORY, compose
 from tests.publish.conftest import TRACES, publishing, tree
@@ -132,7 +132,7 @@ def test_rounded_weights_are_smaller_and_are_what_the_figures_are_of(
     for name in _MODEL:
         assert (place / name).stat().st_size < 0.8 * (annas.path / name).stat().st_size
     said = run.record().published["half"]
-    assert 0 < said["keras"] < rounding.TOLERANCE
+    assert 0 < said["keras"] < slim.TOLERANCE
     metrics = files.read_json(place / "metrics.json")
     before = files.read_json(annas.path / "metrics.json")
     assert metrics["checkpoint"] == files.sha256(run.checkpoint())
@@ -155,7 +155,7 @@ def test_rounded_weights_are_smaller_and_are_what_the_figures_are_of(
 def test_rounding_that_changes_answers_is_refused(
     annas: runs.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rounding, "TOLERANCE", 0.0)
+    monkeypatch.setattr(slim, "TOLERANCE", 0.0)
     with pytest.raises(UserError, match=r"half: rounding .* changes a probability by .* half=false"):
         publishing(annas, tmp_path / "half", "half=true")
     assert list(tmp_path.iterdir()) == [], "nothing is left of it"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emotion.reports.histories import Course, histories_svg
 from emotion.reports.labelling import place
 from emotion.reports.pareto import Point, front, in_lines, pareto, pareto_svg
+from emotion.reports.training import Course, histories_svg
 
 # Few different values, so that ties occur.
 _PAIRS = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 8)), min_size=1, max_size=30)

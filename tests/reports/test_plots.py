@@ -11,9 +11,8 @@ import pytest
 
 from emotion import metrics
 from emotion.faces.labels import EMOTIONS
-from emotion.reports import calibration
-from emotion.reports.calibration import reliability
-from emotion.reports.confusion import confusion_matrix
+from emotion.reports import evaluation
+from emotion.reports.evaluation import confusion_matrix, reliability
 from emotion.reports.sheet import image_grid
 from emotion.reports.training import history as plot_history
 
@@ -93,7 +92,7 @@ def test_reliability(kind: str, tmp_path: Path) -> None:
 
 def test_wilson_interval_is_the_published_one() -> None:
     # Newcombe (1998), table I, method 3: 81 of 263, 0 of 20, and 1 of 29.
-    low, high = calibration._wilson(np.array([81 / 263, 0, 1 / 29]), np.array([263, 20, 29]))
+    low, high = evaluation._wilson(np.array([81 / 263, 0, 1 / 29]), np.array([263, 20, 29]))
     np.testing.assert_allclose(low, [0.2553, 0, 0.0061], atol=5e-5)
     np.testing.assert_allclose(high, [0.3662, 0.1611, 0.1718], atol=5e-5)
 
@@ -211,9 +210,9 @@ def test_plots_need_neither_pyplot_nor_tensorflow() -> None:
     import subprocess
 
     code = (
-        "import sys; from emotion import metrics; from emotion.reports import confusion; "
+        "import sys; from emotion import metrics; from emotion.reports import evaluation; "
         "from emotion.inference import report; "
-        "confusion.confusion_matrix([[1, 0], [0, 1]], None, names='ab'); "
+        "evaluation.confusion_matrix([[1, 0], [0, 1]], None, names='ab'); "
         "metrics.score([[0.5, 0.5]], [0], names='ab', bootstrap=2); "
         "print([m for m in ('matplotlib.pyplot', 'tensorflow', 'keras') if m in sys.modules])"
     )

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from emotion.base.words import listed
-from emotion.compare import groups, resampling, significance, verdict
-from emotion.compare.board import Board, Difference, Entry, Figure
+from emotion.compare import groups, resampling, significance
+from emotion.compare.board import Board, Difference, Entry, Figure, sentences
 from emotion.compare.candidates import Candidate
 from emotion.compare.groups import Group
 from emotion.metrics.bootstrap import Floats
@@ -34,11 +34,9 @@ def build(
     """Make a board of each set of images and labels that runs were scored on, the one with most entries first.
 
     Args:
-        candidates: The runs.
-        split: What they were scored on.
+        candidates, split: The runs, and what they were scored on.
         rank_by: ``accuracy`` or ``macro_f1``.
-        resamples: Of the bootstrap.
-        seed: Draws them.
+        resamples, seed: Of the bootstrap.
         timing: Fills in latencies.
     """
     apart: dict[tuple[str, tuple[str, ...]], list[Candidate]] = defaultdict(list)
@@ -102,7 +100,7 @@ def _board(
         verdict=(),
         notes=(*_notes(collapsed, names, split, len(members)), *timed),
     )
-    return replace(board, verdict=tuple(verdict.sentences(board, rank_by)))
+    return replace(board, verdict=tuple(sentences(board, rank_by)))
 
 
 def _figures(estimate: significance.Estimate) -> list[Figure]:
@@ -175,12 +173,11 @@ def _differences(
         return []
     pairs = list(combinations(order, 2)) if count <= ALL_PAIRS else [(order[0], other) for other in order[1:]]
     better, worse = (np.array(side) for side in zip(*pairs, strict=True))
-    found = []
+    differences = []
     for metric in sorted(METRICS, key=lambda m: m != rank_by):
         estimate = estimates[metric]
         if metric == "accuracy":
-            alone = estimate.seeds == 1
-            gains = significance.compare_accuracy(estimate, correct, better, worse, alone)
+            gains = significance.compare_accuracy(estimate, correct, better, worse)
         else:
             gains = significance.compare(estimate, better, worse)
         corrected = significance.holm(gains.p, family=count * (count - 1) // 2)
@@ -188,19 +185,19 @@ def _differences(
             gain = Figure(float(gains.gain[k]), float(gains.low[k]), float(gains.high[k]))
             clear = corrected[k] <= 1 - significance.CONFIDENCE and (gains.low[k] > 0 or gains.high[k] < 0)
             p, p_holm = float(gains.p[k]), float(corrected[k])
-            found.append(Difference(entries[i].name, entries[j].name, metric, gain, p, p_holm, bool(clear)))
-    return found
+            differences.append(Difference(entries[i].name, entries[j].name, metric, gain, p, p_holm, bool(clear)))
+    return differences
 
 
 def _described(candidates: Sequence[Candidate]) -> str:
     data = [c.record.data for c in candidates]
-    said = Counter(str(d.get("recognised") or d.get("dataset") or "unknown data") for d in data)
-    return said.most_common(1)[0][0]
+    names = Counter(str(d.get("recognised") or d.get("dataset") or "unknown data") for d in data)
+    return names.most_common(1)[0][0]
 
 
 def _notes(collapsed: Sequence[Group], names: Sequence[str], split: str, runs: int) -> list[str]:
     notes = []
-    stale = [f"{m.run.id}" for group in collapsed for m in group.members if m.stale]
+    stale = [m.run.id for group in collapsed for m in group.members if m.stale]
     if stale:
         notes.append(
             f"Stale figures, of an older checkpoint than the run's best one now: {listed(stale)}. Score such a run "

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from emotion import metrics
-from emotion.compare import boards, verdict
+from emotion.compare import board as verdict
+from emotion.compare import ranking
 from emotion.compare.board import Board, Difference, Entry, Figure
 from emotion.runs.folder import Run
 from tests.compare import folders
@@ -24,7 +25,7 @@ def untimed(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
 
 
 def _build(*made: Run, rank_by: str = "accuracy", split: str = "test") -> list[Board]:
-    return boards.build(folders.read(*made, split=split), split, rank_by, 300, 0, untimed)
+    return ranking.build(folders.read(*made, split=split), split, rank_by, 300, 0, untimed)
 
 
 def _make(root: Path, name: str, right: float, labels: Any = LABELS, **options: Any) -> Run:
@@ -112,7 +113,7 @@ def test_the_best_of_many_equals_is_not_called_better(tmp_path: Path) -> None:
             said = np.where(rng.random(len(one.labels)) < 0.6, one.labels, (one.labels + 1) % 7).astype(np.uint8)
             config = {**one.config, "model": {**one.config["model"], "dropout": i / 30}}
             equals.append(replace(one, config=config, predicted=said))
-        (board,) = boards.build(equals, "test", "accuracy", 100, trial, untimed)
+        (board,) = ranking.build(equals, "test", "accuracy", 100, trial, untimed)
         called += any(d.significant for d in board.differences if d.metric == "accuracy")
     assert called / trials <= 0.15
 
