@@ -33,7 +33,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     """Label a source's frames, print a summary and return it.
 
     Returns:
-        :class:`emotion.live.summary.Summary`'s fields, ``run`` (its id, or the export's), and
+        :class:`emotion.live.main_loop.Summary`'s fields, ``run`` (its id, or the export's), and
         ``signal``: the number of the signal that ended it, or None.
 
     Raises:
@@ -42,8 +42,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     from emotion.config import commands
     from emotion.live import annotate, engines, main_loop
     from emotion.live.labeller import Labeller
+    from emotion.live.main_loop import report
     from emotion.live.smoothing import LINGERING
-    from emotion.live.summary import report
     from emotion.video import source
     from emotion.video.detector import Detector
 
