@@ -59,12 +59,7 @@ def several(groups: Ids, kinds: Ids) -> Flags:
 
 
 def find(parts: Mapping[str, Examples], perceptual: Mapping[str, similar.Hashes] | None = None) -> Duplicates:
-    """Find identical and nearly identical images.
-
-    Args:
-        parts: The images of each split.
-        perceptual: Their perceptual hashes, uint64 ``[N, 2]``; None looks for identical images only.
-    """
+    """Find identical images and, with perceptual hashes, uint64 ``[N, 2]`` per split, nearly identical ones."""
     names = [s for s in SPLITS if s in parts]
     counts = [len(parts[s]) for s in names]
     total = sum(counts)

@@ -84,7 +84,7 @@ def load(cfg: DictConfig) -> Splits:
 def read_votes(path: Path) -> tuple[Votes, list[str]]:
     """Read the votes: uint8 ``[R, 10]`` in the order of :data:`COLUMNS`, and each row's Usage.
 
-    A row without an image name is one that FER+ calls not a face; its votes are what the file says.
+    A row without an image name is one that FER+ calls not a face; it keeps the votes of the file.
 
     Raises:
         UserError: With file and line: it is missing, its header is another, or a value is no number of votes.

@@ -138,10 +138,7 @@ def read(
 
     Args:
         splits: Split -> folder that holds its class folders; see :func:`layout`.
-        numbering: Which dataset's numbers class folders with numbers are read by.
-        ignore: Names of class folders to leave out, in any case.
-        max_unreadable: Fraction of the files that may be unreadable.
-        cache_dir: Where the index of hashes is kept, or None.
+        numbering, ignore, max_unreadable, cache_dir: As in ``conf/dataset/folder.yaml``.
 
     Raises:
         UserError: With paths: no class folders, an unknown or an empty one, too many unreadable files.

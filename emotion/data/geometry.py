@@ -61,11 +61,8 @@ def resample(x: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
     to one tall image, in which every coordinate stays within its own part.
 
     Args:
-        x: uint8 (rounded to nearest) or float32 ``[B, H, W, C]``.
+        x: uint8 (rounded to nearest) or float32 ``[B, H, W, C]``; so is the result.
         matrices: float32 ``[B, 3, 3]``, affine.
-
-    Returns:
-        ``[B, H, W, C]`` of x's type.
     """
     height, width = tf.shape(x)[1], tf.shape(x)[2]
     right, down = _from_centre(width)[tf.newaxis, tf.newaxis, :], _from_centre(height)[tf.newaxis, :, tf.newaxis]

@@ -96,22 +96,22 @@ class Manifest:
 
 def current(lines: list[Record]) -> list[Record]:
     """See :meth:`Manifest.records`."""
-    found: dict[tuple[str, int], Record] = {}
+    latest: dict[tuple[str, int], Record] = {}
     by_file: dict[str, tuple[str, int]] = {}
     for line in lines:
         if "event" not in line:
             at = line["key"], line.get("face", 0)
-            found[at] = dict(line)
+            latest[at] = dict(line)
             if line.get("file"):
                 by_file[line["file"]] = at
         elif line["event"] == "review" and line.get("file") in by_file:
-            record = found[by_file[line["file"]]]
+            record = latest[by_file[line["file"]]]
             record["reviewed"] = line["decision"]
             record["decision"] = KEPT if line["decision"] == ACCEPTED else REJECTED
             record["reason"] = line.get("reason")
         elif line["event"] == "quarantine" and line.get("file") in by_file:
-            found[by_file[line["file"]]] |= {"decision": QUARANTINED, "reason": line.get("reason")}
-    return list(found.values())
+            latest[by_file[line["file"]]] |= {"decision": QUARANTINED, "reason": line.get("reason")}
+    return list(latest.values())
 
 
 def unreviewed(root: Path) -> frozenset[str]:
@@ -128,13 +128,10 @@ def unreviewed(root: Path) -> frozenset[str]:
 
 
 def origins(root: Path) -> dict[str, str]:
-    """What the images of a dataset were cut from, where several come from one origin.
+    """File, ``<emotion>/<name>``, of each image that shares its origin with others -> a text that names the origin.
 
     That is a film, a session in front of a camera, or a photo with several faces. An image that a person has moved to
-    another emotion's folder still comes from where it came from.
-
-    Returns:
-        File, ``<emotion>/<name>``, of each such image that lies there -> a text that names its origin.
+    another emotion's folder keeps its origin.
 
     Raises:
         UserError: The manifest is damaged. Where there is none, or another program's, nothing is known.

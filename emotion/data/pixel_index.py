@@ -38,7 +38,8 @@ def hash_files(
         ``S16`` ``[N]`` pixel hashes; uint64 ``[N, 2]`` perceptual hashes; why each unreadable file is so, by its
         position in ``names``; notes for the log.
     """
-    index_path = None if cache_dir is None else cache_dir / f"folder-{_key(str(root.resolve()))}.json"
+    key = hashlib.sha256(str(root.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    index_path = None if cache_dir is None else cache_dir / f"folder-{key}.json"
     index = _read_index(index_path)
     digests = np.zeros((len(names), 32), np.uint8)  # 16 bytes of pixel hash, 8 of pHash, 8 of dHash
     reasons: dict[int, str] = {}
@@ -121,7 +122,3 @@ def _is_entry(value: Any) -> bool:
     if value[2] is None:
         return value[3] is not None
     return isinstance(value[2], str) and len(value[2]) == 64 and not set(value[2]) - set("0123456789abcdef")
-
-
-def _key(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -27,14 +27,7 @@ _SIDE = 128  # pixels; both hashes look at 32x32 or less
 
 
 def perceptual_hash(image: Image) -> tuple[int, int]:
-    """Hash how an image looks.
-
-    Args:
-        image: uint8 ``[H, W]`` grey, ``[H, W, 3]`` BGR or ``[H, W, 4]`` BGRA.
-
-    Returns:
-        Its pHash and dHash, 64 bits each.
-    """
+    """The pHash and dHash, 64 bits each, of uint8 ``[H, W]`` grey, ``[H, W, 3]`` BGR or ``[H, W, 4]`` BGRA."""
     import imagehash  # imports SciPy, which takes half a second, so only where hashes are needed
     from PIL import Image as Pillow
 
@@ -83,14 +76,10 @@ def near_duplicates(hashes: Hashes, distance: int = DISTANCE) -> Pairs:
 
 
 def groups(count: int, pairs: Pairs) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Number the sets of images that pairs link, directly or through others.
-
-    Args:
-        count: How many images there are.
-        pairs: int64 ``[P, 2]``, rows in ``range(count)``.
+    """The smallest row of the group that pairs, int64 ``[P, 2]``, link each image to, directly or through others.
 
     Returns:
-        int64 ``[count]``: the smallest row of each image's group; its own where it is linked to none.
+        int64 ``[count]``; an image's own row where it is linked to none.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

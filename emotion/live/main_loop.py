@@ -27,27 +27,16 @@ TIMED_FRAMES = 10_000
 
 @dataclass(frozen=True)
 class Summary:
-    """What the loop did.
+    """What the loop did."""
 
-    Attributes:
-        read: Frames that the source gave; those in flight when the loop ended are neither processed nor dropped.
-        processed: Frames that went through every stage.
-        dropped: Frames that a live source gave while a newer one was waiting to be processed.
-        faces: Faces in the processed frames.
-        tracks: People, as far as tracks can distinguish them; faces of single images have none.
-        seconds: From the first frame's reading to the end.
-        stages: Seconds per frame, ``(median, 95th percentile)`` by stage, over the last :data:`TIMED_FRAMES` frames.
-        shares: The share of each label that occurred among the faces, ``uncertain`` included.
-    """
-
-    read: int
-    processed: int
-    dropped: int
-    faces: int
-    tracks: int
-    seconds: float
-    stages: dict[str, tuple[float, float]]
-    shares: dict[str, float]
+    read: int  #: frames that the source gave; those in flight at the end are neither processed nor dropped
+    processed: int  #: frames that went through every stage
+    dropped: int  #: frames that a live source gave while a newer one was waiting to be processed
+    faces: int  #: in the processed frames
+    tracks: int  #: people, as far as tracks can distinguish them; faces of single images have none
+    seconds: float  #: from the first frame's reading to the end
+    stages: dict[str, tuple[float, float]]  #: seconds per frame, (median, 95th percentile), of the last frames
+    shares: dict[str, float]  #: of each label that occurred among the faces, ``uncertain`` included
 
 
 class Tally:

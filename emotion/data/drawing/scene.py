@@ -70,16 +70,9 @@ def centred(figure: Figure, x: float, y: float) -> Figure:
 
 
 def draw(background: Image, figures: list[Figure], light: Light, grain_seed: int = 0) -> Image:
-    """Draw people over a background, then what the camera adds.
+    """Draw people, the farthest first, over a copy of a background, uint8 BGR ``[H, W, 3]``, then what a camera adds.
 
-    Args:
-        background: uint8 BGR ``[H, W, 3]``; left as it is.
-        figures: Who is in the image, farthest first.
-        light: Light and camera.
-        grain_seed: Which piece of the sensor's noise is used.
-
-    Returns:
-        uint8 BGR ``[H, W, 3]``.
+    ``grain_seed`` selects the piece of the sensor's noise.
     """
     image = background.copy()
     for figure in figures:
