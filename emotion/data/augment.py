@@ -25,7 +25,7 @@ _ERASE_ASPECT = 0.3  # Zhong et al.: sides in a ratio between 0.3 and 1 / 0.3
 
 @dataclass(frozen=True)
 class Op:
-    """One operation of ``augmentation.ops`` with all its parameters; see :data:`emotion.config.OPS`."""
+    """One operation of ``augmentation.ops`` with all its parameters; see :data:`emotion.config.schema.OPS`."""
 
     name: str
     parameters: Mapping[str, float]

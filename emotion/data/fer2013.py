@@ -141,7 +141,7 @@ def _divide_table(
     return official(by_usage)
 
 
-def _read_mirror(root: Path, cache_dir: Path) -> folder.Found:
+def _read_mirror(root: Path, cache_dir: Path) -> folder.Contents:
     splits = folder.split_folders(root)
     try:
         return folder.read(splits, numbering="fer2013", max_unreadable=_MAX_UNREADABLE, cache_dir=cache_dir)

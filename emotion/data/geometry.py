@@ -2,7 +2,7 @@
 
 A matrix is float32 ``[3, 3]`` and leads from a place in the result to the place it is read from, in pixels right of and
 below the image's centre. ``tf.matmul(first, second)`` does ``first`` to the image, then ``second``. What lies
-outside an image repeats its border pixels, as :func:`emotion.faces.crop` does for a face at the edge of a frame;
+outside an image repeats its border pixels, as :func:`emotion.faces.images.crop` does for a face at the edge of a frame;
 mirroring would put a second ear there.
 """
 

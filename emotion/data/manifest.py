@@ -57,7 +57,7 @@ class Manifest:
         """
         path = root / NAME
         lines, torn = _read(path)
-        found = _checked(path, lines or ([None] if _is_foreign(torn) else []))
+        records = _checked(path, lines or ([None] if _is_foreign(torn) else []))
         try:
             if torn:
                 with path.open("rb+") as file:
@@ -65,7 +65,7 @@ class Manifest:
                     os.fsync(file.fileno())
         except OSError as error:
             raise UserError(f"{path}: its last line is torn and cannot be cut off ({error.strerror})") from None
-        return cls(path, found)
+        return cls(path, records)
 
     def append(self, *records: Record) -> None:
         """Add lines; they are on disk when this returns.
@@ -140,10 +140,10 @@ def origins(root: Path) -> dict[str, str]:
     if not by_file:
         return {}
     by_name = {Path(file).name: origin for file, origin in by_file.items()}
-    there = [f"{e}/{path.name}" for e in EMOTIONS for path in sorted((root / e).glob("*.png")) if path.name in by_name]
-    found = {file: by_file.get(file, by_name[Path(file).name]) for file in there}
-    count = Counter(found.values())
-    return {file: origin for file, origin in found.items() if count[origin] > 1}
+    files = [f"{e}/{path.name}" for e in EMOTIONS for path in sorted((root / e).glob("*.png")) if path.name in by_name]
+    origin_of = {file: by_file.get(file, by_name[Path(file).name]) for file in files}
+    count = Counter(origin_of.values())
+    return {file: origin for file, origin in origin_of.items() if count[origin] > 1}
 
 
 def reviewed(root: Path, examples: Examples) -> np.ndarray[Any, Any] | None:

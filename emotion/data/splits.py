@@ -86,8 +86,7 @@ def complete(
 
     Args:
         parts: ``train``, and ``validation`` and ``test`` where the dataset brings them.
-        validation_fraction: Share of the training images.
-        test_fraction: Share of the images that ``train`` has at first.
+        validation_fraction, test_fraction: Shares of the images that ``train`` has after and before the test is taken.
         seed: Draws both.
         alike: Keep images that look alike together, not only those with equal pixels.
         testable: bool ``[N]``, the images of ``train`` that may be held out for the test; None is all.

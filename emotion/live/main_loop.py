@@ -99,7 +99,7 @@ def run(
 
     Args:
         labeller: Finds and labels the faces of its source.
-        sinks: Where the frames go.
+        sinks: The outputs of the frames.
         overlay: Draws faces on a frame; used where a sink shows the image.
         stop: Asked before each frame; the one that the source was opened with.
         idle: Called while no frame comes; False ends the loop.

@@ -37,7 +37,6 @@ class _Queue(Generic[T]):
         self.dropped = 0  # items that made room for newer ones
 
     def put(self, item: T | _End) -> None:
-        """Wait for room."""
         while not self._cancelled.is_set():
             try:
                 self._queue.put(item, timeout=_POLL_SECONDS)

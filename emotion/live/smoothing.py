@@ -115,7 +115,7 @@ class BoxStabiliser:
         self._drawn: dict[int, _Drawn] = {}
 
     def update(self, time: float, faces: Sequence[Face]) -> list[Face]:
-        """The faces to draw in a frame at a time in seconds: those detected, then those that are missing shortly.
+        """The faces to draw in a frame at a time in seconds: those detected, then those that are briefly missing.
 
         Boxes are averaged; missing faces are as they were drawn last. A face without a track is returned as it is.
         """
