@@ -16,22 +16,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from emotion.data.drawing import shapes
 from emotion.data.drawing.facs import UNITS, Expression, Weights
 from emotion.data.drawing.people import Identity
-from emotion.data.drawing.shapes import (
-    Half,
-    Line,
-    Points,
-    Shape,
-    band,
-    ellipse,
-    mirrored,
-    smooth,
-    stroke,
-    tapered,
-    toned,
-    xy,
-)
+from emotion.data.drawing.shapes import Half, Line, Points, Shape, band, ellipse, mirrored, smooth, stroke, toned, xy
 
 _T = np.linspace(-1, 1, 17)  # along an eyelid or a lip, from the image's left to its right
 SIDES = (-1, 1)
@@ -83,7 +71,7 @@ _NASOLABIAL_SPREAD: Weights = {"au12": 0.10, "au20": 0.06}
 
 def fold(points: Half | Points, width: float, depth: float, lift: float = 0.0) -> Shape:
     """A line that is darker than the skin by ``depth`` levels."""
-    return Shape("fine", tapered(points, width), 128 - depth, lift)
+    return Shape("fine", shapes.tapered(points, width), 128 - depth, lift)
 
 
 def folds(person: Identity, expression: Expression) -> Iterator[Shape]:
