@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import groupby
 
 import tensorflow as tf
@@ -24,7 +25,7 @@ _ERASE_ASPECT = 0.3  # Zhong et al.: sides in a ratio between 0.3 and 1 / 0.3
 
 @dataclass(frozen=True)
 class Op:
-    """One operation of ``augmentation.ops`` with all its parameters; see :data:`emotion.config.OPS`."""
+    """One operation of ``augmentation.ops`` with all its parameters; see :data:`emotion.config.schema.OPS`."""
 
     name: str
     parameters: Mapping[str, float]
@@ -118,13 +119,11 @@ def to_uint8(x: tf.Tensor) -> tf.Tensor:
 
 def _compose(x: tf.Tensor, group: Sequence[tuple[Op, tf.Tensor]]) -> tf.Tensor:
     """Draw each operation's matrices and multiply them: float32 ``[B, 3, 3]``."""
-    composed = None
+    matrices = []
     for op, seed in group:
         applied, first, second = _draws(x, 3, seed)
-        applied = applied < op["probability"]
-        drawn = _drawn_matrix(x, op, applied, first, second)
-        composed = drawn if composed is None else tf.matmul(composed, drawn)
-    return composed
+        matrices.append(_drawn_matrix(x, op, applied < op["probability"], first, second))
+    return reduce(tf.matmul, matrices)
 
 
 def _drawn_matrix(x: tf.Tensor, op: Op, applied: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
@@ -202,15 +201,14 @@ def _erase(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:
 def rectangle(
     x: tf.Tensor, area: tf.Tensor, aspect: tf.Tensor, down: tf.Tensor, right: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Rectangles that lie wholly inside their images: the ratio of sides is drawn from those that fit, without a loop.
+    """Rows, bool ``[B, H]``, and columns, bool ``[B, W]``, of a rectangle that lies wholly inside each image.
+
+    The ratio of sides is drawn from those that fit, without a loop.
 
     Args:
         x: ``[B, H, W, C]``, for its shape.
         area: float32 ``[B]``, fraction of the image, before the sides are rounded to pixels.
         aspect, down, right: float32 ``[B]`` in [0, 1): place in the allowed range of log ratio, top and left.
-
-    Returns:
-        The rows, bool ``[B, H]``, and columns, bool ``[B, W]``, that each covers.
     """
     height, width = tf.cast(tf.shape(x)[1], tf.float32), tf.cast(tf.shape(x)[2], tf.float32)
     area = tf.maximum(area, 1e-6)
@@ -230,13 +228,10 @@ def _span(size: tf.Tensor, length: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
 
 
 def overlay(x: tf.Tensor, patch: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """Take from ``patch`` what lies in both the rows and the columns.
+    """Take from ``patch`` what lies in both the rows and the columns; images are uint8 ``[B, H, W, C]``.
 
+    Rows and columns are bool ``[B, H]`` and ``[B, W]``, or ``[1, H]`` and ``[1, W]`` for the same place in all images.
     In uint8 arithmetic, which wraps round and so is exact; cheaper than ``tf.where`` with a mask to broadcast.
-
-    Args:
-        x, patch: uint8 ``[B, H, W, C]``.
-        rows, columns: bool ``[B, H]`` and ``[B, W]``, or ``[1, H]`` and ``[1, W]`` for the same place in all images.
     """
     count, height, width, channels = tf.unstack(tf.shape(x))
     wide = tf.repeat(tf.cast(columns, tf.uint8), channels, axis=1)
@@ -252,8 +247,4 @@ def _random_pixels(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.reshape(tf.bitcast(integers, tf.uint8), [-1])[:count], shape)
 
 
-_PIXELWISE: dict[str, Callable[[tf.Tensor, Op, tf.Tensor], tf.Tensor]] = {
-    "gamma": _gamma,
-    "noise": _noise,
-    "blur": _blur,
-}
+_PIXELWISE: Mapping[str, Callable[..., tf.Tensor]] = {"gamma": _gamma, "noise": _noise, "blur": _blur}

@@ -1,27 +1,29 @@
-"""Prepared images, fetched by row: decoded once into memory or a file (``cache_file``), or each time they are needed.
+"""Prepared images, fetched by row: decoded once into memory or a file, or each time they are needed.
 
 Every image is read in colour and goes through :func:`emotion.faces.images.prepare`, as a frame of live video does.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import shutil
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import tensorflow as tf
 
+from emotion.base import files
 from emotion.base.errors import UserError
-from emotion.data import cache_file
-from emotion.data.cache_file import Images, Write
 from emotion.data.examples import Examples
 from emotion.faces import images
 from emotion.faces.contract import Contract
@@ -29,8 +31,13 @@ from emotion.faces.images import Image
 
 log = logging.getLogger(__name__)
 
+Images = np.ndarray[Any, np.dtype[np.uint8]]
+#: Takes the row that a chunk starts at and its images, uint8 ``[B, H, W, C]``; several threads may call it.
+Write = Callable[[int, Images], None]
+Shape = tuple[int, int, int, int]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
+_MAGIC = b"emotion pictures 1"  # part of a file's name: raise it when prepare() changes
 _ALIGNMENT = 64  # bytes; what TensorFlow asks of memory that it does not copy
 _CHUNK = 64  # images that one thread prepares at a time
 _SECONDS_BETWEEN_LINES = 15.0
@@ -41,7 +48,7 @@ class Store(ABC):
 
     Attributes:
         shape: ``(height, width, channels)`` of every image.
-        failure: What went wrong in :meth:`fetch` inside a dataset, whose own error buries it; see :func:`failing`.
+        failure: The error of :meth:`fetch` inside a dataset, whose own error hides it; see :func:`failing`.
     """
 
     def __init__(self, count: int, shape: tuple[int, int, int]) -> None:
@@ -54,11 +61,7 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, rows: Rows) -> Images:
-        """The images at these rows: uint8 ``[B, H, W, C]``.
-
-        Raises:
-            UserError: A file can no longer be read.
-        """
+        """The images at these rows, uint8 ``[B, H, W, C]``; a UserError where a file can no longer be read."""
 
     def fetch(self, rows: tf.Tensor) -> tf.Tensor:
         """The same inside ``tf.data``: int64 ``[B]`` to uint8 ``[B, H, W, C]``."""
@@ -86,9 +89,7 @@ class MemoryStore(Store):
         return self._array[rows]
 
     def fetch(self, rows: tf.Tensor) -> tf.Tensor:
-        if self._tensor is None:
-            return super().fetch(rows)
-        return tf.gather(self._tensor, rows)
+        return super().fetch(rows) if self._tensor is None else tf.gather(self._tensor, rows)
 
 
 class DiskStore(Store):
@@ -100,7 +101,7 @@ class DiskStore(Store):
     def __init__(self, path: Path, count: int, shape: tuple[int, int, int]) -> None:
         super().__init__(count, shape)
         self._path = path
-        self._offset = len(cache_file.header((count, *shape)))
+        self._offset = len(header((count, *shape)))
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
@@ -116,7 +117,7 @@ class DiskStore(Store):
 
 
 class SourceStore(Store):
-    """Nothing kept: files are read and decoded, images in memory prepared, each time they are requested."""
+    """Stores nothing: images are read, decoded and prepared each time they are requested."""
 
     def __init__(self, examples: Examples, contract: Contract, threads: int) -> None:
         super().__init__(len(examples), contract.shape)
@@ -147,12 +148,10 @@ def open_store(
     """Make a split's images available by row.
 
     Args:
-        examples: The split.
-        contract: The model's input.
         cache: ``memory`` prepares everything now and keeps it; ``disk`` does so in a file that later runs use again;
             ``none`` keeps nothing and prepares again in every epoch.
         cache_dir: Folder for ``disk``; ``~`` is the home folder.
-        key: Start of that file's name, for people; see :func:`emotion.data.cache_file.path_for`.
+        key: Start of that file's name, for people; see :func:`path_for`.
         threads: How many decode at once; None is one per core, at most 8.
 
     Raises:
@@ -165,10 +164,10 @@ def open_store(
         return _memory_store(examples, contract, threads)
     if cache != "disk":
         raise UserError(f"dataset.cache: '{cache}' is not one of memory, disk, none")
-    path = cache_file.path_for(examples, contract, Path(cache_dir).expanduser(), key)
+    path = path_for(examples, contract, Path(cache_dir).expanduser(), key)
     shape = len(examples), *contract.shape
-    if not cache_file.is_complete(path, shape):
-        cache_file.write(path, shape, lambda write: _prepare_all(examples, contract, threads, write))
+    if not is_complete(path, shape):
+        write(path, shape, lambda write: _prepare_all(examples, contract, threads, write))
     try:
         return DiskStore(path, len(examples), contract.shape)
     except OSError as error:
@@ -188,11 +187,7 @@ def failing(*stores: Store) -> Iterator[None]:
 
 
 def prepared(examples: Examples, row: int, contract: Contract) -> Image:
-    """One image as the model gets it: uint8 ``[H, W, C]``.
-
-    Raises:
-        UserError: Its file can no longer be read.
-    """
+    """One image as the model gets it: uint8 ``[H, W, C]``; a UserError where its file can no longer be read."""
     try:
         return images.prepare(examples.image(row), contract)
     except images.UnreadableImageError as error:
@@ -232,10 +227,64 @@ def _memory_store(examples: Examples, contract: Contract, threads: int) -> Memor
         )
     block = np.empty(size + _ALIGNMENT, np.uint8)
     start = -block.ctypes.data % _ALIGNMENT
-    whole = block[start : start + size].reshape(len(examples), *contract.shape)
+    array = block[start : start + size].reshape(len(examples), *contract.shape)
 
-    def write(row: int, chunk: Images) -> None:
-        whole[row : row + len(chunk)] = chunk
+    def copy(row: int, chunk: Images) -> None:
+        array[row : row + len(chunk)] = chunk
 
-    _prepare_all(examples, contract, threads, write)
-    return MemoryStore(whole)
+    _prepare_all(examples, contract, threads, copy)
+    return MemoryStore(array)
+
+
+def path_for(examples: Examples, contract: Contract, folder: Path, key: str) -> Path:
+    """Where a split's file is; its name is ``key`` and a digest of pixel hashes, contract and OpenCV's version."""
+    prepared = (*contract.shape, contract.colour, contract.interpolation, cv2.__version__)
+    digest = hashlib.sha256(_MAGIC + repr(prepared).encode())
+    digest.update(np.ascontiguousarray(examples.hashes, "S16").tobytes())
+    return folder / f"{key}-{digest.hexdigest()[:24]}.npy"
+
+
+def header(shape: Shape) -> bytes:
+    """The first bytes of an .npy file (NumPy's format 1.0), padded so that the images start at a multiple of 64."""
+    text = repr({"descr": "|u1", "fortran_order": False, "shape": shape}).encode()
+    padding = -(len(text) + 11) % 64
+    text += b" " * padding + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+def is_complete(path: Path, shape: Shape) -> bool:
+    start = header(shape)
+    try:
+        with path.open("rb") as file:
+            return path.stat().st_size == len(start) + int(np.prod(shape)) and file.read(len(start)) == start
+    except OSError:
+        return False
+
+
+def write(path: Path, shape: Shape, fill: Callable[[Write], None]) -> None:
+    """Write the file of images of this shape; ``fill`` passes all of them to the function that is its argument."""
+    start = header(shape)
+    size, stride = len(start) + int(np.prod(shape)), int(np.prod(shape[1:]))
+    try:
+        with files.replacing_in_cache(path) as temporary, temporary.open("wb") as file:
+            free = shutil.disk_usage(path.parent).free
+            if size > free:
+                raise UserError(
+                    f"dataset.cache_dir: the images take {size / 1e9:,.1f} GB, {path.parent} has "
+                    f"{free / 1e9:,.1f} GB free. Set dataset.cache_dir to a larger disk, or dataset.cache=none"
+                )
+            file.write(start)
+            file.flush()
+            fill(lambda row, chunk: _write_at(file.fileno(), chunk.tobytes(), len(start) + row * stride))
+    except OSError as error:
+        reason = f"{path.parent} is not a folder" if isinstance(error, FileExistsError) else error.strerror
+        raise UserError(
+            f"dataset.cache_dir: cannot write {path} ({reason}). "
+            f"Set dataset.cache_dir to a folder that can be written, or dataset.cache=memory or none"
+        ) from None
+
+
+def _write_at(file: int, data: bytes, offset: int) -> None:
+    while data:
+        written = os.pwrite(file, data, offset)
+        data, offset = data[written:], offset + written

@@ -32,11 +32,7 @@ class CropMargin:
     pictures: int  #: how many images it was derived from
 
     def save(self, root: Path) -> Path:
-        """Write it into a dataset's folder, or beside its file; return where.
-
-        Raises:
-            OSError: The folder cannot be written to.
-        """
+        """Write it into a dataset's folder, or beside its file; return its path. Raises OSError."""
         path = path_in(root)
         files.write_json(path, asdict(self))
         return path

@@ -59,12 +59,7 @@ def several(groups: Ids, kinds: Ids) -> Flags:
 
 
 def find(parts: Mapping[str, Examples], perceptual: Mapping[str, similar.Hashes] | None = None) -> Duplicates:
-    """Find identical and nearly identical images.
-
-    Args:
-        parts: The images of each split.
-        perceptual: Their perceptual hashes, uint64 ``[N, 2]``; None looks for identical images only.
-    """
+    """Find identical images and, with perceptual hashes, uint64 ``[N, 2]`` per split, nearly identical ones."""
     names = [s for s in SPLITS if s in parts]
     counts = [len(parts[s]) for s in names]
     total = sum(counts)
@@ -89,7 +84,7 @@ def perceptual_hashes(examples: Examples, cache_dir: Path | None) -> similar.Has
     """How each image looks: uint64 ``[N, 2]``, from the source, from the cache, or computed (0.1 ms a small image).
 
     Raises:
-        emotion.images.UnreadableImageError: A file can no longer be read.
+        emotion.faces.images.UnreadableImageError: A file can no longer be read.
     """
     if examples.perceptual is not None:
         return examples.perceptual
@@ -116,8 +111,8 @@ def group_hashes(examples: Examples) -> np.ndarray[Any, Any]:
     """
     if examples.perceptual is None and examples.origin is None:
         return examples.hashes
-    found = find({"train": examples}, None if examples.perceptual is None else {"train": examples.perceptual})
-    groups = found.near if examples.origin is None else _joined(found.near, examples.origin)
+    duplicates = find({"train": examples}, None if examples.perceptual is None else {"train": examples.perceptual})
+    groups = duplicates.near if examples.origin is None else _joined(duplicates.near, examples.origin)
     order = np.lexsort((examples.hashes, groups))
     starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) > 0])
     smallest = np.repeat(examples.hashes[order][starts], np.diff(np.r_[starts, len(order)]))
@@ -152,33 +147,33 @@ def drop(parts: Mapping[str, Examples], cfg: DictConfig) -> tuple[dict[str, Exam
     if mode == "none":
         return dict(parts), []
     cache_dir = Path(cfg.cache_dir).expanduser()
-    found = find(parts, {split: perceptual_hashes(examples, cache_dir) for split, examples in parts.items()})
-    train, validation = found.within("train"), found.within("validation")
-    leaks = (train & found.shared_with(found.near, "validation", "test")) | (
-        validation & found.shared_with(found.near, "test")
+    duplicates = find(parts, {split: perceptual_hashes(examples, cache_dir) for split, examples in parts.items()})
+    train, validation = duplicates.within("train"), duplicates.within("validation")
+    leaks = (train & duplicates.shared_with(duplicates.near, "validation", "test")) | (
+        validation & duplicates.shared_with(duplicates.near, "test")
     )
     out = leaks.copy()
     if mode == "all":
         for inside in (train, validation):
             rest = np.flatnonzero(inside & ~leaks)
             first = np.zeros(len(out), bool)
-            first[rest[np.unique(found.near[rest], return_index=True)[1]]] = True
-            out |= inside & (~first | found.conflicting(found.near))
-    said = []
+            first[rest[np.unique(duplicates.near[rest], return_index=True)[1]]] = True
+            out |= inside & (~first | duplicates.conflicting(duplicates.near))
+    notes = []
     for split, inside in (("training", train), ("validation", validation)):
-        others = int((out & inside & ~leaks).sum())
-        more = f", and {others} that repeat or contradict others there" if mode == "all" else ""
-        said.append(
+        repeats = int((out & inside & ~leaks).sum())
+        more = f", and {repeats} that repeat or contradict others there" if mode == "all" else ""
+        notes.append(
             f"Left out of {split}: {int((leaks & inside).sum())} images that are identical or nearly so to one that "
             f"is held out{more} (dataset.drop_duplicates={mode})."
         )
-    kept = {}
+    remaining = {}
     for split, examples in parts.items():
-        stays = found.within(split) & ~out
-        kept[split] = examples.take(found.row[stays])
+        stays = duplicates.within(split) & ~out
+        remaining[split] = examples.take(duplicates.row[stays])
         if len(examples) and not stays.any():
             raise UserError(
                 f"dataset.drop_duplicates: {mode} would leave no image in {split}: all {len(examples):,} are "
                 f"identical or nearly so to others. Set dataset.drop_duplicates=none, or use other data"
             )
-    return kept, said
+    return remaining, notes

@@ -29,9 +29,8 @@ class Examples:
     #: str ``[N]``, what an image was cut from, such as a film, or empty; images of one origin are not separated.
     origin: Array | None = None
     rows: Array | None = None  #: int64 ``[N]``, the row in its file, counted from 0, where images come from a table
-    targets: Array | None = (
-        None  #: float32 ``[N, C]``, fitted in place of one-hot labels, where several people labelled
-    )
+    #: float32 ``[N, C]``, fitted in place of one-hot labels, where several people labelled.
+    targets: Array | None = None
     votes: Array | None = None  #: float32 ``[N, C]``, the share of people who chose each label; rows sum to 1
 
     def __post_init__(self) -> None:
@@ -44,8 +43,8 @@ class Examples:
     def take(self, rows: Array) -> Examples:
         """The examples at these rows, in this order."""
         columns = ((f.name, getattr(self, f.name)) for f in fields(self))
-        taken: dict[str, Any] = {name: None if column is None else column[rows] for name, column in columns}
-        return Examples(**taken)
+        selected: dict[str, Any] = {name: None if column is None else column[rows] for name, column in columns}
+        return Examples(**selected)
 
     def image(self, i: int) -> Image:
         """One image, decoded where it is a file: uint8 grey, BGR or BGRA.

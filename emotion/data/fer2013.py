@@ -54,11 +54,7 @@ def load(cfg: DictConfig) -> Splits:
 
 
 def find(root: Path) -> tuple[Path, tuple[str, ...]]:
-    """Find FER2013 in ``root`` or one level deeper: the CSV file, or the folder with ``train/`` and ``test/``.
-
-    Returns:
-        Where it is, and a note that says so.
-    """
+    """The CSV file, or the folder with ``train/`` and ``test/``, in ``root`` or one level deeper; and a note for it."""
     if root.is_file():
         return root, (f"FER2013 read from {root}.",)
     if not root.is_dir():
@@ -82,12 +78,7 @@ def find(root: Path) -> tuple[Path, tuple[str, ...]]:
 def read_csv(
     path: Path, cache_dir: Path | None, side: int = 48
 ) -> tuple[fer_csv.Table, np.ndarray[Any, Any], tuple[str, ...]]:
-    """Parse and hash a CSV file, or read what an earlier call left in the cache.
-
-    Args:
-        path: The file.
-        cache_dir: Where the cache is kept; None keeps none.
-        side: Width and height of the images in pixels.
+    """Parse and hash a CSV file of ``side`` x ``side`` pixels, or read what an earlier call left in the cache.
 
     Returns:
         The rows, their ``S16`` ``[N]`` pixel hashes, and notes for the log.
@@ -150,7 +141,7 @@ def _divide_table(
     return official(by_usage)
 
 
-def _read_mirror(root: Path, cache_dir: Path) -> folder.Found:
+def _read_mirror(root: Path, cache_dir: Path) -> folder.Contents:
     splits = folder.split_folders(root)
     try:
         return folder.read(splits, numbering="fer2013", max_unreadable=_MAX_UNREADABLE, cache_dir=cache_dir)
@@ -184,11 +175,7 @@ def divide_mirror(parts: dict[str, Examples]) -> tuple[dict[str, Examples], tupl
 
 
 def official(by_usage: dict[str, Examples]) -> tuple[dict[str, Examples], tuple[str, ...]]:
-    """Official splits to ours: PrivateTest tests and PublicTest validates, or tests where the former is missing.
-
-    Returns:
-        The splits that are there, and a sentence for the log.
-    """
+    """Official splits to ours: PrivateTest tests and PublicTest validates, or tests where the former is missing."""
     parts = {"train": by_usage["Training"]}
     tests = [usage for usage in ("PrivateTest", "PublicTest") if usage in by_usage]
     if not tests:

@@ -44,14 +44,10 @@ class _Columns:
 
 
 def parse(path: Path, *, side: int = 48) -> Table:
-    """Parse FER2013's CSV.
+    """Parse FER2013's CSV of ``side`` x ``side`` pixels.
 
     The header names the columns ``emotion``, ``pixels`` and, if it is there, ``Usage``, in any order and with any
     spaces round the names; other columns are passed over. Lines end in LF or CRLF, empty lines are passed over.
-
-    Args:
-        path: The file.
-        side: Width and height of the images in pixels.
 
     Raises:
         UserError: With file and line: not a CSV, wrong header, wrong number of pixels, a value that is not 0 to 255,

@@ -84,7 +84,7 @@ def load(cfg: DictConfig) -> Splits:
 def read_votes(path: Path) -> tuple[Votes, list[str]]:
     """Read the votes: uint8 ``[R, 10]`` in the order of :data:`COLUMNS`, and each row's Usage.
 
-    A row without an image name is one that FER+ calls not a face; its votes are what the file says.
+    A row without an image name is one that FER+ calls not a face; it keeps the votes of the file.
 
     Raises:
         UserError: With file and line: it is missing, its header is another, or a value is no number of votes.
@@ -125,7 +125,7 @@ def read_votes(path: Path) -> tuple[Votes, list[str]]:
 
 
 def targets(votes: Votes, mode: str, classes: int) -> Shares:
-    """What is fitted, by the rules of FER+'s own code. In all modes single votes are first taken for slips.
+    """What is fitted, by the rules of FER+'s own code. In all modes single votes first count as mistakes.
 
     - ``majority``: the label that more than half of the votes are for.
     - ``probability``: the labels with most votes, one after the other until they hold three quarters of the votes;
@@ -148,13 +148,13 @@ def targets(votes: Votes, mode: str, classes: int) -> Shares:
     counted = np.where(votes > 1, votes, 0).astype(np.float64)
     total = counted.sum(axis=1, keepdims=True)
     if mode == "majority":
-        taken = counted * (counted > 0.5 * total)
+        chosen = counted * (counted > 0.5 * total)
     elif mode == "probability":
-        taken = _leading(counted, total)
+        chosen = _leading(counted, total)
     else:
-        taken = counted * (counted >= 0.3 * total)
-    valid = (taken.sum(axis=1) > 0.5 * total[:, 0]) & (taken.argmax(axis=1) < len(_OURS))
-    ours = taken[:, _ORDER] * valid[:, None]
+        chosen = counted * (counted >= 0.3 * total)
+    valid = (chosen.sum(axis=1) > 0.5 * total[:, 0]) & (chosen.argmax(axis=1) < len(_OURS))
+    ours = chosen[:, _ORDER] * valid[:, None]
     if classes == len(EMOTIONS):
         ours = ours[:, : len(EMOTIONS)] * (ours.argmax(axis=1) < len(EMOTIONS))[:, None]
     if mode == "multi_target":
@@ -173,25 +173,25 @@ def _leading(counted: np.ndarray[Any, Any], total: np.ndarray[Any, Any]) -> np.n
 
     Labels with equally many votes come together. Unknown or not a face end the list, and count only as its first.
     """
-    taken = np.zeros_like(counted)
+    chosen = np.zeros_like(counted)
     left = counted.copy()
     open_rows = total[:, 0] > 0
     others = np.arange(counted.shape[1]) >= len(_OURS)
     while True:
-        going = open_rows & (taken.sum(axis=1) < 0.75 * total[:, 0]) & ((taken > 0).sum(axis=1) < 3)
+        going = open_rows & (chosen.sum(axis=1) < 0.75 * total[:, 0]) & ((chosen > 0).sum(axis=1) < 3)
         if not going.any():
             break
         largest = left.max(axis=1, keepdims=True)
         going &= largest[:, 0] > 0
         next_ = (left == largest) & (left > 0) & going[:, None]
         ended = (next_ & others).any(axis=1)
-        alone = ended & ~(taken > 0).any(axis=1) & ~(next_ & ~others).any(axis=1)
+        alone = ended & ~(chosen > 0).any(axis=1) & ~(next_ & ~others).any(axis=1)
         add = next_ & (~others | alone[:, None])
-        taken = np.where(add, counted, taken)
+        chosen = np.where(add, counted, chosen)
         left = np.where(next_, 0, left)
         open_rows &= going & ~ended
-    taken[(taken > 0).sum(axis=1) > 3] = 0
-    return taken
+    chosen[(chosen > 0).sum(axis=1) > 3] = 0
+    return chosen
 
 
 def _recognise(table: fer_csv.Table, hashes: np.ndarray[Any, Any]) -> str:
@@ -199,7 +199,7 @@ def _recognise(table: fer_csv.Table, hashes: np.ndarray[Any, Any]) -> str:
     own = Examples(fer2013.OURS[table.emotions], hashes, images=table.images)
     trained = table.usage == fer_csv.USAGES.index("Training")
     known = recognise_fer2013({"train": own.take(trained), "test": own.take(~trained)})
-    return known or "pictures that are not those of FER2013"
+    return known or "images that are not those of FER2013"
 
 
 def _check_rows(source: Path, table: fer_csv.Table, path: Path, usage: list[str]) -> None:

@@ -27,13 +27,10 @@ _SOME = 0.02
 
 
 def hash_pixels(image: Image) -> bytes:
-    """Return 16 bytes that are equal just for images of equal shape and pixels (SHA-256, cut short).
+    """16 bytes that are equal only for images of equal shape and pixels (SHA-256, cut short).
 
-    A BGR image whose three channels are equal counts as its grey image, so a grey file hashes the same whether it
-    was decoded to grey or to colour.
-
-    Args:
-        image: uint8 ``[H, W]``, ``[H, W, 1]`` or ``[H, W, 3]``.
+    Images are uint8 ``[H, W]``, ``[H, W, 1]`` or ``[H, W, 3]``. A BGR image whose three channels are equal counts as
+    its grey image, so a grey file hashes the same whether it was decoded to grey or to colour.
     """
     if image.ndim == 3 and (image.shape[2] == 1 or (image == image[:, :, :1]).all()):
         image = image[:, :, 0]
@@ -67,13 +64,10 @@ def fingerprint(
 
 
 def recognise_fer2013(splits: Mapping[str, Examples]) -> str | None:
-    """Say in words whether this is FER2013, and whether its pixels are the published ones.
+    """Describe whether all images of a dataset are FER2013, and whether its pixels are the published ones.
 
     Counts per emotion are compared with the published ones, pixels with a sample: the 256 smallest pixel hashes of
     Training and of PublicTest (a bottom-k sketch, Cohen and Kaplan 2007). PrivateTest is known by its counts alone.
-
-    Args:
-        splits: Every image of the dataset, however it is divided.
 
     Returns:
         A sentence without a full stop, or None where the data has nothing to do with FER2013.
@@ -89,13 +83,13 @@ def recognise_fer2013(splits: Mapping[str, Examples]) -> str | None:
         if not m:
             return f"FER2013's counts{parts}, pixels not checked: the published sample does not cover this split"
         if n < _PUBLISHED * m:
-            return f"a mirror of FER2013 with altered pixels ({n} of {m} sampled pictures match){parts}"
+            return f"a mirror of FER2013 with altered pixels ({n} of {m} sampled images match){parts}"
         if not exact:
             return f"FER2013's pixels, but counts that differ a little from the published ones{parts}"
         divided = "" if _divided_as_published(splits, usages) else ", divided otherwise than its official splits"
         return f"FER2013 as published{parts}{divided}"
     if n >= _SOME * m:
-        return f"a part or a relabelled version of FER2013 ({n} of {m} sampled pictures match; other counts)"
+        return f"a part or a relabelled version of FER2013 ({n} of {m} sampled images match; other counts)"
     return None
 
 

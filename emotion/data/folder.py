@@ -34,7 +34,7 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Found:
+class Contents:
     """The contents of a folder."""
 
     parts: dict[str, Examples]  #: the splits that have a folder; ``train`` is all images where none has
@@ -51,19 +51,19 @@ def load(cfg: DictConfig) -> Splits:
     if not cfg.root:
         raise UserError("dataset.root: no value given. Set dataset.root=<the folder that holds the class folders>")
     root, ignore = Path(cfg.root).expanduser(), tuple(str(name) for name in cfg.ignore)
-    found = read(
+    contents = read(
         layout(root, ignore),
         numbering=cfg.numbering,
         ignore=ignore,
         max_unreadable=cfg.max_unreadable,
         cache_dir=Path(cfg.cache_dir).expanduser(),
     )
-    testable = None if cfg.get("test_unreviewed") else manifest.reviewed(root, found.parts["train"])
-    parts = manifest.with_origins(root, found.parts)
+    testable = None if cfg.get("test_unreviewed") else manifest.reviewed(root, contents.parts["train"])
+    parts = manifest.with_origins(root, contents.parts)
     parts, notes = complete(
         parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed, alike=True, testable=testable
     )
-    return assemble("folder", parts, cfg, notes=(*found.notes, *notes), unreadable=found.unreadable)
+    return assemble("folder", parts, cfg, notes=(*contents.notes, *notes), unreadable=contents.unreadable)
 
 
 def layout(root: Path, ignore: Sequence[str] = ()) -> dict[str, Path]:
@@ -80,13 +80,13 @@ def layout(root: Path, ignore: Sequence[str] = ()) -> dict[str, Path]:
     top = folders_in(root)
     splits = split_folders(root, ignore)
     if splits:
-        others = [f.name for f in _without(top, ignore) if f not in splits.values()]
+        other_folders = [f.name for f in _without(top, ignore) if f not in splits.values()]
         names = ", ".join(f.name for f in splits.values())
-        if others:
-            near = did_you_mean(others[0].lower(), _SPLIT_OF)
+        if other_folders:
+            near = did_you_mean(other_folders[0].lower(), _SPLIT_OF)
             raise UserError(
-                f"{show(root)}: beside {names} there is {', '.join(map(show, others))}, which is no split.{near} "
-                f"Rename it, or leave it out: {_ignore_hint(others)}"
+                f"{show(root)}: beside {names} there is {', '.join(map(show, other_folders))}, which is no split."
+                f"{near} Rename it, or leave it out: {_ignore_hint(other_folders)}"
             )
         if "train" not in splits:
             raise UserError(f"{show(root)}: found {names} but no train folder. {_LAYOUTS}")
@@ -133,15 +133,12 @@ def read(
     ignore: Sequence[str] = (),
     max_unreadable: float = 0.0,
     cache_dir: Path | None = None,
-) -> Found:
+) -> Contents:
     """Find, decode once and hash every image of these splits.
 
     Args:
         splits: Split -> folder that holds its class folders; see :func:`layout`.
-        numbering: Which dataset's numbers class folders with numbers are read by.
-        ignore: Names of class folders to leave out, in any case.
-        max_unreadable: Fraction of the files that may be unreadable.
-        cache_dir: Where the index of hashes is kept, or None.
+        numbering, ignore, max_unreadable, cache_dir: As in ``conf/dataset/folder.yaml``.
 
     Raises:
         UserError: With paths: no class folders, an unknown or an empty one, too many unreadable files.
@@ -178,7 +175,7 @@ def read(
     paths = np.array([str(root / names[i]) for i in keep], np.str_)
     everything = Examples(labels, hashes[keep], paths=paths, perceptual=perceptual[keep])
     parts = {split: everything.take(np.flatnonzero(part == SPLITS.index(split))) for split in splits}
-    return Found(parts, unreadable, (*notes, *index_notes))
+    return Contents(parts, unreadable, (*notes, *index_notes))
 
 
 def show(path: str | Path) -> str:

@@ -2,7 +2,7 @@
 
 A matrix is float32 ``[3, 3]`` and leads from a place in the result to the place it is read from, in pixels right of and
 below the image's centre. ``tf.matmul(first, second)`` does ``first`` to the image, then ``second``. What lies
-outside an image repeats its border pixels, as :func:`emotion.faces.crop` does for a face at the edge of a frame;
+outside an image repeats its border pixels, as :func:`emotion.faces.images.crop` does for a face at the edge of a frame;
 mirroring would put a second ear there.
 """
 
@@ -61,11 +61,8 @@ def resample(x: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
     to one tall image, in which every coordinate stays within its own part.
 
     Args:
-        x: uint8 (rounded to nearest) or float32 ``[B, H, W, C]``.
+        x: uint8 (rounded to nearest) or float32 ``[B, H, W, C]``; so is the result.
         matrices: float32 ``[B, 3, 3]``, affine.
-
-    Returns:
-        ``[B, H, W, C]`` of x's type.
     """
     height, width = tf.shape(x)[1], tf.shape(x)[2]
     right, down = _from_centre(width)[tf.newaxis, tf.newaxis, :], _from_centre(height)[tf.newaxis, :, tf.newaxis]

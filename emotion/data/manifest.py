@@ -57,7 +57,7 @@ class Manifest:
         """
         path = root / NAME
         lines, torn = _read(path)
-        found = _checked(path, lines or ([None] if _is_foreign(torn) else []))
+        records = _checked(path, lines or ([None] if _is_foreign(torn) else []))
         try:
             if torn:
                 with path.open("rb+") as file:
@@ -65,7 +65,7 @@ class Manifest:
                     os.fsync(file.fileno())
         except OSError as error:
             raise UserError(f"{path}: its last line is torn and cannot be cut off ({error.strerror})") from None
-        return cls(path, found)
+        return cls(path, records)
 
     def append(self, *records: Record) -> None:
         """Add lines; they are on disk when this returns.
@@ -96,22 +96,22 @@ class Manifest:
 
 def current(lines: list[Record]) -> list[Record]:
     """See :meth:`Manifest.records`."""
-    found: dict[tuple[str, int], Record] = {}
+    latest: dict[tuple[str, int], Record] = {}
     by_file: dict[str, tuple[str, int]] = {}
     for line in lines:
         if "event" not in line:
             at = line["key"], line.get("face", 0)
-            found[at] = dict(line)
+            latest[at] = dict(line)
             if line.get("file"):
                 by_file[line["file"]] = at
         elif line["event"] == "review" and line.get("file") in by_file:
-            record = found[by_file[line["file"]]]
+            record = latest[by_file[line["file"]]]
             record["reviewed"] = line["decision"]
             record["decision"] = KEPT if line["decision"] == ACCEPTED else REJECTED
             record["reason"] = line.get("reason")
         elif line["event"] == "quarantine" and line.get("file") in by_file:
-            found[by_file[line["file"]]] |= {"decision": QUARANTINED, "reason": line.get("reason")}
-    return list(found.values())
+            latest[by_file[line["file"]]] |= {"decision": QUARANTINED, "reason": line.get("reason")}
+    return list(latest.values())
 
 
 def unreviewed(root: Path) -> frozenset[str]:
@@ -128,13 +128,10 @@ def unreviewed(root: Path) -> frozenset[str]:
 
 
 def origins(root: Path) -> dict[str, str]:
-    """What the images of a dataset were cut from, where several come from one origin.
+    """File, ``<emotion>/<name>``, of each image that shares its origin with others -> a text that names the origin.
 
     That is a film, a session in front of a camera, or a photo with several faces. An image that a person has moved to
-    another emotion's folder still comes from where it came from.
-
-    Returns:
-        File, ``<emotion>/<name>``, of each such image that lies there -> a text that names its origin.
+    another emotion's folder keeps its origin.
 
     Raises:
         UserError: The manifest is damaged. Where there is none, or another program's, nothing is known.
@@ -143,10 +140,10 @@ def origins(root: Path) -> dict[str, str]:
     if not by_file:
         return {}
     by_name = {Path(file).name: origin for file, origin in by_file.items()}
-    there = [f"{e}/{path.name}" for e in EMOTIONS for path in sorted((root / e).glob("*.png")) if path.name in by_name]
-    found = {file: by_file.get(file, by_name[Path(file).name]) for file in there}
-    count = Counter(found.values())
-    return {file: origin for file, origin in found.items() if count[origin] > 1}
+    files = [f"{e}/{path.name}" for e in EMOTIONS for path in sorted((root / e).glob("*.png")) if path.name in by_name]
+    origin_of = {file: by_file.get(file, by_name[Path(file).name]) for file in files}
+    count = Counter(origin_of.values())
+    return {file: origin for file, origin in origin_of.items() if count[origin] > 1}
 
 
 def reviewed(root: Path, examples: Examples) -> np.ndarray[Any, Any] | None:

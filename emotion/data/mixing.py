@@ -28,12 +28,8 @@ def mix(
         images: uint8 ``[B, H, W, C]``.
         targets: float32 ``[B, K]``, one-hot.
         seed: int64 ``[2]``.
-        mixup: Alpha of MixUp's Beta(alpha, alpha); 0 is off.
-        cutmix: Alpha of CutMix's; 0 is off.
+        mixup, cutmix: Alpha of each way's Beta(alpha, alpha); 0 is off.
         probability: Share of batches that are mixed.
-
-    Returns:
-        Images and targets, of the same shapes and types.
     """
     if not (mixup or cutmix):
         return images, targets
@@ -81,18 +77,14 @@ def paste(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """CutMix (Yun et al. 2019): a rectangle of ``1 - share`` of the area comes from the partner.
 
-    The rectangle has the image's proportions and is cut off at the border; targets are mixed by the pixels that were
-    really pasted.
-
-    Args:
-        images, targets: As in :func:`mix`.
-        share, down, right: float32 ``[]`` in [0, 1]; the latter two are where the rectangle's centre lies.
+    The rectangle has the image's proportions, its centre at ``down`` and ``right`` in [0, 1], and is cut off at the
+    border; targets are mixed by the pixels that were really pasted.
     """
     rows = _span(tf.shape(images)[1], share, down)
     columns = _span(tf.shape(images)[2], share, right)
-    kept = 1.0 - tf.reduce_mean(tf.cast(rows, tf.float32)) * tf.reduce_mean(tf.cast(columns, tf.float32))
+    own = 1.0 - tf.reduce_mean(tf.cast(rows, tf.float32)) * tf.reduce_mean(tf.cast(columns, tf.float32))
     pasted = overlay(images, tf.roll(images, 1, axis=0), rows[tf.newaxis, :], columns[tf.newaxis, :])
-    return tf.ensure_shape(pasted, images.shape), kept * targets + (1.0 - kept) * tf.roll(targets, 1, axis=0)
+    return tf.ensure_shape(pasted, images.shape), own * targets + (1.0 - own) * tf.roll(targets, 1, axis=0)
 
 
 def _span(size: tf.Tensor, share: tf.Tensor, centre: tf.Tensor) -> tf.Tensor:

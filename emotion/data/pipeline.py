@@ -43,11 +43,7 @@ class Augmentation:
 
     @classmethod
     def from_config(cls, cfg: DictConfig) -> Augmentation:
-        """Read a composed and validated ``augmentation`` node.
-
-        Raises:
-            UserError: See :func:`emotion.data.augment.parse`.
-        """
+        """Read a composed and validated ``augmentation`` node; raises what :func:`emotion.data.augment.parse` does."""
         return cls(
             parse(cfg.ops), float(cfg.mixup), float(cfg.cutmix), float(cfg.mix_probability), int(cfg.unmixed_epochs)
         )
@@ -84,46 +80,29 @@ def training(
     threads: int | None = None,
     targets: np.ndarray[Any, Any] | None = None,
 ) -> tf.data.Dataset:
-    """All batches of the epochs ``start_epoch`` to ``epochs``, :func:`steps_per_epoch` each.
+    """All batches of all epochs as one dataset: it prepares the next epoch's first ones during this epoch's last ones.
 
-    One dataset for all epochs, so that the next epoch's first batches are prepared during this one's last ones.
-    An example's weight is the sum over the classes of target times class weight, after mixing and before targets are
-    smoothed to ``(1 - s) * target + s / C``.
+    A batch, over all replicas, is images uint8 ``[B, H, W, C]``, targets float32 ``[B, C]`` and weights float32
+    ``[B]``: the sum over the classes of target times class weight, before targets are smoothed to
+    ``(1 - s) * target + s / C``.
 
     Args:
-        store: Images of the training split.
-        labels: int ``[N]``.
-        batch_size: Images per batch, over all replicas.
-        seed: The run's.
-        epochs: The epoch that training ends before; the last ``augmentation.unmixed_epochs`` of them are not mixed.
-        start_epoch: The first epoch.
-        augmentation: What is done to the images.
+        store, labels: The training split's images, and int ``[N]``.
+        epochs: The epoch before which training ends; the last ``augmentation.unmixed_epochs`` of them are not mixed.
         class_weights: float ``[C]``, from :func:`emotion.data.weights.class_weights`.
         weighted_epochs: How many of the last epochs they count in; None is all (deferred re-weighting, Cao et al. 2019,
             "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss").
-        label_smoothing: Share of each target that is spread over all classes.
-        threads: How many batches are prepared at once; None lets ``tf.data`` choose.
-        targets: float32 ``[N, K]``, fitted in place of one-hot labels; rows of several ones are weighted by their mean.
-
-    Returns:
-        A dataset of images uint8 ``[B, H, W, C]``, targets float32 ``[B, K]``, weights float32 ``[B]``.
+        targets: float32 ``[N, C]``, fitted in place of one-hot labels; rows of several ones are weighted by their mean.
 
     Raises:
         UserError: Fewer examples than one batch.
     """
-    steps = steps_per_epoch(len(labels), batch_size)
     with tf.device("CPU:0"):
         labels = tf.constant(labels, tf.int32)
         weight_of = tf.constant(np.asarray(class_weights, np.float32))
         target_of = None if targets is None else tf.constant(targets, tf.float32)
     classes = len(class_weights)
     unweighted = 0 if weighted_epochs is None else epochs - weighted_epochs
-
-    @_not_converted
-    def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = permutation(len(labels), seed, epoch)
-        rows = tf.reshape(order[: steps * batch_size], [steps, batch_size])
-        return tf.data.Dataset.from_tensor_slices((tf.fill([steps], epoch), tf.range(steps, dtype=tf.int64), rows))
 
     @_not_converted
     def batch(epoch: tf.Tensor, step: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -135,8 +114,19 @@ def training(
             weights /= tf.reduce_sum(targets, axis=1)
         return images, targets * (1.0 - label_smoothing) + label_smoothing / classes, weights
 
-    dataset = tf.data.Dataset.range(start_epoch, epochs).flat_map(batches_of)
-    return _parallel(dataset, batch, threads)
+    return _parallel(_rows(len(labels), batch_size, seed, start_epoch, epochs), batch, threads)
+
+
+def _rows(count: int, batch_size: int, seed: int, start_epoch: int, epochs: int) -> tf.data.Dataset:
+    """Epoch, step and rows, int64 ``[B]``, of every training batch."""
+    steps = steps_per_epoch(count, batch_size)
+
+    @_not_converted
+    def rows_of(epoch: tf.Tensor) -> tf.data.Dataset:
+        rows = tf.reshape(permutation(count, seed, epoch)[: steps * batch_size], [steps, batch_size])
+        return tf.data.Dataset.from_tensor_slices((tf.fill([steps], epoch), tf.range(steps, dtype=tf.int64), rows))
+
+    return tf.data.Dataset.range(start_epoch, epochs).flat_map(rows_of)
 
 
 def evaluation(
@@ -147,17 +137,10 @@ def evaluation(
     classes: int = 0,
     threads: int | None = None,
 ) -> tf.data.Dataset:
-    """The images in order, unchanged; the last batch may be short.
+    """The images in order, unchanged, uint8 ``[B, H, W, C]``; the last batch may be short.
 
-    Args:
-        store: Images of a split.
-        labels: int ``[N]``, or None; the number of ``classes`` goes with them.
-        batch_size: Images per batch.
-        threads: How many batches are read at once; None lets ``tf.data`` choose.
-
-    Returns:
-        A dataset of images uint8 ``[B, H, W, C]``; with ``labels`` of images, targets float32 ``[B, K]`` and
-        weights float32 ``[B]`` of 1.
+    With ``labels``, int ``[N]``, and the number of ``classes``, also one-hot targets float32 ``[B, C]`` and weights
+    float32 ``[B]`` of 1.
     """
     rows = tf.data.Dataset.range(len(store)).batch(batch_size)
     if labels is None:
@@ -176,14 +159,7 @@ def evaluation(
 def grid(
     store: Store, labels: Labels, augmentation: Augmentation, seed: int, count: int = 7, variants: int = 7
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Examples of every class and what augmentation and mixing make of them, as the rows of a figure.
-
-    Args:
-        store: Images of the training split.
-        labels: int ``[N]``.
-        augmentation: What is done to them.
-        seed: The run's.
-        count: How many images, the classes taking turns, in so many ``variants`` each.
+    """Training images, the classes taking turns, and what augmentation and mixing make of each, as rows of a figure.
 
     Returns:
         uint8 ``[count, 1 + variants, H, W, C]``: the original first. Fewer rows where there are fewer examples.

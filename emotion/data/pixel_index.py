@@ -27,28 +27,26 @@ _BATCH = 256
 def hash_files(
     root: Path, names: Sequence[str], cache_dir: Path | None
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], dict[int, str], tuple[str, ...]]:
-    """Decode image files and hash their pixels and how they look.
+    """Decode image files, named relative to ``root``, and hash their pixels and how they look.
 
-    Args:
-        root: The folder that the names are relative to.
-        names: Relative paths of the files.
-        cache_dir: Where the index is kept; None keeps none. A file is decoded again when its size or time changes.
+    The index is kept in ``cache_dir``, if any. A file is decoded again when its size or time changes.
 
     Returns:
         ``S16`` ``[N]`` pixel hashes; uint64 ``[N, 2]`` perceptual hashes; why each unreadable file is so, by its
         position in ``names``; notes for the log.
     """
-    index_path = None if cache_dir is None else cache_dir / f"folder-{_key(str(root.resolve()))}.json"
+    key = hashlib.sha256(str(root.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    index_path = None if cache_dir is None else cache_dir / f"folder-{key}.json"
     index = _read_index(index_path)
     digests = np.zeros((len(names), 32), np.uint8)  # 16 bytes of pixel hash, 8 of pHash, 8 of dHash
     reasons: dict[int, str] = {}
     entries: dict[str, list[Any]] = {}
     todo: list[int] = []
     for i, name in enumerate(names):
-        known = index.get(name)
-        if known is not None and known[:2] == _identity(root / name):
-            entries[name] = known
-            _file_away(i, known[2], known[3], digests, reasons)
+        entry = index.get(name)
+        if entry is not None and entry[:2] == _identity(root / name):
+            entries[name] = entry
+            _file_away(i, entry[2], entry[3], digests, reasons)
         else:
             todo.append(i)
 
@@ -121,7 +119,3 @@ def _is_entry(value: Any) -> bool:
     if value[2] is None:
         return value[3] is not None
     return isinstance(value[2], str) and len(value[2]) == 64 and not set(value[2]) - set("0123456789abcdef")
-
-
-def _key(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]

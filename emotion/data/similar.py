@@ -27,14 +27,7 @@ _SIDE = 128  # pixels; both hashes look at 32x32 or less
 
 
 def perceptual_hash(image: Image) -> tuple[int, int]:
-    """Hash how an image looks.
-
-    Args:
-        image: uint8 ``[H, W]`` grey, ``[H, W, 3]`` BGR or ``[H, W, 4]`` BGRA.
-
-    Returns:
-        Its pHash and dHash, 64 bits each.
-    """
+    """The pHash and dHash, 64 bits each, of uint8 ``[H, W]`` grey, ``[H, W, 3]`` BGR or ``[H, W, 4]`` BGRA."""
     import imagehash  # imports SciPy, which takes half a second, so only where hashes are needed
     from PIL import Image as Pillow
 
@@ -59,7 +52,7 @@ def near_duplicates(hashes: Hashes, distance: int = DISTANCE) -> Pairs:
     differ in at most one bit in one of four bands of 16. Candidates come from tables of these bands.
 
     Args:
-        hashes: uint64 ``[N, 2]``, pHash and dHash; see :func:`perceptual_hash`.
+        hashes: uint64 ``[N, 2]``, from :func:`perceptual_hash`.
         distance: 0 to 7.
 
     Returns:
@@ -76,21 +69,17 @@ def near_duplicates(hashes: Hashes, distance: int = DISTANCE) -> Pairs:
     which = which.reshape(-1)
     copies = np.flatnonzero(first[which] != np.arange(len(hashes)))
     same = np.stack([first[which[copies]], copies], axis=1)
-    found = [same.astype(np.int64)]
+    pairs_by_band = [same.astype(np.int64)]
     for table in range(_BANDS):
-        found += [np.sort(first[pairs], axis=1) for pairs in _in_band(distinct, table, distance)]
-    return np.unique(np.concatenate(found), axis=0)
+        pairs_by_band += [np.sort(first[pairs], axis=1) for pairs in _in_band(distinct, table, distance)]
+    return np.unique(np.concatenate(pairs_by_band), axis=0)
 
 
 def groups(count: int, pairs: Pairs) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Number the sets of images that pairs link, directly or through others.
-
-    Args:
-        count: How many images there are.
-        pairs: int64 ``[P, 2]``, rows in ``range(count)``.
+    """The smallest row of the group that pairs, int64 ``[P, 2]``, link each image to, directly or through others.
 
     Returns:
-        int64 ``[count]``: the smallest row of each image's group; its own where it is linked to none.
+        int64 ``[count]``; an image's own row where it is linked to none.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -110,7 +99,7 @@ def _in_band(hashes: Hashes, band: int, distance: int) -> list[Pairs]:
     order = np.argsort(key, kind="stable")
     starts = np.searchsorted(key[order], np.arange(_BUCKETS + 1))
     flips = [0] + ([1 << bit for bit in range(width)] if distance >= _BANDS else [])
-    found = []
+    pairs = []
     for flip in flips:
         low, high = starts[key ^ flip], starts[(key ^ flip) + 1]
         ends = np.cumsum(high - low)
@@ -119,14 +108,14 @@ def _in_band(hashes: Hashes, band: int, distance: int) -> list[Pairs]:
             done = ends[begin - 1] if begin else 0
             end = max(begin + 1, int(np.searchsorted(ends, done + _CANDIDATES, side="right")))
             sizes = (high - low)[begin:end]
-            one = np.repeat(np.arange(begin, end), sizes)
-            within = np.arange(len(one)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-            other = order[np.repeat(low[begin:end], sizes) + within]
-            near = one < other
-            one, other = one[near], other[near]
-            near = np.bitwise_count(p[one] ^ p[other]) <= distance
-            one, other = one[near], other[near]
-            near = np.bitwise_count(d[one] ^ d[other]) <= distance
-            found.append(np.stack([one[near], other[near]], axis=1))
+            first = np.repeat(np.arange(begin, end), sizes)
+            within = np.arange(len(first)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            second = order[np.repeat(low[begin:end], sizes) + within]
+            near = first < second
+            first, second = first[near], second[near]
+            near = np.bitwise_count(p[first] ^ p[second]) <= distance
+            first, second = first[near], second[near]
+            near = np.bitwise_count(d[first] ^ d[second]) <= distance
+            pairs.append(np.stack([first[near], second[near]], axis=1))
             begin = end
-    return found
+    return pairs

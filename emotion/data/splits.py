@@ -33,7 +33,7 @@ def hold_out(labels: Any, groups: Any, fraction: float, seed: int) -> tuple[Rows
     does the same for groups of one.
 
     Args:
-        labels: int ``[N]``, indices into the dataset's labels.
+        labels: int ``[N]``.
         groups: ``[N]`` pixel hashes; equal ones stay together.
         fraction: Share to hold out, 0 to 0.5.
         seed: Draws the part. The same images are drawn in whatever order they come, from a CSV or from folders.
@@ -86,8 +86,7 @@ def complete(
 
     Args:
         parts: ``train``, and ``validation`` and ``test`` where the dataset brings them.
-        validation_fraction: Share of the training images.
-        test_fraction: Share of the images that ``train`` has at first.
+        validation_fraction, test_fraction: Shares of the images that ``train`` has after and before the test is taken.
         seed: Draws both.
         alike: Keep images that look alike together, not only those with equal pixels.
         testable: bool ``[N]``, the images of ``train`` that may be held out for the test; None is all.
@@ -186,10 +185,7 @@ def assemble(
         name: The dataset's name in the config.
         parts: ``train``, ``validation`` and ``test``.
         cfg: Gives ``drop_duplicates``, ``limit``, ``split_seed`` and ``cache_dir``; see ``conf/dataset/``.
-        notes: The source's own notes.
-        unreadable: ``(path, reason)`` of each file that was left out.
-        labels: The dataset's labels in order.
-        loss: See :class:`Splits`.
+        notes, unreadable, labels, loss: See :class:`Splits`.
         recognised: Where the source knows its images to be published; None looks for FER2013's.
     """
     notes = list(notes)
@@ -199,14 +195,14 @@ def assemble(
     if unreadable:
         path, reason = unreadable[0]
         notes.append(f"Left out {len(unreadable)} unreadable files, the first of them {path}: {reason}.")
-    kept, dropped = drop(parts, cfg)
-    notes += [*dropped, *_unusual(kept, labels)]
+    splits, dropped = drop(parts, cfg)
+    notes += [*dropped, *_unusual(splits, labels)]
     if cfg.limit is not None:
-        kept = {split: limit(examples, cfg.limit, cfg.split_seed) for split, examples in kept.items()}
+        splits = {split: limit(examples, cfg.limit, cfg.split_seed) for split, examples in splits.items()}
         notes.append(f"Limited to {cfg.limit} images per split.")
     return Splits(
-        **kept,
-        fingerprint=fingerprint(name, kept, recognised, labels),
+        **splits,
+        fingerprint=fingerprint(name, splits, recognised, labels),
         unreadable=unreadable,
         notes=tuple(notes),
         labels=labels,
@@ -232,10 +228,10 @@ def _fold(rows: Rows, labels: Rows, groups: Rows | None, n_splits: int, take: in
     if not len(rows):
         return rows
     method = StratifiedKFold if groups is None else StratifiedGroupKFold
-    kept = None if groups is None else groups[rows]
+    row_groups = None if groups is None else groups[rows]
     with warnings.catch_warnings():  # emotions with fewer images than folds are put right by _repair
         warnings.filterwarnings("ignore", message="The least populated class")
-        folds = method(n_splits, shuffle=True, random_state=seed).split(rows, labels[rows], kept)
+        folds = method(n_splits, shuffle=True, random_state=seed).split(rows, labels[rows], row_groups)
         return np.concatenate([rows[held] for _, (_, held) in zip(range(take), folds, strict=False)])
 
 

@@ -84,16 +84,9 @@ def _draw(cfg: Any, numbers: list[int]) -> Examples:
 
 
 def picture(seed: int, number: int, size: int, noise: float) -> Image:
-    """Draw one face crop.
+    """Draw one face crop, uint8 BGR ``[size, size, 3]``: person ``number // 7`` shows emotion ``number % 7``.
 
-    Args:
-        seed: The dataset's ``split_seed``.
-        number: Of the image: person ``number // 7`` shows emotion ``number % 7``.
-        size: Side of the crop in pixels.
-        noise: How far pose, lighting, blur, grain and expression stray.
-
-    Returns:
-        uint8 BGR ``[size, size, 3]``.
+    ``seed`` is the dataset's ``split_seed``; ``noise`` is how far pose, lighting, blur, grain and expression vary.
     """
     person, emotion = divmod(number, len(EMOTIONS))
     rng = np.random.default_rng([_PICTURE, seed, number])
@@ -138,13 +131,7 @@ def _jitter(rng: np.random.Generator, box: Box, noise: float) -> Box:
 
 
 def frame(seed: int, emotion: int, size: tuple[int, int] = (640, 480), noise: float = 1.0) -> tuple[Image, Box]:
-    """Draw a whole image of one person.
-
-    Args:
-        seed: Person, pose, place, light and background follow from it.
-        emotion: Index into :data:`emotion.faces.labels.EMOTIONS`.
-        size: Width and height in pixels.
-        noise: As in :func:`picture`.
+    """Draw a whole image of one person; ``size`` is width and height in pixels, ``noise`` as in :func:`picture`.
 
     Returns:
         uint8 BGR ``[H, W, 3]`` and the box that the frontal Haar cascade should find.
@@ -171,18 +158,15 @@ def video(
     seed: int = 0,
     persons: int = 2,
 ) -> list[acting.Moment]:
-    """Write a video of people whose expressions change through all seven emotions.
+    """Write a video of people who go through all seven emotions; returns the truth about each frame.
 
     Args:
-        path: The file, ``.mp4``; its folder must be there.
+        path: The file, ``.mp4``; its folder must exist.
         seconds: Length.
         fps: Frames per second.
         size: Width and height in pixels.
-        seed: People, movement and background follow from it.
+        seed: Determines people, movement and background.
         persons: 1 or 2.
-
-    Returns:
-        The truth about each frame.
 
     Raises:
         UserError: The file cannot be written, or this OpenCV has no encoder for it.

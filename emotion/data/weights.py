@@ -36,10 +36,7 @@ def class_weights(
     Args:
         labels: int ``[N]``, the training split's classes.
         setting: ``trainer.class_weight``.
-        names: The classes in order.
-
-    Returns:
-        float32 ``[C]``.
+        names: The ``C`` classes in order; the result is float32 ``[C]``.
 
     Raises:
         UserError: An unknown setting, or a mapping that does not name every class once.

@@ -32,28 +32,22 @@ def label_frames(
     max_gap: float = 0.5,
     detector: DetectorConfig | None = None,
 ) -> Iterator[tuple[Frame, list[Face]]]:
-    """Label a source's frames as ``python -m emotion.live`` does, in separate threads.
+    """Yield a source's frames with their faces, largest first, as ``python -m emotion.live`` labels them, in threads.
 
+    Of a live source, frames that come while another one is processed are left out, all but the newest.
     The source is closed and the threads end when the generator does: at the source's end, after an error, or by its
     ``close()``. Leaving a ``for`` loop early closes it too, unless it has a name; then close it yourself.
 
     Args:
-        run: Id, unique prefix, path, ``latest``, ``best`` or ``pretrained``; or an export, such as
-            ``latest/exports/litert-int8``.
+        run: Id, unique prefix, path, ``latest``, ``best`` or ``pretrained``; or an export (``latest/exports/litert``).
         source: A camera's number, a video, image, folder or glob of images, or an address.
         outputs: Folder that holds the runs.
-        max_frames: Stop after this many frames; None reads to the end.
-        stride: Take every n-th frame.
-        engine: ``auto``, ``litert`` or ``keras``; an export brings its own.
-        threads: CPU threads for the model.
+        max_frames, stride: Stop after this many frames, None reads to the end; take every n-th frame.
+        engine, threads: ``auto``, ``litert`` or ``keras``, an export brings its own; CPU threads for the model.
         smoothing: Seconds over which a track's probabilities are averaged; 0 takes each frame by itself.
         min_confidence: Less probable labels become "uncertain".
         max_gap: Seconds that a face may be out of sight and keep its track.
         detector: How faces are searched for; None uses the defaults of ``conf/live.yaml``.
-
-    Yields:
-        Each frame with its faces, largest first. Where the source does not wait (a camera, a stream), frames that
-        come while another one is processed are left out, all but the newest.
 
     Raises:
         UserError: No such run or source, or a model that disagrees with its contract; at the first frame.

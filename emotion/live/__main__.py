@@ -32,9 +32,8 @@ log = logging.getLogger("emotion.live")  # under `python -m` this module is __ma
 def run(cfg: DictConfig) -> dict[str, Any]:
     """Label a source's frames, print a summary and return it.
 
-    Returns:
-        :class:`emotion.live.summary.Summary`'s fields, ``run`` (its id, or the export's), and
-        ``signal``: the number of the signal that ended it, or None.
+    Its keys are the fields of :class:`emotion.live.main_loop.Summary`, ``run`` (the id of the run or export) and
+    ``signal`` (the number of the signal that ended it, or None).
 
     Raises:
         UserError: No such run, source, folder or display, or a model that disagrees with its contract.
@@ -42,8 +41,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     from emotion.config import commands
     from emotion.live import annotate, engines, main_loop
     from emotion.live.labeller import Labeller
+    from emotion.live.main_loop import report
     from emotion.live.smoothing import LINGERING
-    from emotion.live.summary import report
     from emotion.video import source
     from emotion.video.detector import Detector
 

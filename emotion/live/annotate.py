@@ -126,10 +126,7 @@ class Labels:
     """A plate at each face with its track, label and confidence, such as ``#3 happy 87 %``.
 
     An uncertain face gets no confidence: ``#3 uncertain``. In a crowd plates become smaller, then shorter, and are left
-    out where they would cover each other.
-
-    Args:
-        layout: Shared with other annotators, cleared for each frame.
+    out where they would cover each other. The layout is shared with other annotators and cleared for each frame.
     """
 
     #: Letters' height as a fraction of the frame's shorter side, and the steps by which they shrink in a crowd.
@@ -202,12 +199,7 @@ def _plate(scene: Image, box: Box, text: _Text, shade: tuple[int, int, int], cap
 
 
 class Rate:
-    """Frames per second over the last second, in the top left corner; measured between its calls.
-
-    Args:
-        layout: As for :class:`Labels`.
-        clock: Seconds.
-    """
+    """Frames per second over the last second, in the top left corner; measured between its calls."""
 
     HEIGHT, SECONDS, REFRESH = 0.022, 1.0, 0.25
 

@@ -34,11 +34,8 @@ _GLASS = 0.2
 class Bars:
     """The probabilities of each label, the highest marked, on a dark panel at each face.
 
-    Small and crowded faces get none: a chart is left out where it would cover another face or another chart.
-
-    Args:
-        labels: The contract's, in the order of the probabilities.
-        layout: Shared with other annotators, cleared for each frame.
+    Small and crowded faces get none: a chart is left out where it would cover another face or another chart. The layout
+    is shared with other annotators and cleared for each frame.
     """
 
     #: Letters' height as a fraction of the frame's shorter side, and the steps by which they shrink.

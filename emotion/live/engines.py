@@ -48,18 +48,13 @@ def find(name: Any, outputs: str | Path) -> runs.Run | Exported:
 def load(run: runs.Run | Exported, engine: str = "auto", threads: int = 1) -> Classifier:
     """Open a run's best checkpoint, or an export, for classification.
 
-    An export must be the file that its ``report.json`` records, and is run by the runtime of its format. If its run has
-    another best checkpoint now, it is used with a warning. For a run:
+    An export must be the file that its ``report.json`` records, and is run by the runtime of its format, with a warning
+    if its run has another best checkpoint now; ``engine`` is ``auto`` or that format. For a run:
 
     ``litert`` uses ``model.tflite``; if that is missing, stale or damaged, a separate process, which imports
     TensorFlow, regenerates it from ``best.keras`` and compares the two. The export is a temporary file where the run's
     folder is read-only or published. ``auto`` does the same, and falls back to ``keras`` where LiteRT cannot run it.
     ``keras`` imports TensorFlow here: 600 MB and some seconds more.
-
-    Args:
-        run: From :func:`find`.
-        engine: ``auto``, ``litert`` or ``keras``; ``auto`` or its own format for an export.
-        threads: CPU threads for the model; see :class:`emotion.inference.classifier.Classifier`.
 
     Raises:
         UserError: An unknown engine, a run without a checkpoint, a damaged one, a model that disagrees with its

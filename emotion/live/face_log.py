@@ -34,12 +34,7 @@ def log_sink(path: str | Path, labels: Sequence[str]) -> Sink:
 class _FrameLog(Sink):
     """A file that grows by whole frames only: a reader, or a crash, finds each at once, and never a part of one.
 
-    Args:
-        path: An existing file is replaced.
-        labels: The contract's.
-
-    Raises:
-        UserError: No such folder, or a file that cannot be written.
+    An existing file is replaced. Raises a UserError where there is no such folder or the file cannot be written.
     """
 
     draws = False

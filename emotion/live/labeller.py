@@ -41,15 +41,10 @@ class Labeller:
 
     Args:
         stream: The source. Where its frames are independent, nothing is tracked or smoothed.
-        detector: Finds the faces; used for this source alone.
+        detector: Used for this source alone.
         classifier: Gives the probabilities of each label.
-        smoothing: Time constant of the probabilities' average over a track, in seconds; 0 takes each frame alone.
-        min_confidence: Less probable labels become "uncertain".
-        max_gap: Seconds for which a face may be missing and keep its track.
+        smoothing, min_confidence, max_gap: As for :func:`emotion.live.label_frames`.
         lingering: Seconds for which a face that is missing stays drawn.
-
-    Attributes:
-        read: Frames that the source has given so far.
     """
 
     def __init__(
@@ -63,7 +58,8 @@ class Labeller:
         max_gap: float,
         lingering: float = LINGERING,
     ) -> None:
-        self.stream, self.labels, self.read = stream, classifier.contract.labels, 0
+        self.stream, self.labels = stream, classifier.contract.labels
+        self.read = 0  #: frames that the source has given so far
         self._detector, self._classifier = detector, classifier
         self._tracker, self._stabiliser = Tracker(max_gap=max_gap), BoxStabiliser(lingering)
         self._smoother = Smoother(0.0 if stream.independent else smoothing, min_confidence, self.labels)

@@ -62,8 +62,7 @@ class Placed:
 class Layout:
     """Places things in one frame after the other, so that they keep off each other.
 
-    Args:
-        memory: How many tracks' last options are kept; the longest unseen are forgotten.
+    The last options of ``memory`` tracks are kept; the longest unseen are forgotten.
     """
 
     def __init__(self, memory: int = 256) -> None:
@@ -88,7 +87,7 @@ class Layout:
         sizes: Sequence[Sequence[tuple[int, int, int]]],
         gap: int,
     ) -> list[Placed | None]:
-        """Place one thing for each face, and reserve where they are.
+        """Place one thing for each face, None where there is no room, and reserve where they are.
 
         First each face keeps its last option, if that still fits. Then those without one, and last those that could
         have a better one, get the best that fits with room to spare. While no box moves by more than a quarter of that
@@ -102,9 +101,6 @@ class Layout:
             sizes: For each face and each of the kind's sizes: width, height, and by how many pixels the box is larger
                 than the least that this size is for (:data:`ANY`: it suits every box).
             gap: Pixels between a box and what is beside it.
-
-        Returns:
-            A place for each face, or None where there is none.
         """
         search = _Search(kind, frame, [_edges(box) for box in boxes], sizes, gap, self._taken)
         remembered = {face: (kind.name, track) for face, track in enumerate(tracks) if track is not None}

@@ -29,23 +29,14 @@ class _End:
 
 
 class _Queue(Generic[T]):
-    """A bounded queue from one thread to one other.
-
-    Args:
-        depth: Items that may wait.
-        cancelled: Set when nothing is put or taken any more.
-
-    Attributes:
-        dropped: Items that made room for newer ones.
-    """
+    """A bounded queue from one thread to one other."""
 
     def __init__(self, depth: int, cancelled: threading.Event) -> None:
         self._queue: queue.Queue[T | _End] = queue.Queue(depth)
-        self._cancelled = cancelled
-        self.dropped = 0
+        self._cancelled = cancelled  # set when nothing is put or taken any more
+        self.dropped = 0  # items that made room for newer ones
 
     def put(self, item: T | _End) -> None:
-        """Wait for room."""
         while not self._cancelled.is_set():
             try:
                 self._queue.put(item, timeout=_POLL_SECONDS)
@@ -64,12 +55,7 @@ class _Queue(Generic[T]):
         self.put(item)
 
     def items(self, idle: Callable[[], bool] = lambda: True, admit: Callable[[], None] = lambda: None) -> Iterator[T]:
-        """The items, or the error that ended them.
-
-        Args:
-            idle: Called about ten times a second while no item comes; False ends the items.
-            admit: Called before each item is taken.
-        """
+        """The items, or the error that ended them; ``admit`` is called before each, ``idle`` as in ``take``."""
         admit()
         while not self._cancelled.is_set():
             try:

@@ -33,13 +33,9 @@ LEAST_FREE = 16 << 20
 
 
 class Sink(Protocol):
-    """A context manager that takes labelled frames.
+    """A context manager that takes labelled frames."""
 
-    Attributes:
-        draws: Whether it shows the annotated image; if no sink does, nothing is drawn.
-    """
-
-    draws: bool = True
+    draws: bool = True  #: whether it shows the annotated image; if no sink does, nothing is drawn
 
     def __enter__(self) -> Self:
         return self
@@ -68,12 +64,9 @@ def check_target(key: str, path: Path) -> None:
 
 
 def save_sink(path: str | Path, stream: Stream, stride: int = 1) -> Sink:
-    """What ``save=`` asks for: a video (``x.mp4``, ``x.avi``), or for images also a folder or one image.
+    """What ``save=`` asks for: a video (``x.mp4``, ``x.avi``), or for images also a folder (``x/``) or one image.
 
-    Args:
-        path: As the user gave it; a slash at its end means a folder.
-        stream: The source.
-        stride: Of the source; a file of which every third frame is read is saved at a third of its rate.
+    A file of which every third frame is read (``stride``) is saved at a third of its rate.
 
     Raises:
         UserError: An ending that doesn't suit the source, the source's own place, or a place that cannot be written.
@@ -114,10 +107,7 @@ class Video(Sink):
     the last row or column. A camera may deliver fewer frames per second than it announces, or more than the machine can
     label: with ``steady`` frames are repeated or left out by their times, so that the recording runs at real speed.
 
-    Args:
-        path: An existing file is replaced.
-        rate: Frames per second.
-        steady: Keep to the frames' times; else each frame is written once.
+    An existing file is replaced; ``rate`` is in frames per second.
 
     Raises:
         UserError: Unknown ending, no such folder, or a file that cannot be written.
@@ -182,9 +172,7 @@ class Video(Sink):
 class Pictures(Sink):
     """Writes each annotated image to a file of its own, named like the source's, as PNG where that cannot be written.
 
-    Args:
-        folder: Created where it is missing; files of the same name are replaced, each at once.
-        name: For an image without a name.
+    The folder is created; files of the same name are replaced, each at once. ``name`` is for an image without one.
 
     Raises:
         UserError: The folder cannot be made, or a file cannot be written.

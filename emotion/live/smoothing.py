@@ -47,12 +47,7 @@ class Smoother:
         self._states: dict[int, _State] = {}
 
     def update(self, track: int, time: float, raw: Sequence[float]) -> tuple[tuple[float, ...], str, float]:
-        """Take one observation.
-
-        Args:
-            track: Its number; see :mod:`emotion.live.tracker`.
-            time: The frame's, in seconds.
-            raw: ``[labels]`` probabilities.
+        """Take a track's probabilities, float ``[labels]``, at a time in seconds.
 
         Returns:
             Smoothed probabilities, the label to show (or :data:`emotion.faces.labelled.UNCERTAIN`), and that label's
@@ -112,10 +107,7 @@ class _Drawn:
 class BoxStabiliser:
     """Faces as they are drawn: without the detector's jitter, and without blinking where it misses a frame.
 
-    This is for the eye alone. What is logged is what was found.
-
-    Args:
-        lingering: Seconds for which a face that is missing stays drawn.
+    A face that is missing stays drawn for ``lingering`` seconds. The log has the detected boxes.
     """
 
     def __init__(self, lingering: float = LINGERING) -> None:
@@ -123,15 +115,9 @@ class BoxStabiliser:
         self._drawn: dict[int, _Drawn] = {}
 
     def update(self, time: float, faces: Sequence[Face]) -> list[Face]:
-        """The faces to draw in a frame.
+        """The faces to draw in a frame at a time in seconds: those detected, then those that are briefly missing.
 
-        Args:
-            time: The frame's, in seconds.
-            faces: Those found in it.
-
-        Returns:
-            These with averaged boxes, in their order, then those that are missing for no longer than
-            ``lingering``, as they were drawn last. A face without a track is returned as it is.
+        Boxes are averaged; missing faces are as they were drawn last. A face without a track is returned as it is.
         """
         shown, now = [], dict[int, _Drawn]()
         for face in faces:

@@ -65,11 +65,7 @@ class _Track:
 
 
 class Timeline(Sink):
-    """Collects each track's smoothed probabilities, and draws them to a PNG file at the end.
-
-    Args:
-        path: An existing file is replaced. Nothing is written before the end.
-        labels: The contract's.
+    """Collects each track's smoothed probabilities, and draws them to a PNG file, new or replaced, at the end.
 
     Raises:
         UserError: An ending other than ``.png``, no such folder, or a file that cannot be written.

@@ -61,12 +61,10 @@ class _Track:
 
 
 class Tracker:
-    """Numbers faces.
+    """Numbers faces; a face that is out of sight for at most ``max_gap`` seconds keeps its number.
 
-    Args:
-        min_iou: Least intersection over union of a box and where a track should be, to be the same face. With less,
-            only a face of nearly the same size that is near is.
-        max_gap: Seconds that a face may be out of sight and keep its number.
+    A box continues a track where the intersection over union with its predicted place is at least ``min_iou``, or, with
+    less, where it is near and of nearly the same size.
     """
 
     def __init__(self, min_iou: float = 0.15, max_gap: float = 0.5) -> None:
@@ -80,15 +78,9 @@ class Tracker:
         return {track.id for track in self._tracks}
 
     def update(self, time: float, boxes: Sequence[Box]) -> list[int]:
-        """Number a frame's faces.
+        """A number per face of a frame, in the order of the boxes, from 1, never used again for another face.
 
-        Args:
-            time: The frame's, in seconds. It may stand still; after a jump of more than ``max_gap``, forwards or
-                back, all faces are new.
-            boxes: The frame's faces, in pixels.
-
-        Returns:
-            A number per box, in their order. Numbers start at 1 and are never used again for another face.
+        The time in seconds may stand still; after a jump of more than ``max_gap``, forwards or back, all faces are new.
         """
         self._tracks = [track for track in self._tracks if track.away(time) <= self._max_gap]
         # Sorted, so that the result does not depend on the detector's order.

@@ -10,41 +10,24 @@ from emotion.faces.images import Image
 
 @dataclass(frozen=True)
 class Frame:
-    """One image of a source.
+    """One image of a source."""
 
-    Attributes:
-        index: Position in the source, from 0. It skips what ``stride`` or damage left out.
-        time: Seconds since the source's first frame: the video's own timestamps, the clock for live sources, the
-            index for images.
-        image: uint8 ``[H, W, 3]``, BGR. H and W may change from one frame to the next.
-        name: The image's file name, relative to the folder that was given; None where there is only one file.
-    """
-
-    index: int
-    time: float
-    image: Image
-    name: str | None = None
+    index: int  #: position in the source, from 0; it skips what ``stride`` or damage left out
+    time: float  #: seconds since the first frame: a video's timestamps, a live source's clock, the index for images
+    image: Image  #: uint8 BGR ``[H, W, 3]``; H and W may change from one frame to the next
+    name: str | None = None  #: the image's path in the folder that is the source; None where there is only one file
 
 
 @dataclass(frozen=True)
 class Stream:
-    """An open source.
+    """An open source."""
 
-    Attributes:
-        name: For messages; without the password that an address may contain.
-        kind: ``camera``, ``stream`` (a live address), ``video`` (a file, here or on a web server) or ``pictures``.
-        rate: Frames per second, as announced by the source, else a usual value; 1 for images.
-        frames: The frames; can be iterated once.
-        total: How many frames there will be, for a progress line; None where that is unknown.
-        limit: Label no more frames than this; None labels all.
-    """
-
-    name: str
-    kind: str
-    rate: float
-    frames: Iterator[Frame]
-    total: int | None = None
-    limit: int | None = None
+    name: str  #: for messages; without the password that an address may contain
+    kind: str  #: ``camera``, ``stream`` (a live address), ``video`` (a file, here or on a web server) or ``pictures``
+    rate: float  #: frames per second, as announced by the source, else a usual value; 1 for images
+    frames: Iterator[Frame]  #: can be iterated once
+    total: int | None = None  #: how many frames there will be, for a progress line; None where that is unknown
+    limit: int | None = None  #: label no more frames than this; None labels all
 
     @property
     def live(self) -> bool:

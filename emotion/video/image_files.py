@@ -66,16 +66,16 @@ def folder(path: Path, stride: int = 1) -> Stream:
         UserError: No image in it, or, at the end, none that can be read.
     """
     try:
-        inside = [p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")]
+        files = [p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")]
     except OSError as error:
         raise UserError(f"source: the folder '{path}' may not be read ({error.strerror}); check its rights") from None
-    found = [p for p in inside if p.suffix.lower() in ENDINGS or is_image(p)]
-    if not found:
+    paths = [p for p in files if p.suffix.lower() in ENDINGS or is_image(p)]
+    if not paths:
         raise UserError(
-            f"source: no image in the folder '{path}' ({len(inside)} other files). Give one that holds images, "
+            f"source: no image in the folder '{path}' ({len(files)} other files). Give one that holds images, "
             f"one video in it, or a glob for the folders below: source='{path}/**/*.png'"
         )
-    return _several(str(path), path, found, stride)
+    return _several(str(path), path, paths, stride)
 
 
 def glob(pattern: str, stride: int = 1) -> Stream:
@@ -89,14 +89,14 @@ def glob(pattern: str, stride: int = 1) -> Stream:
     if not base.is_dir():
         raise UserError(f"source: '{pattern}' matches nothing: there is no folder '{base}' (seen from {Path.cwd()})")
     try:
-        found = [p for p in base.glob(str(path.relative_to(base))) if p.is_file() and not p.name.startswith(".")]
+        paths = [p for p in base.glob(str(path.relative_to(base))) if p.is_file() and not p.name.startswith(".")]
     except (ValueError, OSError) as error:
         raise UserError(f"source: '{pattern}' is not a glob: {error}") from None
-    if not found:
+    if not paths:
         raise UserError(
             f"source: '{pattern}' matches no file (seen from {Path.cwd()}). Check the ending, or give the folder alone"
         )
-    return _several(pattern, base, found, stride)
+    return _several(pattern, base, paths, stride)
 
 
 def _several(name: str, base: Path, paths: Sequence[Path], stride: int) -> Stream:

@@ -63,19 +63,9 @@ def _shades(ink: Colour, background: Colour) -> Image:
 def write(
     scene: Image, text: str, at: tuple[int, int], capital: int, ink: Colour, background: Colour, bold: bool = False
 ) -> int:
-    """Write one line of text on a plain background, in place; what lies outside the scene is cut.
+    """Write one line on a plain background into uint8 ``[H, W, 3]``; what lies outside is cut.
 
-    Args:
-        scene: uint8 ``[H, W, 3]``.
-        text: One line.
-        at: The left end of its baseline.
-        capital: Height of a capital letter in pixels.
-        ink: Colour of the letters.
-        background: Colour of what is below them.
-        bold: In the bold face.
-
-    Returns:
-        The text's width in pixels.
+    ``at`` is the left end of the baseline, ``capital`` the height of a capital letter. Returns the width in pixels.
     """
     bitmap = letters(text, capital, bold)
     # Only rows with ink are written: the room for accents may reach beyond the plate.

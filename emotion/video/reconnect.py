@@ -34,9 +34,6 @@ class Worker:
 
     OpenCV offers no way to interrupt a read. A read that was given up continues in the thread until OpenCV's own
     time-out, and the capture is released there after it: releasing it during a read would crash.
-
-    Args:
-        stopped: Asked while a call is waited for.
     """
 
     def __init__(self, stopped: Callable[[], bool]) -> None:
@@ -64,13 +61,7 @@ def read(
 ) -> Generator[Frame, None, None]:
     """The frames of a live source, with the clock's time, until it is gone for good or the worker is stopped.
 
-    Args:
-        capture: Open; released at the end.
-        reopen: Opens it again; None where that fails.
-        name: For messages.
-        worker: Does the reading; closed at the end.
-        stride: Only frames whose number it divides are yielded.
-        limit: Seconds that it may take to come back.
+    The capture is released and the worker closed at the end. A source that goes away has ``limit`` seconds to return.
 
     Raises:
         UserError: Not one frame came.

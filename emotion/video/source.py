@@ -53,8 +53,7 @@ def opened(
         max_frames: The stream's limit. Frames of a file end by themselves after so many; None reads to the end.
         stride: Only frames whose index it divides are yielded.
         loop: A video file starts again at its end; index and time keep rising.
-        stopped: Asked while waiting, about ten times a second; True ends the frames. A live source that is being
-            opened then has none.
+        stopped: Asked while waiting, about ten times a second; True ends the frames.
 
     Raises:
         UserError: No such source, or nothing that OpenCV can decode; here or at the first frame.

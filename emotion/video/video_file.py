@@ -27,20 +27,11 @@ FEW, FRACTION = 2, 0.02
 def read(
     capture: cv2.VideoCapture, name: str, stopped: Stopped, stride: int = 1, start: tuple[int, float] = (0, 0.0)
 ) -> Generator[Frame, None, tuple[int, float]]:
-    """The frames of an open file; the caller releases it.
+    """The frames of an open file, which the caller releases; returns index and time of the frame that would come next.
 
     OpenCV gives no reason when it gives no frame. A damaged place fails once for each of its frames and then continues,
-    so failing reads are counted as frames until too many fail together.
-
-    Args:
-        capture: Open, at its start.
-        name: For messages.
-        stopped: Asked while nothing can be decoded.
-        stride: Only frames whose index it divides are yielded; the others are decoded, but not converted.
-        start: Index and time of the first frame, for files that are played again: damage is reported the first time.
-
-    Returns:
-        Index and time of the frame that would come next.
+    so failing reads are counted as frames until too many fail together. A file that is played again begins at the index
+    and time ``start``, and its damage is reported the first time.
 
     Raises:
         UserError: Not one frame could be decoded.

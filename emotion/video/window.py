@@ -154,11 +154,7 @@ class Window:
 
 
 def save_snapshot(image: Image, folder: Path) -> Path:
-    """Save an image as a PNG file that is named by the time and replaces no other.
-
-    Args:
-        image: uint8 BGR ``[H, W, 3]``.
-        folder: Created if missing.
+    """Save uint8 BGR ``[H, W, 3]`` as a PNG file that is named by the time and replaces no other.
 
     Raises:
         OSError: It cannot be written; no part of it is left.

@@ -143,7 +143,7 @@ def test_a_file_that_is_not_whole_is_made_again(tmp_path, damage):
 
 def test_an_interrupted_preparation_leaves_nothing_behind(files, tmp_path):
     Path(files.paths[-1]).write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"69\.png: not a picture"):
+    with pytest.raises(UserError, match=r"69\.png: not an image"):
         open_store(files, CONTRACTS[0], cache="disk", cache_dir=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 

@@ -104,8 +104,8 @@ def test_recognised_whole_and_in_part():
         (0.0, "FER2013 as published (PrivateTest missing)"),
         (0.01, "FER2013 as published (PrivateTest missing)"),
         # 2 of 2 x 256 are in Training and in PublicTest: they count once, and are found where either has them.
-        (0.25, "a mirror of FER2013 with altered pixels (384 of 510 sampled pictures match) (PrivateTest missing)"),
-        (1.0, "a mirror of FER2013 with altered pixels (0 of 510 sampled pictures match) (PrivateTest missing)"),
+        (0.25, "a mirror of FER2013 with altered pixels (384 of 510 sampled images match) (PrivateTest missing)"),
+        (1.0, "a mirror of FER2013 with altered pixels (0 of 510 sampled images match) (PrivateTest missing)"),
     ],
 )
 def test_altered_pixels_are_said(altered, sentence):
@@ -120,7 +120,7 @@ def test_other_counts_are_said():
     assert "counts that differ a little" in str(recognise_fer2013({"train": some_lost}))
     relabelled = Examples(labels=(train.labels + 1) % 7, hashes=train.hashes, paths=train.paths)
     said = recognise_fer2013({"train": relabelled})
-    assert said == "a part or a relabelled version of FER2013 (256 of 510 sampled pictures match; other counts)"
+    assert said == "a part or a relabelled version of FER2013 (256 of 510 sampled images match; other counts)"
 
 
 def test_other_data_is_not_recognised():

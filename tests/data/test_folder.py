@@ -224,8 +224,8 @@ def broken(folder: Path) -> dict[str, str]:
         "cut.jpg": "truncated",
         "cut.png": "truncated",
         "empty.jpg": "empty file",
-        "page.jpg": "not a picture",
-        "noise": "not a picture",
+        "page.jpg": "not an image",
+        "noise": "not an image",
         "dead link.png": "No such file",
         "loop.png": "symbolic links",
     }
@@ -252,7 +252,7 @@ def test_only_the_first_ten_are_shown(root, load):
     fill(root)
     for i in range(13):
         (root / "sad" / f"x{i:02d}.jpg").write_text("x")
-    with pytest.raises(UserError, match=r"x09\.jpg: not a picture[^\n]*\n  and 3 more"):
+    with pytest.raises(UserError, match=r"x09\.jpg: not an image[^\n]*\n  and 3 more"):
         load()
 
 

@@ -21,7 +21,7 @@ from emotion.faces.labelled import UNCERTAIN, Face
 from emotion.inference.classifier import Classifier
 from emotion.live import annotate, label_frames, main_loop
 from emotion.live.labeller import Labeller
-from emotion.live.summary import STAGES, Summary, Tally, report
+from emotion.live.main_loop import STAGES, Summary, Tally, report
 from emotion.runs.folder import Run
 from emotion.video import source
 from emotion.video.detector import Detector
@@ -252,7 +252,7 @@ def test_a_second_signal_does_not_wait() -> None:
 
 def test_the_tally_does_not_grow(classifier: Classifier) -> None:
     from emotion.live.labeller import Labelled
-    from emotion.live.summary import TIMED_FRAMES
+    from emotion.live.main_loop import TIMED_FRAMES
 
     tally = Tally(classifier.contract.labels)
     item = Labelled(Frame(0, 0.0, np.zeros((1, 1, 3), np.uint8)), [], [], {"read": 0.5})

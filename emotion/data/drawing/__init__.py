@@ -4,13 +4,12 @@
     image = draw(background(rng, 640, 480), [figure], Light())
 
 ``facs`` holds expressions, ``people`` identities; ``portrait`` and ``adornment`` turn both into polygons (``shapes``),
-``scene`` draws them, ``camera`` does the rest, and ``acting`` moves them through time.
+``scene`` draws and lights them, and ``acting`` moves them through time.
 """
 
-from emotion.data.drawing.camera import Light, background
 from emotion.data.drawing.facs import Expression, mix
 from emotion.data.drawing.people import Identity
-from emotion.data.drawing.scene import BOX_SIDE, Figure, Pose, box, centred, draw
+from emotion.data.drawing.scene import BOX_SIDE, Figure, Light, Pose, background, box, centred, draw
 
 __all__ = [
     "BOX_SIDE",

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emotion.data.drawing import facs, people
-from emotion.data.drawing.camera import Light, background
-from emotion.data.drawing.scene import BOX_SIDE, Figure, Pose, box, centred, draw
+from emotion.data.drawing.scene import BOX_SIDE, Figure, Light, Pose, background, box, centred, draw
 from emotion.faces.images import Box, Image
 from emotion.faces.labels import EMOTIONS
 

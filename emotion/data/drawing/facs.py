@@ -89,12 +89,9 @@ def mix(a: Expression, b: Expression, share: float) -> Expression:
 
 
 def sample(rng: np.random.Generator, emotion: int, noise: float) -> Expression:
-    """Draw one person's momentary way of showing an emotion.
+    """Draw one person's momentary way of showing an emotion, an index into :data:`emotion.faces.labels.EMOTIONS`.
 
-    Args:
-        rng: Where chance comes from.
-        emotion: Index into :data:`emotion.faces.labels.EMOTIONS`.
-        noise: 0 shows a prototype near full strength; more noise allows weaker and less pure ones.
+    Noise 0 shows a prototype near full strength; more noise allows weaker and less pure ones.
     """
     ways = PROTOTYPES[EMOTIONS[emotion]]
     shown = ways[int(rng.integers(len(ways)))]

@@ -70,12 +70,7 @@ class Identity:
 
 
 def sample(rng: np.random.Generator, tone: int | None = None) -> Identity:
-    """Draw a person.
-
-    Args:
-        rng: Where chance comes from.
-        tone: Index into :data:`SKIN_TONES`; None draws all of them equally often.
-    """
+    """Draw a person; ``tone`` is an index into :data:`SKIN_TONES`, None draws all of them equally often."""
     tone = int(rng.integers(len(SKIN_TONES))) if tone is None else tone
     skin = _skin(rng, tone)
     masculine = bool(rng.random() < 0.5)

@@ -27,22 +27,16 @@ class Line(NamedTuple):
 class Shape(NamedTuple):
     """One polygon or stroke.
 
-    Attributes:
-        layer: ``back`` (mask of hair behind the head), ``skin`` (mask of lit skin), ``soft`` and ``fine`` (levels of
-            the skin's shading: 128 is none, less is darker), ``beard`` (opacity), ``front`` (colours on the skin),
-            ``hair`` (mask of hair before the head), ``strand`` (levels of the hair's shading), ``top`` (colours over
-            all).
-        outline: float ``[N, 2]``, or a stroke.
-        paint: BGR colour, or a level from 0 to 255.
-        lift: How far it stands out from the head's surface.
-        flat: Whether it lies in the plane through the ears (outlines, hair) and not on the surface.
+    Layers are ``back`` (mask of hair behind the head), ``skin`` (mask of lit skin), ``soft`` and ``fine`` (levels of
+    the skin's shading: 128 is none, less is darker), ``beard`` (opacity), ``front`` (colours on the skin), ``hair``
+    (mask of hair before the head), ``strand`` (levels of the hair's shading), ``top`` (colours over all).
     """
 
     layer: str
     outline: Points | Line
-    paint: Any
-    lift: float = 0.0
-    flat: bool = False
+    paint: Any  #: BGR colour, or a level from 0 to 255
+    lift: float = 0.0  #: how far it stands out from the head's surface
+    flat: bool = False  #: it lies in the plane through the ears (outlines, hair) and not on the surface
 
 
 @lru_cache(maxsize=64)
