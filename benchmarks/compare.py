@@ -79,7 +79,7 @@ def _write_pictures(path: Path, labels: dict[str, np.ndarray], rng: np.random.Ge
     return hashes
 
 
-def _write(run: runs.Run, cfg: DictConfig, columns: dict[str, np.ndarray], scores: dict) -> None:
+def _write(run: runs.Run, cfg: DictConfig, columns: dict[str, np.ndarray], scores: dict[str, object]) -> None:
     """What training leaves in a run's folder; the checkpoints are holes on the disk."""
     for name in ("checkpoints/best.keras", "checkpoints/last.keras", "model.tflite"):
         (run.path / name).parent.mkdir(exist_ok=True)
