@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from emotion.base import files, locks
 from emotion.base.errors import UserError
 from emotion.faces.contract import Contract
-from emotion.runs import published, record, shipped
+from emotion.runs import published, record
 from emotion.runs.record import RunRecord
 
 #: Below an export's folder: its own figures and predictions.
@@ -50,7 +50,7 @@ class Run:
     @property
     def ships(self) -> bool:
         """Whether it came with the package."""
-        return shipped.name_of(self.path) is not None
+        return published.shipped_name(self.path) is not None
 
     @property
     def reference(self) -> str:
@@ -185,7 +185,7 @@ def resolve(run: Any, outputs: str | Path) -> Run:
     """Find a run by id, unique prefix of an id, path of its folder, ``latest``, ``best`` or ``pretrained``.
 
     ``latest`` is the run that was made last. ``pretrained`` is the one that ships with the package; see
-    :mod:`emotion.runs.shipped`. What is made of it, and of other published runs, goes below ``outputs``.
+    :mod:`emotion.runs.published`. What is made of it, and of other published runs, goes below ``outputs``.
     ``best`` is the finished run with the highest validation macro-F1 among those trained on the same data as the last
     finished one: scores on different data do not compare.
 
@@ -198,9 +198,9 @@ def resolve(run: Any, outputs: str | Path) -> Run:
 
 def _settled(run: Run, root: Path) -> Run:
     """A run with the place for what is made of it, where its own folder is to stay as it is."""
-    name = shipped.name_of(run.path)
+    name = published.shipped_name(run.path)
     if name is not None:
-        return Run(run.path, f"{shipped.NAME}/{name}", root / shipped.RESULTS / name)
+        return Run(run.path, f"{published.SHIPPED}/{name}", root / published.SHIPPED_RESULTS / name)
     edition = published.edition(run.path)
     return run if edition is None else replace(run, elsewhere=root / published.RESULTS / edition)
 
@@ -217,12 +217,12 @@ def _resolve(name: str, root: Path) -> Run:
     outer = record.around(path)
     if outer is not None and path.exists():
         raise UserError(f"run: '{name}' is inside a run; name the run's own folder: run={outer}")
-    installed = shipped.find(name)
+    installed = published.find_shipped(name)
     if installed is not None:
         return Run(installed, installed.name)
     everything = listing(root)
     if not everything:
-        other = f", or take the one that ships with emotion: run={shipped.NAME}" if shipped.ids() else ""
+        other = f", or take the one that ships with emotion: run={published.SHIPPED}" if published.shipped_ids() else ""
         raise UserError(f"run: there are no runs under '{root}'. Train one first: python -m emotion.train{other}")
     if name == "latest":
         return max(everything, key=lambda r: (_created(r), r.id))
@@ -242,7 +242,7 @@ def _resolve(name: str, root: Path) -> Run:
             f"run: '{name}' is a folder but no run's, without run.json; "
             + (f"below it are {within}" if within else "name the folder that emotion.train made")
         )
-    words = ["latest", "best", *([shipped.NAME] if shipped.ids() else [])]
+    words = ["latest", "best", *([published.SHIPPED] if published.shipped_ids() else [])]
     near = difflib.get_close_matches(name, [*ids, *words[2:]], n=3, cutoff=0.3) or ids[-3:]
     raise UserError(f"run: no run '{name}' under '{root}'. Nearest: {', '.join(near)}; also: {', '.join(words)}")
 

@@ -19,7 +19,7 @@ from emotion.base import exits, logs
 from emotion.base.errors import UserError
 from emotion.config import cli
 from emotion.faces.contract import Contract
-from emotion.runs import paths, resuming, status
+from emotion.runs import creating, resuming, status
 from emotion.train import sweep
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def main() -> None:
 def _check_place(asked: cli.Request) -> None:
     """Refuse a folder that cannot be a new run's before Hydra writes into it."""
     assert asked.cfg is not None
-    paths.teachers(asked.cfg)
+    creating.teachers(asked.cfg)
     given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.run.dir=")]
     if given and runs.is_run(Path(given[-1])):
         raise UserError(f"hydra.run.dir: there is a run in '{given[-1]}' already; choose another folder or resume it")

@@ -24,7 +24,7 @@ from emotion.data import cache
 from emotion.data.examples import Splits
 from emotion.inference import scoring
 from emotion.metrics import calibration
-from emotion.runs import checkpoints, paths
+from emotion.runs import checkpoints, creating
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def with_teacher(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
         UserError: No such run, a teacher with other labels, or one that may have seen what this run is judged by.
     """
     settings = cfg.trainer
-    teachers = paths.teachers(cfg)
+    teachers = creating.teachers(cfg)
     if not teachers:
         return splits
     for teacher in teachers:

@@ -22,7 +22,7 @@ from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
 from emotion.jobs.child import JobFailedError, JobRefusedError, in_child
 from emotion.jobs.sweep_table import differing
-from emotion.runs import paths, resuming
+from emotion.runs import creating, resuming
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def _overrides(run: runs.Run) -> list[str]:
 
 def _identity(cfg: DictConfig) -> Any:
     """A config without the settings that may change on resume."""
-    cfg = paths.with_absolute_paths(cfg)
+    cfg = creating.with_absolute_paths(cfg)
     for key in resuming.MAY_CHANGE:
         OmegaConf.update(cfg, key, None, force_add=True)
     return OmegaConf.to_container(cfg)

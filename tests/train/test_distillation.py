@@ -15,7 +15,7 @@ from emotion.base.errors import UserError
 from emotion.data import cache, sources
 from emotion.inference.predict import predict
 from emotion.metrics import calibration
-from emotion.runs import checkpoints, paths
+from emotion.runs import checkpoints, creating
 from emotion.train import distillation
 from tests.conftest import TINY, answered, compose
 
@@ -63,7 +63,7 @@ def test_of_several_teachers_the_mean_answer_counts(trained: runs.Run, tmp_path:
     model.weights[-1].assign(np.linspace(-1, 1, 7))
     model.save(other.checkpoint())
     cfg = config(trained, tmp_path, f"trainer.teacher=[{trained.path},20261122,20261122]", "trainer.teacher_weight=1")
-    assert paths.with_absolute_paths(cfg).trainer.teacher == [str(trained.path), str(other.path)]  # type: ignore[arg-type]
+    assert creating.with_absolute_paths(cfg).trainer.teacher == [str(trained.path), str(other.path)]  # type: ignore[arg-type]
     student = runs.Run(tmp_path / "student", "student")
     shutil.copytree(trained.path, student.path)
     cfg.trainer.teacher_temperature = 1.0  # type: ignore[attr-defined]
