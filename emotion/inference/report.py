@@ -35,8 +35,7 @@ def write(
     title: str,
     facts: Mapping[str, str],
     scores: Mapping[str, Mapping[str, Any]],
-    history_png: str | None,
-    pictures: Mapping[str, str],
+    plots: Mapping[str, str],
 ) -> None:
     """Write a Markdown report; a reader never sees half of one.
 
@@ -47,17 +46,15 @@ def write(
             called ``command`` (in any case) is set apart, ready to be copied.
         scores: Split to what :func:`emotion.metrics.score` or ``score_with_leak_free`` returned. ``test`` makes the
             headline, or the last split where there is no ``test``. A ``test`` without ``leak_free`` was not checked.
-        history_png: Plot of the training history, relative to the report's folder.
-        pictures: Caption to plot, relative to the report's folder.
+        plots: Caption to plot, relative to the report's folder.
 
     Raises:
-        ValueError: No scores, or a picture whose path is absolute or that does not exist.
+        ValueError: No scores, or a plot whose path is absolute or that does not exist.
     """
     if not scores:
         raise ValueError("a report needs the scores of at least one split")
     split = HEADLINE_SPLIT if HEADLINE_SPLIT in scores else list(scores)[-1]
     headline = scores[split]
-    plots = {**pictures, **({"Training history": history_png} if history_png else {})}
     sections = [
         f"# {plain(title)}",
         _headline(split, headline),
@@ -196,7 +193,7 @@ def confusions(score: Mapping[str, Any], most: int = 5) -> str:
 
 def _image(report: Path, caption: str, link: str) -> str:
     if Path(link).is_absolute() or not (report.parent / link).is_file():
-        raise ValueError(f"picture '{link}': no such file relative to {report.parent}; draw it before the report")
+        raise ValueError(f"plot '{link}': no such file relative to {report.parent}; draw it before the report")
     return f"![{plain(caption)}]({quote(Path(link).as_posix())})"
 
 
@@ -207,6 +204,3 @@ def _facts(facts: Mapping[str, str]) -> str:
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
         parts.append(f"{fence}sh\n{command}\n{fence}")
     return "\n\n".join(parts) or "Nothing was recorded."
-
-
-# -------------------------------------------------------------------------------------------------- words and numbers

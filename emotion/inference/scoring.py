@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from omegaconf import DictConfig
 
@@ -19,8 +18,7 @@ from emotion.base.progress import progress
 from emotion.data import cache, pipeline
 from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.inference import report
-from emotion.inference.classifier import Classifier
-from emotion.inference.predict import predict
+from emotion.inference.classifier import Classifier, predict
 from emotion.inference.runtimes import Probabilities, Traced
 from emotion.metrics import agreement, calibration
 from emotion.reports.calibration import reliability
@@ -105,7 +103,7 @@ class Scoring:
 
 
 def answers(
-    model: keras.Model | Traced | Classifier,
+    model: Traced | Classifier,
     store: cache.Store,
     run: runs.Run,
     batch_size: int = 256,
@@ -114,7 +112,7 @@ def answers(
     """The model's own probabilities for prepared images, before calibration: float32 ``[N, C]``.
 
     Args:
-        model: The checkpoint, best traced for all splits, or its export with an uncalibrated contract.
+        model: The checkpoint, or its export with an uncalibrated contract.
         store: The images.
         run: Whose model it is, for the progress bar.
         batch_size: Images per step.
@@ -123,7 +121,6 @@ def answers(
     Raises:
         UserError: An image can no longer be read.
     """
-    model = Traced(model) if isinstance(model, keras.Model) else model
     passes = 2 if tta == "flip" else 1
     with cache.failing(store), progress(passes * len(store), f"asking run {run.id}") as advance:
         raw = predict(model, _counted(pipeline.evaluation(store, batch_size=batch_size), advance))
@@ -203,14 +200,17 @@ def write(
     shown = "test" if "test" in merged else next(iter(merged))
     if shown in scored:
         _draw(run, folder, shown, scored[shown])
-    plots = {"Confusion matrix": "confusion_matrix.png", "Reliability": "reliability.png"}
+    plots = {
+        "Confusion matrix": "confusion_matrix.png",
+        "Reliability": "reliability.png",
+        "Training history": "history.png",
+    }
     report.write(
         folder / "report.md",
         title=run.id,
         facts=facts(run, fingerprint, tta),
         scores=merged,
-        history_png="history.png" if (folder / "history.png").is_file() else None,
-        pictures={caption: name for caption, name in plots.items() if (folder / name).is_file()},
+        plots={caption: name for caption, name in plots.items() if (folder / name).is_file()},
     )
     return merged
 

@@ -13,7 +13,8 @@ import numpy as np
 from emotion import runs
 from emotion.base.errors import UserError
 from emotion.inference import convert
-from emotion.inference.convert import Images
+from emotion.inference.classifier import predict
+from emotion.inference.runtimes import Batch, Traced
 from emotion.runs import checkpoints
 from emotion.runs.formats import Kind
 
@@ -39,7 +40,7 @@ class Rounded:
     pictures: int
 
 
-def halve(run: runs.Run, images: Images, checkpoint: Path, export: Path) -> Rounded:
+def halve(run: runs.Run, images: Batch, checkpoint: Path, export: Path) -> Rounded:
     """Write a run's best checkpoint, rounded, and its LiteRT export with float16 weights.
 
     Kernels are rounded to the nearest float16, which keeps 11 of the 24 bits of a float32's significand; biases and
@@ -56,10 +57,8 @@ def halve(run: runs.Run, images: Images, checkpoint: Path, export: Path) -> Roun
     Raises:
         UserError: A probability differs by more than :data:`TOLERANCE`, or LiteRT cannot run the model.
     """
-    from emotion.inference.predict import predict
-
     model = checkpoints.load(run.checkpoint())
-    expected = predict(model, images)
+    expected = predict(Traced(model), images)
     _round(model)
     _save(model, checkpoint)
     outputs = convert.export(run, checkpoints.load(checkpoint), Kind("litert", "float16"), export, images)

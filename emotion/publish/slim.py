@@ -18,6 +18,7 @@ from emotion.base.errors import UserError
 from emotion.data.examples import Splits
 from emotion.inference import held_out, litert, scoring
 from emotion.inference.classifier import Classifier
+from emotion.inference.runtimes import Traced
 from emotion.publish import card, failures, rounding, scrub
 from emotion.publish.source import MODEL_FILES, Source
 from emotion.runs import RunRecord, checkpoints
@@ -127,7 +128,7 @@ def _score(run: runs.Run, slim: runs.Run, source: Source, splits: Splits | None)
             answers = predictions_file.read(run, *source.splits)
             scored = {split: scoring.Scored(source.metrics[split], answers[split]) for split in answers}
     else:
-        model = checkpoints.load(checkpoint)
+        model = Traced(checkpoints.load(checkpoint))
         for split in source.splits:
             log.info("scoring the %s split again", split)
             scorer = scoring.Scoring(slim, splits, splits, source.metrics[split].get("bootstrap", 0))

@@ -23,6 +23,7 @@ from emotion.base.errors import UserError
 from emotion.data import cache
 from emotion.data.examples import Splits
 from emotion.inference import scoring
+from emotion.inference.runtimes import Traced
 from emotion.metrics import calibration
 from emotion.runs import checkpoints, creating
 
@@ -104,7 +105,7 @@ def _answers(cfg: DictConfig, splits: Splits, teacher: runs.Run) -> Targets:
     contract, dataset = teacher.contract(), cfg.dataset
     store = cache.open_store(splits.train, contract, cache=dataset.cache, cache_dir=dataset.cache_dir)
     # Of each image and its mirror image: students are shown both, and the mean is right more often.
-    answers = scoring.answers(checkpoints.load(checkpoint), store, teacher, tta="flip")
+    answers = scoring.answers(Traced(checkpoints.load(checkpoint)), store, teacher, tta="flip")
     try:
         with files.replacing_in_cache(path) as temporary, temporary.open("wb") as file:
             np.save(file, answers)

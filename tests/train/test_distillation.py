@@ -13,7 +13,8 @@ from emotion import runs, train
 from emotion.base import files, progress
 from emotion.base.errors import UserError
 from emotion.data import cache, sources
-from emotion.inference.predict import predict
+from emotion.inference.classifier import predict
+from emotion.inference.runtimes import Traced
 from emotion.metrics import calibration
 from emotion.runs import checkpoints, creating
 from emotion.train import distillation
@@ -51,7 +52,7 @@ def test_targets_are_mixed_and_the_teacher_is_asked_once(
     np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
     assert taught.validation.targets is None
     pictures = np.stack([cache.prepared(splits.train, i, trained.contract()) for i in range(20)])
-    teacher = checkpoints.load(trained.checkpoint())
+    teacher = Traced(checkpoints.load(trained.checkpoint()))
     both = [predict(teacher, each) for each in (pictures, pictures[:, :, ::-1])]
     np.testing.assert_allclose(answers[:20], np.mean(both, axis=0), atol=1e-5)
 
