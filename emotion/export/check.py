@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emotion.runs.formats import Tolerance
+from emotion.runs.exports import Tolerance
 
 Probabilities = np.ndarray[Any, np.dtype[np.float32]]
 Labels = np.ndarray[Any, np.dtype[np.int64]]

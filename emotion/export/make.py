@@ -14,7 +14,7 @@ from emotion.export import check
 from emotion.faces.contract import Contract
 from emotion.inference import convert, held_out, latency
 from emotion.runs import exports
-from emotion.runs.formats import FILES, Kind
+from emotion.runs.exports import FILES, Kind
 
 if TYPE_CHECKING:
     import keras

@@ -22,7 +22,7 @@ from emotion.base.errors import UserError
 from emotion.inference.classifier import LARGEST_BATCH, Classifier, predict
 from emotion.inference.runtimes import Batch, Probabilities, Traced, UnreadableModelError
 from emotion.runs import checkpoints
-from emotion.runs.formats import Kind
+from emotion.runs.exports import Kind
 
 if TYPE_CHECKING:
     import keras

@@ -26,7 +26,7 @@ from emotion.inference import convert, held_out, latency
 from emotion.inference.classifier import Classifier
 from emotion.inference.convert import NoExportError
 from emotion.inference.runtimes import Batch, UnreadableModelError
-from emotion.runs.formats import Kind
+from emotion.runs.exports import Kind
 
 if TYPE_CHECKING:
     import keras

@@ -16,7 +16,7 @@ from emotion.inference import convert
 from emotion.inference.classifier import predict
 from emotion.inference.runtimes import Batch, Traced
 from emotion.runs import checkpoints
-from emotion.runs.formats import Kind
+from emotion.runs.exports import Kind
 
 if TYPE_CHECKING:
     import keras
