@@ -1,7 +1,4 @@
-"""A run's model and the contract it was trained by: faces in, probabilities out.
-
-The model is an export, or a Keras checkpoint; :mod:`emotion.inference.runtimes` runs it.
-"""
+"""A run's model, an export or a checkpoint, and the contract it was trained by: faces in, probabilities out."""
 
 from __future__ import annotations
 
@@ -35,7 +32,6 @@ class Classifier:
         threads: CPU threads; one is enough beside the detector.
 
     Attributes:
-        contract: As given.
         engine: What runs it: ``litert``, ``onnx``, ``saved_model`` or ``keras``.
 
     Raises:
@@ -70,11 +66,7 @@ class Classifier:
                 )
 
     def prepare(self, image: Image, boxes: Sequence[Box]) -> Batch:
-        """Cut faces out of a frame and prepare them, both by the contract.
-
-        Args:
-            image: uint8 grey or BGR, as OpenCV gives it.
-            boxes: The faces, in the image's pixels.
+        """Cut the boxes' faces out of a uint8 grey or BGR frame and prepare them by the contract.
 
         Returns:
             uint8 ``[N, H, W, C]``, what the model takes.
@@ -85,10 +77,7 @@ class Classifier:
         return batch
 
     def probabilities(self, batch: Batch) -> Probabilities:
-        """Classify prepared images, all in one step up to :data:`LARGEST_BATCH`.
-
-        Args:
-            batch: uint8 ``[N, H, W, C]``, from :meth:`prepare`.
+        """Classify what :meth:`prepare` gives, all in one step up to :data:`LARGEST_BATCH`.
 
         Returns:
             float32 ``[N, labels]``, each row summing to 1, calibrated by the contract's temperature.
@@ -106,14 +95,9 @@ class Classifier:
         return calibration.apply(raw, self.contract.temperature)
 
     def classify(self, faces: Sequence[Image]) -> Probabilities:
-        """Prepare whole images by the contract and classify them.
+        """Prepare whole images, uint8 grey or BGR of any size, and classify them; see :meth:`probabilities`.
 
-        Args:
-            faces: Each uint8 grey or BGR of any size, as OpenCV gives them and :func:`emotion.faces.prepare` takes
-                them. (Prepared RGB images would have their channels swapped again.)
-
-        Returns:
-            float32 ``[N, labels]``; see :meth:`probabilities`.
+        Prepared RGB images would have their channels swapped again.
         """
         batch = np.empty((len(faces), *self.contract.shape), np.uint8)
         for row, face in enumerate(faces):
@@ -134,11 +118,7 @@ class Classifier:
 
 
 def predict(model: Traced | Classifier, images: Batch | Iterable[Any]) -> Probabilities:
-    """Run a model over many images: a uint8 array ``[N, H, W, C]``, or batches of such (a ``tf.data`` dataset).
-
-    Returns:
-        float32 ``[N, labels]``.
-    """
+    """Run a model over many images, uint8 ``[N, H, W, C]`` or batches of such, and return float32 ``[N, labels]``."""
     if isinstance(images, np.ndarray):
         images = [images[i : i + 256] for i in range(0, len(images), 256)]
     batches = [model.probabilities(batch) for batch in images]

@@ -40,11 +40,7 @@ class NoExportError(UserError):
 
 
 def checkpoint(run: runs.Run, folder: Path) -> tuple[keras.Model, str]:
-    """Load a run's best checkpoint from a copy, since training may replace the file meanwhile.
-
-    Args:
-        run: The run.
-        folder: Where to copy it.
+    """Load a run's best checkpoint from a copy in ``folder``, since training may replace the file meanwhile.
 
     Returns:
         The model, and the SHA-256 of the file that it was loaded from.
@@ -67,12 +63,11 @@ def export(
     """Export a run's checkpoint, open the result, and run both models on the same images.
 
     Args:
-        run: The run, for its contract and for messages.
-        model: Its checkpoint, loaded.
+        run, model: The run, and its checkpoint, loaded.
         kind: What to make.
         path: Where to: a file, or the folder of a SavedModel.
-        images: uint8 ``[N, H, W, C]``, prepared by the contract.
-        representative: For ``int8``: images to set its scales by.
+        images, representative: uint8 ``[N, H, W, C]``, prepared by the contract: to compare on, and to calibrate
+            ``int8`` on.
 
     Returns:
         The checkpoint's and the export's probabilities before calibration, each float32 ``[N, labels]``.

@@ -22,7 +22,6 @@ def load(run: runs.Run, dataset: DictConfig | None, *, needed: bool) -> Splits |
     """A run's data.
 
     Args:
-        run: The run.
         dataset: Where the data is now; None is where the run's config says.
         needed: Whether the export cannot be judged without; else it is compared on drawn faces, and the log says so.
 

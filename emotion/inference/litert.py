@@ -74,16 +74,12 @@ def refresh(run: runs.Run, destination: Path | None = None) -> float | None:
 
 
 def export(run: runs.Run, model: keras.Model, images: Batch, compared_on: str) -> float:
-    """Write ``model.tflite`` from ``best.keras`` and compare the two.
+    """Write ``model.tflite`` from ``best.keras``, and return the largest difference between two probabilities.
 
     Args:
-        run: The run; no other process is training it.
-        model: Its best checkpoint, loaded.
+        run, model: The run, which no other process is training, and its best checkpoint, loaded.
         images: uint8 ``[N, H, W, C]``, prepared by the contract, to compare on.
         compared_on: What they are, for the record.
-
-    Returns:
-        The largest absolute difference between two probabilities.
 
     Raises:
         NoExportError: The model cannot be converted, the difference is above :data:`TOLERANCE`, or the file cannot be
@@ -122,11 +118,7 @@ def _export(
 
 
 def efficiency(run: runs.Run, model: keras.Model, images: Batch, compared_on: str) -> dict[str, float]:
-    """Export a finished model and measure its cost: multiply-adds, and its latency where it has an export.
-
-    Args:
-        run, model, images, compared_on: As in :func:`export`.
-    """
+    """Export a finished model, see :func:`export`, and measure multiply-adds, and latency where it has an export."""
     from emotion.models import cost
 
     costs: dict[str, float] = {"multiply_adds": cost.multiply_adds(model)}

@@ -40,10 +40,7 @@ def write(
     """Write a Markdown report; a reader never sees half of one.
 
     Args:
-        path: The file to write.
-        title: Heading.
-        facts: What was trained on what and how: data, fingerprint, model, parameters, time, seed. Plain text. A fact
-            called ``command`` (in any case) is set apart, ready to be copied.
+        facts: How it was made, as plain text. A fact called ``command`` (in any case) is set apart, to be copied.
         scores: Split to what :func:`emotion.metrics.score` or ``score_with_leak_free`` returned. ``test`` makes the
             headline, or the last split where there is no ``test``. A ``test`` without ``leak_free`` was not checked.
         plots: Caption to plot, relative to the report's folder.
@@ -161,7 +158,7 @@ def _meaning(score: Mapping[str, Any]) -> str:
 
 
 def class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
-    """A Markdown table of precision, recall and F1, a row an emotion."""
+    """A Markdown table of precision, recall and F1, a row per emotion."""
     rows = [
         {
             "emotion": plain(name),

@@ -35,13 +35,12 @@ Scores = dict[str, Any]
 
 @dataclass(frozen=True)
 class Scored:
-    """A split's scores and the answers that they are of.
+    """A split's scores, and the answers that they are of, with the column ``leaked`` where that is known.
 
     Attributes:
         scores: Those of :func:`emotion.metrics.score`; of a test split whose images could be compared with the training
             data those of :func:`emotion.metrics.score_with_leak_free`. Where people voted, those of
             :func:`emotion.metrics.agreement.score` as ``agreement``.
-        predictions: The answers, with the column ``leaked`` where that is known.
     """
 
     scores: Scores
@@ -113,9 +112,7 @@ def answers(
 
     Args:
         model: The checkpoint, or its export with an uncalibrated contract.
-        store: The images.
         run: Whose model it is, for the progress bar.
-        batch_size: Images per step.
         tta: ``none``, or ``flip``: each answer is the mean of those for the image and its mirror image.
 
     Raises:
@@ -137,13 +134,7 @@ def _counted(batches: Iterable[Any], advance: Callable[[int], None]) -> Iterator
 
 
 def calibrate(run: runs.Run, raw: Probabilities, examples: Examples) -> None:
-    """Fit a temperature on the validation split, and put it into the run's contract.
-
-    Args:
-        run: The run.
-        raw: What :func:`answers` gave for its validation split.
-        examples: That split.
-    """
+    """Fit a temperature on the answers to the validation split, and put it into the run's contract."""
     temperature = calibration.fit_temperature(raw, examples.labels)
     replace(run.contract(), temperature=temperature).save(run.path / "contract.json")
     if len(examples) < calibration.FEWEST:
@@ -175,10 +166,7 @@ def write(
     """Write scores, predictions, plots and the report, keeping what is there of other splits.
 
     Args:
-        run: The run.
-        folder: Where to.
-        scored: By split.
-        fingerprint: Of the data that was scored.
+        scored, fingerprint: Scores by split, and the fingerprint of the data that was scored.
         checkpoint: What was scored; default the best checkpoint. Figures of another one are not kept.
         tta: As for :func:`answers`.
 

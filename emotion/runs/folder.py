@@ -1,8 +1,6 @@
-"""Run folders: reading them and finding them.
+"""Run folders: reading them, without running any code that they bring, and finding them.
 
 A run's id is its path below the outputs folder (``20261122-075340-299053_cnn``, or ``20261122-075341-023246_sweep/3``).
-Reading a run means reading JSON and ``.keras`` files in safe mode; nothing is unpickled and no class that its config
-names is made.
 """
 
 from __future__ import annotations
@@ -126,12 +124,7 @@ class Run:
         raise UserError(f"run {self.id} ({known.status}) has no {which} checkpoint; {advice}")
 
     def advice(self, status: str, running: str) -> str:
-        """What the user can do about a run that is not done.
-
-        Args:
-            status: Of its record.
-            running: The advice where it still runs.
-        """
+        """What the user can do about a run of this status that is not done; ``running`` where it still runs."""
         resume = f"resume it: python -m emotion.train resume={self.reference}"
         return {"running": running, "interrupted": resume}.get(status, f"see {self.path / 'train.log'}")
 
@@ -184,8 +177,7 @@ def listing(root: Path) -> list[Run]:
 def resolve(run: Any, outputs: str | Path) -> Run:
     """Find a run by id, unique prefix of an id, path of its folder, ``latest``, ``best`` or ``pretrained``.
 
-    ``latest`` is the run that was made last. ``pretrained`` is the one that ships with the package; see
-    :mod:`emotion.runs.published`. What is made of it, and of other published runs, goes below ``outputs``.
+    ``latest`` is the run that was made last, ``pretrained`` the one that ships with the package.
     ``best`` is the finished run with the highest validation macro-F1 among those trained on the same data as the last
     finished one: scores on different data do not compare.
 

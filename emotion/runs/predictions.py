@@ -1,4 +1,4 @@
-"""``predictions.npz``: what a run answered, image by image. Arrays are called ``<split>_<column>``."""
+"""``predictions.npz``: what a run answered, per image. Arrays are called ``<split>_<column>``."""
 
 from __future__ import annotations
 
@@ -74,8 +74,6 @@ def read_folder(folder: Path, splits: Collection[str], again: str) -> dict[str, 
     """The answers on those of the splits that were scored.
 
     Args:
-        folder: Where the file is.
-        splits: Which to read.
         again: The command that makes the file again, for the errors.
 
     Raises:

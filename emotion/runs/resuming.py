@@ -82,12 +82,7 @@ def _changed(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictConf
 
 
 def take_over(run: runs.Run, cfg: DictConfig) -> None:
-    """Give a resumed run its new config, and note what its trainer changed and after how many epochs.
-
-    Args:
-        run: The run, with the config that it had until now.
-        cfg: What :func:`config_of` gave.
-    """
+    """Give a resumed run the config of :func:`config_of`, and record what that changed and after which epoch."""
     record, before = run.record(), run.config()
     changes = {
         key: [OmegaConf.select(before, key), OmegaConf.select(cfg, key)]

@@ -33,8 +33,6 @@ class Keeper(keras.callbacks.Callback):
     """Keep the best checkpoint, the history, the state to resume from; stop when nothing gets better.
 
     Args:
-        run: Where the files go.
-        trainer: The trainer config.
         progress: Where the run stands; changed in place.
         twin: The same network in float32 without an optimizer: what is saved as ``.keras``.
         averaged: Holds the weights to save instead of the model's own, or None.

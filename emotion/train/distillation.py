@@ -33,15 +33,10 @@ Targets = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def with_teacher(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
-    """Mix the teachers' softened probabilities into the training targets.
+    """Mix the teachers' softened probabilities into the training targets, and record the teachers of the run.
 
     Targets become ``(1 - w) * target + w * softmax(log(p) / T)``, with ``p`` the mean of the teachers' probabilities,
     ``w`` ``trainer.teacher_weight`` and ``T`` ``trainer.teacher_temperature``.
-
-    Args:
-        cfg: The whole config of ``emotion.train``.
-        splits: The data.
-        run: The student's, whose record names its teachers.
 
     Raises:
         UserError: No such run, a teacher with other labels, or one that may have seen what this run is judged by.

@@ -31,8 +31,7 @@ def set_up(trainer: DictConfig, seed: int) -> None:
 def strategy(name: str) -> tf.distribute.Strategy:
     """The strategy whose scope a model and its optimizers are made in: one object for a whole run.
 
-    ``mirrored`` splits each batch over all GPUs of this machine, or over its logical CPU devices where it has none;
-    ``default`` uses one device.
+    ``mirrored`` splits each batch over all GPUs, or over the logical CPU devices where there are none.
     """
     if name == "default":
         return tf.distribute.get_strategy()
@@ -83,10 +82,7 @@ def evaluation_batch(batch_size: int, count: int, devices: int) -> int:
 
 
 def peak_memory() -> int:
-    """The largest memory that this process has held so far, in bytes: resident, and on the first GPU where it has one.
-
-    The process is taken as it is, TensorFlow and the cached images included: what a machine must have to train this.
-    """
+    """The largest memory that this whole process has held so far, in bytes: resident, and on the first GPU."""
     # Linux counts in KiB, macOS in bytes.
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     if not tf.config.list_physical_devices("GPU"):

@@ -62,7 +62,6 @@ def fit(cfg: DictConfig, run: runs.Run, data: Data, saved: state.Saved | None) -
     Args:
         cfg: The whole config of ``emotion.train``.
         run: Where checkpoints, history and TensorBoard events go.
-        data: The data.
         saved: A state to resume from, or None.
 
     Raises:

@@ -12,13 +12,7 @@ def any_target(targets: Any, probabilities: Any) -> Any:
 
     The multi-label loss of FER+ (Barsoum et al. 2016): an image that people call both sad and neutral asks for one of
     the two, not for a mixture.
-
-    Args:
-        targets: float32 ``[B, C]``, 1 for each label that counts as right.
-        probabilities: float32 ``[B, C]``.
-
-    Returns:
-        float32 ``[B]``.
+    Both arguments are float32 ``[B, C]``, targets 1 for each label that counts as right; the result is ``[B]``.
     """
     epsilon = keras.config.epsilon()
     best = keras.ops.max(targets * keras.ops.clip(probabilities, epsilon, 1.0), axis=-1)

@@ -32,10 +32,9 @@ class Progress:
 
     Attributes:
         epoch: Epochs that are complete.
-        best: The best value of the monitored metric, or None before the first epoch.
-        best_epoch: The epoch of that value, counted from 1.
+        best, best_epoch: The best value of the monitored metric, None before the first epoch; its epoch, from 1.
         wait: Epochs since then.
-        seconds: Time spent in training, over all sittings.
+        seconds: Time spent in training, before and after each resume.
         history: One row per epoch, the columns of ``history.csv``.
     """
 
