@@ -142,7 +142,7 @@ def agreement_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
 def _meaning(score: Mapping[str, Any]) -> str:
     if score["bootstrap"]:
         intervals = (
-            f"In parentheses: 95 % bootstrap intervals ({score['bootstrap']:,} resamples of the images). They say "
+            f"In parentheses: 95 % bootstrap intervals ({score['bootstrap']:,} resamples of the images). They show "
             "how far a figure would move with another draw of as many images of the same kind. They treat images "
             "as independent, and leave out what another training seed, other cameras, other people or other taggers "
             "would change."
@@ -175,16 +175,16 @@ def confusions(score: Mapping[str, Any], most: int = 5) -> str:
     """A Markdown list of the largest shares off the diagonal; emotions with fewer than ten images come last."""
     names = list(score["per_class"])
     pairs = [
-        (sum(row) >= 10, count / sum(row), count, sum(row), true, taken)
+        (sum(row) >= 10, count / sum(row), count, sum(row), true, predicted)
         for true, row in zip(names, score["confusion_matrix"], strict=True)
-        for taken, count in zip(names, row, strict=True)
-        if count and true != taken
+        for predicted, count in zip(names, row, strict=True)
+        if count and true != predicted
     ]
     if not pairs:
         return "None: every image was labelled right."
     return "\n".join(
-        f"- {plain(true)} was taken for {plain(taken)} {100 * share:.1f} % of the time ({count:,} of {total:,})"
-        for _, share, count, total, true, taken in sorted(pairs, key=lambda pair: pair[:3], reverse=True)[:most]
+        f"- {plain(true)} was taken for {plain(predicted)} {100 * share:.1f} % of the time ({count:,} of {total:,})"
+        for _, share, count, total, true, predicted in sorted(pairs, key=lambda pair: pair[:3], reverse=True)[:most]
     )
 
 

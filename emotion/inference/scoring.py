@@ -163,7 +163,7 @@ def write(
     checkpoint: Path | None = None,
     tta: str = "none",
 ) -> dict[str, Scores]:
-    """Write scores, predictions, plots and the report, keeping what is there of other splits.
+    """Write scores, predictions, plots and the report, keeping those of other splits.
 
     Args:
         scored, fingerprint: Scores by split, and the fingerprint of the data that was scored.
@@ -171,19 +171,19 @@ def write(
         tta: As for :func:`answers`.
 
     Returns:
-        The scores of all splits that are there now.
+        The scores of all splits, those of other splits included.
     """
     path = folder / "metrics.json"
     before = files.read_json(path) if path.is_file() else {}
     digest = files.sha256(checkpoint or run.checkpoint())
     current = before.get("checkpoint") == digest
-    kept = {split: before[split] for split in SPLITS if current and split in before}
-    every = kept | {split: each.scores for split, each in scored.items()}
+    older = {split: before[split] for split in SPLITS if current and split in before}
+    every = older | {split: new.scores for split, new in scored.items()}
     merged = {split: every[split] for split in SPLITS if split in every}
     augmented = {} if tta == "none" else {"tta": tta}
     files.write_json(path, {"checkpoint": digest, "data": fingerprint["pixels"], **augmented, **merged})
-    others = _stored(folder, [split for split in kept if split not in scored], run.evaluate_command())
-    predictions.write(folder, others | {split: each.predictions for split, each in scored.items()})
+    others = _stored(folder, [split for split in older if split not in scored], run.evaluate_command())
+    predictions.write(folder, others | {split: new.predictions for split, new in scored.items()})
 
     shown = "test" if "test" in merged else next(iter(merged))
     if shown in scored:
@@ -214,8 +214,8 @@ def _draw(run: runs.Run, folder: Path, split: str, scored: Scored) -> None:
 def _stored(folder: Path, splits: Collection[str], again: str) -> dict[str, Predictions]:
     """Predictions of other splits; none where they are missing or damaged, since every evaluation writes them."""
     try:
-        there = splits and (folder / predictions.NAME).is_file()
-        return predictions.read_folder(folder, splits, again) if there else {}
+        has_any = splits and (folder / predictions.NAME).is_file()
+        return predictions.read_folder(folder, splits, again) if has_any else {}
     except UserError as error:
         log.warning("predictions of other splits are lost: %s", error)
         return {}
@@ -236,7 +236,7 @@ def facts(run: runs.Run, fingerprint: dict[str, Any], tta: str = "none") -> dict
     """What a reader of the report must know to judge its figures."""
     record, cfg = run.record(), run.config()
     counts = {split: sum(by.values()) for split, by in fingerprint["counts"].items()}
-    found = {
+    rows = {
         "Data": fingerprint.get("recognised") or fingerprint["dataset"],
         "Images": ", ".join(f"{n:,} {split}" for split, n in counts.items()),
         "Fingerprint": fingerprint["pixels"][:16],
@@ -252,7 +252,7 @@ def facts(run: runs.Run, fingerprint: dict[str, Any], tta: str = "none") -> dict
         "Export": f"{run.export.name}, in place of the checkpoint" if run.export else "",
         "Test-time augmentation": "" if tta == "none" else tta,
     }
-    return {k: v for k, v in found.items() if v}
+    return {k: v for k, v in rows.items() if v}
 
 
 def summary(run: runs.Run, split: str, score: dict[str, Any]) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,19 +63,19 @@ class Kind:
     def precision(self) -> str:
         return self.quantize or "float32"
 
-    def tolerance(self, given: Tolerance | None = None) -> Tolerance:
-        """The tolerances of this kind, those that are given before its own."""
-        given, own = given or Tolerance(), TOLERANCES[self.quantize]
+    def tolerance(self, override: Tolerance | None = None) -> Tolerance:
+        """The tolerances of this kind, with those of ``override`` in place of its own."""
+        override, own = override or Tolerance(), TOLERANCES[self.quantize]
         return Tolerance(
-            own.probability if given.probability is None else given.probability,
-            own.accuracy if given.accuracy is None else given.accuracy,
+            own.probability if override.probability is None else override.probability,
+            own.accuracy if override.accuracy is None else override.accuracy,
         )
 
     def require(self) -> None:
-        """Check, without importing them, that the packages are there which make this kind of export.
+        """Check that the packages which make this kind of export are installed, without importing them.
 
         Raises:
-            UserError: Says what to install.
+            UserError: Names what to install.
         """
         absent = [name for name in (ONNX if self.format == "onnx" else ()) if importlib.util.find_spec(name) is None]
         if absent:
@@ -98,7 +97,7 @@ _RECORDS = ("contract.json", "report.json", "report.md")
 
 @dataclass(frozen=True)
 class Exported:
-    """An export's folder and what its ``report.json`` says."""
+    """An export's folder and the content of its ``report.json``."""
 
     path: Path
     report: dict[str, Any]
@@ -176,7 +175,7 @@ def find(name: Any, outputs: str | Path) -> Exported | None:
     text = str(name)
     try:
         path = Path(text).expanduser()
-    except RuntimeError:  # ~somebody: explained where runs are looked for
+    except RuntimeError:  # ~ and no user's name: explained where runs are looked for
         return None
     for folder in (path, Path(outputs) / text):
         if runs.is_run(folder):
@@ -190,11 +189,11 @@ def find(name: Any, outputs: str | Path) -> Exported | None:
     folder = run.results / FOLDER / export_name
     if (folder / "report.json").is_file():
         return _read(folder)
-    have = [p.parent.name for p in sorted((run.results / FOLDER).glob("*/report.json"))]
-    have = [n for n in have if not n.startswith(".") and not n.endswith(FAILED)]
+    names = [p.parent.name for p in sorted((run.results / FOLDER).glob("*/report.json"))]
+    names = [n for n in names if not n.startswith(".") and not n.endswith(FAILED)]
     raise UserError(
-        f"run: run {run.id} has no export '{export_name}'.{did_you_mean(export_name, have)} "
-        + (f"It has: {', '.join(have)}. " if have else "It has none. ")
+        f"run: run {run.id} has no export '{export_name}'.{did_you_mean(export_name, names)} "
+        + (f"It has: {', '.join(names)}. " if names else "It has none. ")
         + f"Make one: python -m emotion.export run={run.reference} format=litert quantize=int8"
     )
 
@@ -205,7 +204,7 @@ def _read(folder: Path) -> Exported:
     if any(not isinstance(report.get(key), kind) for key, kind in kinds.items()) or report["format"] not in FILES:
         raise UserError(f"{folder / 'report.json'}: not an export's record, or damaged; export again")
     if not {"path", "sha256"} <= set(report["checkpoint"]) or (report["status"] == "done" and "sha256" not in report):
-        raise UserError(f"{folder / 'report.json'}: damaged, it does not say what was exported; export again")
+        raise UserError(f"{folder / 'report.json'}: damaged, without the checkpoint that was exported; export again")
     return Exported(folder, report)
 
 
@@ -219,20 +218,20 @@ def as_run(name: Any, outputs: str | Path) -> runs.Run | None:
         UserError: As :func:`find` does; the export failed, is damaged, or is of an older checkpoint than the run's best
             one; or its run is not at hand.
     """
-    found = find(name, outputs)
-    if found is None:
+    export = find(name, outputs)
+    if export is None:
         return None
-    home = found.home()
+    home = export.home()
     if home is None:
         raise UserError(
-            f"run: '{name}' is an export whose run is not available, which says what data it is of. Put it back into "
+            f"run: '{name}' is an export whose run is not available, and only that knows its data. Put it back into "
             f"its run's folder, or export again"
         )
     run = runs.resolve(home, outputs)
-    found.check()
-    if found.is_stale():
-        raise UserError(f"run: {found.path} was made from an older checkpoint; export again: {found.command()}")
-    return replace(run, id=f"{run.id}/{FOLDER}/{found.path.name}", export=found.path)
+    export.check()
+    if export.is_stale():
+        raise UserError(f"run: {export.path} was made from an older checkpoint; export again: {export.command()}")
+    return replace(run, id=f"{run.id}/{FOLDER}/{export.path.name}", export=export.path)
 
 
 def model_of(run: runs.Run) -> Path:
@@ -251,14 +250,10 @@ def may_be_replaced(folder: Path) -> bool:
     if not folder.is_dir() or folder.is_symlink():
         return False
     names = {p.name for p in folder.iterdir()}
-    known = {*_RECORDS, runs.EVALUATION, *(name.partition("/")[0] for name in FILES.values())}
-    return not names or (names <= known and _is_record(folder / "report.json"))
-
-
-def _is_record(path: Path) -> bool:
+    own = {*_RECORDS, runs.EVALUATION, *(name.partition("/")[0] for name in FILES.values())}
     try:
-        return json.loads(path.read_text(encoding="utf-8")).get("format") in FILES
-    except (OSError, ValueError, AttributeError):
+        return not names or (names <= own and files.read_json(folder / "report.json").get("format") in FILES)
+    except UserError:  # no export's record
         return False
 
 
@@ -266,10 +261,10 @@ def digest(model: Path) -> str:
     """The SHA-256 of a model's file, or of a SavedModel's files and their names, in hexadecimal."""
     if model.is_file():
         return files.sha256(model)
-    whole = hashlib.sha256()
+    digest_of_all = hashlib.sha256()
     for path in sorted(p for p in model.rglob("*") if p.is_file()):
-        whole.update(f"{path.relative_to(model).as_posix()}\0{files.sha256(path)}\n".encode())
-    return whole.hexdigest()
+        digest_of_all.update(f"{path.relative_to(model).as_posix()}\0{files.sha256(path)}\n".encode())
+    return digest_of_all.hexdigest()
 
 
 def size(model: Path) -> int:

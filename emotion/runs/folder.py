@@ -80,9 +80,9 @@ class Run:
 
     def record(self) -> RunRecord:
         """Its ``run.json``, with ``running`` corrected where its process is gone."""
-        found = record.read(self.path)
-        orphaned = found.status == "running" and not locks.is_held(self.path)
-        return replace(found, status="interrupted") if orphaned else found
+        written = record.read(self.path)
+        orphaned = written.status == "running" and not locks.is_held(self.path)
+        return replace(written, status="interrupted") if orphaned else written
 
     @property
     def checkpoints(self) -> Path:
@@ -117,11 +117,11 @@ class Run:
         path = self.checkpoints / f"{which}.keras"
         if path.is_file():
             return path
-        known = self.record()
-        if known.published:
+        written = self.record()
+        if written.published:
             raise UserError(f"run {self.id} was published without its model, as a summary (weights=false)")
-        advice = self.advice(known.status, "wait for its first epoch to end")
-        raise UserError(f"run {self.id} ({known.status}) has no {which} checkpoint; {advice}")
+        advice = self.advice(written.status, "wait for its first epoch to end")
+        raise UserError(f"run {self.id} ({written.status}) has no {which} checkpoint; {advice}")
 
     def advice(self, status: str, running: str) -> str:
         """What the user can do about a run of this status that is not done; ``running`` where it still runs."""
@@ -182,7 +182,7 @@ def resolve(run: Any, outputs: str | Path) -> Run:
     finished one: scores on different data do not compare.
 
     Raises:
-        UserError: No run, or several, answer to that name; names the nearest ids.
+        UserError: No run, or several, have that name; names the nearest ids.
     """
     root = Path(outputs)
     return _settled(_resolve(str(run), root), root)
@@ -225,9 +225,9 @@ def _resolve(name: str, root: Path) -> Run:
         return matches[0]
     ids = [r.id for r in everything]
     if matches:
-        some = ", ".join(r.id for r in matches[:5])
+        first = ", ".join(r.id for r in matches[:5])
         more = ", ..." if len(matches) > 5 else ""
-        raise UserError(f"run: '{name}' fits {len(matches)} runs ({some}{more}); write more of the one you mean")
+        raise UserError(f"run: '{name}' fits {len(matches)} runs ({first}{more}); write more of the one you mean")
     if path.is_dir():
         within = ", ".join(str(r.path) for r in listing(path)[-3:])
         raise UserError(
@@ -250,13 +250,13 @@ def _best(runs: list[Run], root: Path) -> Run:
     finished = []
     for run in runs:
         try:
-            known = run.record()
+            candidate = run.record()
         except UserError:
             continue
-        score = known.scores.get("validation", {}).get("macro_f1")
+        score = candidate.scores.get("validation", {}).get("macro_f1")
         # An adopted network may have been trained on the very images that others are validated on.
-        if known.status == "done" and score is not None and not known.adopted:
-            finished.append((known, score, run))
+        if candidate.status == "done" and score is not None and not candidate.adopted:
+            finished.append((candidate, score, run))
     if not finished:
         raise UserError(f"run: no run under '{root}' is finished, so none is best. Try run=latest")
     latest = max(finished, key=lambda f: (f[0].created, f[2].id))

@@ -54,12 +54,12 @@ class Predictions:
 
 
 def write(folder: Path, by_split: Mapping[str, Predictions]) -> None:
-    """Write the answers on some splits, in the place of all that was there."""
+    """Write the answers on some splits, in place of the old file."""
     arrays = {
-        f"{split}_{each.name}": value
+        f"{split}_{column.name}": value
         for split, predictions in by_split.items()
-        for each in fields(Predictions)
-        if (value := getattr(predictions, each.name)) is not None
+        for column in fields(Predictions)
+        if (value := getattr(predictions, column.name)) is not None
     }
     with files.replacing(folder / NAME) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
@@ -86,7 +86,7 @@ def read_folder(folder: Path, splits: Collection[str], again: str) -> dict[str, 
                 split: {c.name: data[key] for c in fields(Predictions) if (key := f"{split}_{c.name}") in data.files}
                 for split in splits
             }
-        found = {
+        by_split = {
             split: Predictions(**arrays)
             for split, arrays in columns.items()
             if {"probabilities", "labels", "hashes"} <= arrays.keys()
@@ -95,9 +95,9 @@ def read_folder(folder: Path, splits: Collection[str], again: str) -> dict[str, 
         raise UserError(f"it has no {NAME}; make it: {again}") from None
     except _DAMAGE as error:
         raise damaged(folder, again, error) from None
-    if not found:
+    if not by_split:
         raise UserError(f"its {NAME} holds none of the {' or '.join(splits)} split; make them: {again}")
-    return found
+    return by_split
 
 
 def damaged(folder: Path, again: str, error: Exception) -> UserError:

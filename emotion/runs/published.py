@@ -28,13 +28,13 @@ def edition(folder: Path) -> str | None:
     A run may be published several times, such as with its weights rounded and as they are.
     """
     try:
-        known = record.read(folder)
+        source = record.read(folder)
     except UserError:
         return None
-    if not known.published:
+    if not source.published:
         return None
-    weights = str(known.tflite.get("checkpoint") or "")[:8]
-    name = re.sub(r"[^\w.-]+", "_", f"{known.published.get('run') or folder.name}-{weights}", flags=re.ASCII)
+    weights = str(source.tflite.get("checkpoint") or "")[:8]
+    name = re.sub(r"[^\w.-]+", "_", f"{source.published.get('run') or folder.name}-{weights}", flags=re.ASCII)
     return name.strip("._-")[-100:] or folder.name
 
 

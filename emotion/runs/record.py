@@ -105,7 +105,7 @@ def _types(hint: Any) -> tuple[type, ...]:
 
 
 _HINTS = get_type_hints(RunRecord)
-_TYPES = {each.name: _types(_HINTS[each.name]) for each in fields(RunRecord) if each.name != "unknown"}
+_TYPES = {key.name: _types(_HINTS[key.name]) for key in fields(RunRecord) if key.name != "unknown"}
 
 
 def is_run(folder: Path) -> bool:
@@ -116,11 +116,11 @@ def is_run(folder: Path) -> bool:
 def around(folder: Path) -> Path | None:
     """The run's folder that this folder is, or is inside of; None where there is none."""
     absolute = folder.absolute()
-    return next((each for each in (absolute, *absolute.parents) if is_run(each)), None)
+    return next((path for path in (absolute, *absolute.parents) if is_run(path)), None)
 
 
 def read(folder: Path) -> RunRecord:
-    """Read a run's record as it was written: ``running`` may be the word of a process that was killed.
+    """Read a run's record as it was written: ``running`` may stem from a process that was killed.
 
     Raises:
         UserError: It is missing, damaged, or of a newer format.

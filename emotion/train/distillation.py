@@ -52,9 +52,9 @@ def with_teacher(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
     train = splits.train
     own = np.eye(len(splits.labels), dtype=np.float32)[train.labels] if train.targets is None else train.targets
     weight = np.float32(settings.teacher_weight)
-    runs.update(run, teachers=[{"run": each.id, "checkpoint": files.sha256(each.checkpoint())} for each in teachers])
+    runs.update(run, teachers=[{"run": t.id, "checkpoint": files.sha256(t.checkpoint())} for t in teachers])
     agree = float((soft.argmax(axis=1) == train.labels).mean())
-    names = ", ".join(each.id for each in teachers)
+    names = ", ".join(teacher.id for teacher in teachers)
     log.info("taught by run %s: %.1f %% of the training labels are its answer", names, 100 * agree)
     return replace(splits, train=replace(train, targets=(1 - weight) * own + weight * soft))
 
@@ -93,9 +93,9 @@ def _answers(cfg: DictConfig, splits: Splits, teacher: runs.Run) -> Targets:
     path = Path(cfg.dataset.cache_dir).expanduser() / f"teacher-flip-{digest.hexdigest()[:24]}.npy"
     shape = (len(splits.train), len(splits.labels))
     with suppress(OSError, ValueError, EOFError):
-        kept = np.load(path, allow_pickle=False)
-        if kept.shape == shape and kept.dtype == np.float32:
-            return kept
+        cached = np.load(path, allow_pickle=False)
+        if cached.shape == shape and cached.dtype == np.float32:
+            return cached
     log.info("asking run %s about %s training images", teacher.id, f"{len(splits.train):,}")
     contract, dataset = teacher.contract(), cfg.dataset
     store = cache.open_store(splits.train, contract, cache=dataset.cache, cache_dir=dataset.cache_dir)
