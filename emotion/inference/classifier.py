@@ -17,8 +17,7 @@ from emotion.inference import runtimes
 from emotion.inference.runtimes import Batch, Network, Probabilities, Spec, Traced
 from emotion.metrics import calibration
 
-#: More faces than this go through the model in several steps, so that a crowd does not enlarge the process. A step of
-#: 16 costs no more per face than one of 50.
+#: More faces than this go through the model in several steps, so that a crowd does not enlarge the process.
 LARGEST_BATCH = 16
 
 

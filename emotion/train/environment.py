@@ -1,4 +1,4 @@
-"""Setting TensorFlow up as a run's config asks: threads, precision, determinism, devices."""
+"""Setting TensorFlow up as a run's config asks: threads, precision, determinism, devices and their batches."""
 
 from __future__ import annotations
 

@@ -61,7 +61,6 @@ def fit(cfg: DictConfig, run: runs.Run, data: Data, saved: state.Saved | None) -
 
     Args:
         cfg: The whole config of ``emotion.train``.
-        run: Where checkpoints, history and TensorBoard events go.
         saved: A state to resume from, or None.
 
     Raises:
@@ -74,8 +73,7 @@ def fit(cfg: DictConfig, run: runs.Run, data: Data, saved: state.Saved | None) -
     strategy = environment.strategy(trainer.strategy)
     model = _model(cfg, data.contract, strategy)
     state.check_space(run.path, model.count_params())
-    averaged = _averaged(cfg, data.train)
-    reporter = Reporter(trainer.epochs, steps, trainer.batch_size)
+    averaged, reporter = _averaged(cfg, data.train), Reporter(trainer.epochs, steps, trainer.batch_size)
     keeper = Keeper(run, trainer, progress, twin, averaged)
     check = _validation_batches(data, trainer.batch_size, strategy.num_replicas_in_sync)
 
