@@ -67,8 +67,9 @@ def prepare(name: str, overrides: list[str]) -> Case:
     from emotion.data import cache, pipeline, weights
     from emotion.data.examples import Examples
     from emotion.models.build import build, contract_of
-    from emotion.train import environment, fit, fusion, losses, phases
-    from emotion.train.console import Reporter
+    from emotion.train import environment, fit, fusion, phases
+    from emotion.train.callbacks import Reporter
+    from emotion.train.objectives import LOSSES
 
     cfg: Any = cli.request("train", overrides).cfg
     environment.set_up(cfg.trainer, cfg.seed)
@@ -98,7 +99,7 @@ def prepare(name: str, overrides: list[str]) -> Case:
         cfg.trainer,
         phases.plan(cfg.model, cfg.trainer.epochs, cfg.trainer.learning_rate)[0],
         steps,
-        losses.LOSSES["cross_entropy"],
+        LOSSES["cross_entropy"],
     )
     model.make_train_function()
     fixed = tf.data.Dataset.from_tensors(next(iter(batches))).repeat()

@@ -14,7 +14,7 @@ from pathlib import Path
 from emotion import runs
 from emotion.base import exits
 from emotion.base.errors import UserError
-from emotion.runs import shipped
+from emotion.runs import published
 
 _OUTPUTS = Path("outputs")
 
@@ -48,7 +48,7 @@ def demo() -> None:
     }
     width = max(len(str(path)) for path in output)
     lines = "\n".join(f"  {path!s:<{width}}  {what}" for path, what in output.items())
-    ours = f"\n  {python()} -m emotion.live" if shipped.ids() else ""
+    ours = f"\n  {python()} -m emotion.live" if published.shipped_ids() else ""
     print(f"""
 Made in {(time.perf_counter() - began) / 60:.1f} minutes:
 {lines}
@@ -62,11 +62,11 @@ Try next:{ours}
 
 def _label_with_shipped(folder: Path, video: Path) -> dict[Path, str]:
     """Label the video with the model that ships, where there is one; its output files, and what each is."""
-    if not shipped.ids():
+    if not published.shipped_ids():
         print("left out: no pretrained run is installed here")
         return {}
     print("It was trained on photographs, so its labels of drawn faces mean little.", flush=True)
-    labelled, log = folder / f"{shipped.NAME}.mp4", folder / f"{shipped.NAME}.jsonl"
+    labelled, log = folder / f"{published.SHIPPED}.mp4", folder / f"{published.SHIPPED}.jsonl"
     command("emotion.live", f"source={video}", "display=none", f"save={labelled}", f"log={log}")
     return {labelled: "the video with the boxes and labels of the model that ships", log: "one line per face and frame"}
 

@@ -20,6 +20,8 @@ from emotion.runs import exports
 
 if TYPE_CHECKING:
     from emotion.data.examples import Splits
+    from emotion.inference.classifier import Classifier
+    from emotion.inference.runtimes import Traced
 
 log = logging.getLogger("emotion.evaluate")  # __name__ is "__main__" under python -m
 
@@ -101,14 +103,15 @@ def _load(run: runs.Run, dataset: DictConfig, named: bool) -> Splits:
     return splits
 
 
-def _model(run: runs.Run, checkpoint: Path, cfg: DictConfig) -> tuple[Any, int]:
-    """What is scored, a Keras model or an export's classifier, and its batch size."""
+def _model(run: runs.Run, checkpoint: Path, cfg: DictConfig) -> tuple[Traced | Classifier, int]:
+    """What is scored, and its batch size."""
     from emotion.base.devices import cores
     from emotion.inference.classifier import LARGEST_BATCH, Classifier
+    from emotion.inference.runtimes import Traced
     from emotion.runs import checkpoints
 
     if run.export is None:
-        return checkpoints.load(checkpoint), cfg.batch_size
+        return Traced(checkpoints.load(checkpoint)), cfg.batch_size
     return Classifier(exports.model_of(run), run.contract().uncalibrated(), cores()), LARGEST_BATCH
 
 

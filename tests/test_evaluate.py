@@ -17,7 +17,8 @@ from emotion.base.errors import UserError
 from emotion.data import cache, sources, synthetic
 from emotion.data.examples import Splits
 from emotion.faces.labels import EMOTIONS
-from emotion.inference.predict import predict
+from emotion.inference.classifier import predict
+from emotion.inference.runtimes import Traced
 from emotion.metrics import calibration
 from emotion.runs import checkpoints
 from tests.conftest import TINY, compose, emotion
@@ -135,7 +136,7 @@ def test_flipped_answers_are_averaged_and_written_apart(run: runs.Run) -> None:
     assert "Test-time augmentation" in (folder / "report.md").read_text()
     splits = sources.load(run.config().dataset)
     pictures = np.stack([cache.prepared(splits.test, i, run.contract()) for i in range(len(splits.test))])
-    model = checkpoints.load(run.checkpoint())
+    model = Traced(checkpoints.load(run.checkpoint()))
     mean = (predict(model, pictures) + predict(model, pictures[:, :, ::-1])) / 2
     with np.load(folder / "predictions.npz") as saved:
         expected = calibration.apply(mean.astype(np.float32), run.contract().temperature)

@@ -74,8 +74,8 @@ def test_the_wheel_brings_its_configs_and_commands(binaries: Path, tmp_path: Pat
 def test_the_wheel_brings_the_model_that_ships(binaries: Path, tmp_path: Path) -> None:
     said = run(
         str(binaries / "python"), "-c",
-        "from emotion import runs; from emotion.runs import shipped\n"
-        "for name in shipped.ids(): print(name, runs.resolve(name, 'outputs').tflite_fault(), 'whole')",
+        "from emotion import runs; from emotion.runs import published\n"
+        "for name in published.shipped_ids(): print(name, runs.resolve(name, 'outputs').tflite_fault(), 'whole')",
         cwd=tmp_path,
     )  # fmt: skip
     assert said.returncode == 0, said.stderr

@@ -167,9 +167,10 @@ def _check_outputs(model: keras.Model, contract: Contract) -> None:
     import numpy as np
 
     from emotion.inference import litert
-    from emotion.inference.predict import predict
+    from emotion.inference.classifier import predict
+    from emotion.inference.runtimes import Traced
 
-    outputs = predict(model, litert.drawn_faces(contract))
+    outputs = predict(Traced(model), litert.drawn_faces(contract))
     if not np.isfinite(outputs).all():
         raise UserError("file: the network's outputs are not all numbers; its weights are damaged, or pixels is wrong")
     sums = outputs.sum(axis=1)

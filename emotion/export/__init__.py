@@ -26,7 +26,7 @@ from emotion.config import cli
 from emotion.export import make
 from emotion.inference import held_out
 from emotion.runs import exports
-from emotion.runs.formats import ONNX, Kind, Tolerance
+from emotion.runs.exports import ONNX, Kind, Tolerance
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from emotion.data.examples import Splits
 from emotion.faces.contract import Contract
 from emotion.inference import convert, held_out, latency
 from emotion.runs import exports
-from emotion.runs.formats import FILES, Kind, Tolerance
+from emotion.runs.exports import FILES, Kind, Tolerance
 
 if TYPE_CHECKING:
     import keras

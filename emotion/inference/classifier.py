@@ -1,12 +1,10 @@
-"""A run's model and the contract it was trained by: faces in, probabilities out.
-
-The model is an export, or a Keras checkpoint; :mod:`emotion.inference.runtimes` runs it.
-"""
+"""A run's model, an export or a checkpoint, and the contract it was trained by: faces in, probabilities out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +14,10 @@ from emotion.faces.contract import Contract
 from emotion.faces.images import Box, Image
 from emotion.faces.labelled import Face
 from emotion.inference import runtimes
-from emotion.inference.runtimes import Batch, Network, Probabilities, Spec
+from emotion.inference.runtimes import Batch, Network, Probabilities, Spec, Traced
 from emotion.metrics import calibration
 
-#: More faces than this go through the model in several steps, so that a crowd does not enlarge the process. A step of
-#: 16 costs no more a face than one of 50.
+#: More faces than this go through the model in several steps, so that a crowd does not enlarge the process.
 LARGEST_BATCH = 16
 
 
@@ -31,11 +28,9 @@ class Classifier:
         model: Path of a ``.tflite`` or ``.onnx`` file, of a SavedModel's folder, or of a ``.keras`` checkpoint, that
             takes uint8 ``[N, H, W, C]`` and returns float32 ``[N, labels]``.
         contract: How its images are prepared and what its outputs mean.
-        threads: CPU threads. One is enough beside the detector: a second halves a step on an idle machine and slows
-            it, for more CPU time, on a busy one.
+        threads: CPU threads; one is enough beside the detector.
 
     Attributes:
-        contract: As given.
         engine: What runs it: ``litert``, ``onnx``, ``saved_model`` or ``keras``.
 
     Raises:
@@ -62,19 +57,15 @@ class Classifier:
             "input": (network.inputs[0], ("uint8", self.contract.shape)),
             "output": (network.outputs[0], ("float32", (len(self.contract.labels),))),
         }
-        for name, (found, wanted) in expected.items():
-            if found != wanted:
+        for name, (actual, wanted) in expected.items():
+            if actual != wanted:
                 raise UserError(
-                    f"{self._model}: its {name} is {_words(found)}, but contract.json says {_words(wanted)}. They are "
+                    f"{self._model}: its {name} is {_words(actual)}, but contract.json says {_words(wanted)}. They are "
                     f"not of the same run: put back the contract.json that this model was trained with, or train again"
                 )
 
     def prepare(self, image: Image, boxes: Sequence[Box]) -> Batch:
-        """Cut faces out of a frame and prepare them, both by the contract.
-
-        Args:
-            image: uint8 grey or BGR, as OpenCV gives it.
-            boxes: The faces, in the image's pixels.
+        """Cut the boxes' faces out of a uint8 grey or BGR frame and prepare them by the contract.
 
         Returns:
             uint8 ``[N, H, W, C]``, what the model takes.
@@ -85,10 +76,7 @@ class Classifier:
         return batch
 
     def probabilities(self, batch: Batch) -> Probabilities:
-        """Classify prepared images, all in one step up to :data:`LARGEST_BATCH`.
-
-        Args:
-            batch: uint8 ``[N, H, W, C]``, from :meth:`prepare`.
+        """Classify what :meth:`prepare` gives, all in one step up to :data:`LARGEST_BATCH`.
 
         Returns:
             float32 ``[N, labels]``, each row summing to 1, calibrated by the contract's temperature.
@@ -100,37 +88,41 @@ class Classifier:
         if not len(batch):
             return np.empty((0, len(self.contract.labels)), np.float32)
         steps = [self._step(batch[i : i + LARGEST_BATCH]) for i in range(0, len(batch), LARGEST_BATCH)]
-        found = steps[0] if len(steps) == 1 else np.concatenate(steps)
-        if not np.isfinite(found).all():
+        raw = steps[0] if len(steps) == 1 else np.concatenate(steps)
+        if not np.isfinite(raw).all():
             raise UserError(f"{self._model}: its outputs are not numbers (NaN); its training diverged, use another run")
-        return calibration.apply(found, self.contract.temperature)
+        return calibration.apply(raw, self.contract.temperature)
 
-    def classify(self, pictures: Sequence[Image]) -> Probabilities:
-        """Prepare whole images by the contract and classify them.
+    def classify(self, faces: Sequence[Image]) -> Probabilities:
+        """Prepare whole images, uint8 grey or BGR of any size, and classify them; see :meth:`probabilities`.
 
-        Args:
-            pictures: Each uint8 grey or BGR of any size, as OpenCV gives them and :func:`emotion.faces.prepare` takes
-                them. (Prepared RGB images would have their channels swapped again.)
-
-        Returns:
-            float32 ``[N, labels]``; see :meth:`probabilities`.
+        Prepared RGB images would have their channels swapped again.
         """
-        batch = np.empty((len(pictures), *self.contract.shape), np.uint8)
-        for row, picture in enumerate(pictures):
-            batch[row] = images.prepare(picture, self.contract)
+        batch = np.empty((len(faces), *self.contract.shape), np.uint8)
+        for row, face in enumerate(faces):
+            batch[row] = images.prepare(face, self.contract)
         return self.probabilities(batch)
 
     def label(self, image: Image, boxes: Sequence[Box]) -> list[Face]:
         """Classify each face of an image by itself, in the order of the boxes."""
-        found = []
+        faces = []
         for box, row in zip(boxes, self.probabilities(self.prepare(image, boxes)).tolist(), strict=True):
             best = int(np.argmax(row))
-            found.append(Face(box, self.contract.labels[best], row[best], tuple(row), raw=tuple(row)))
-        return found
+            faces.append(Face(box, self.contract.labels[best], row[best], tuple(row), raw=tuple(row)))
+        return faces
 
     def warm_up(self) -> None:
         """Classify a blank image: the first step allocates, and should not do so on the first frame."""
         self.probabilities(np.zeros((1, *self.contract.shape), np.uint8))
+
+
+def predict(model: Traced | Classifier, images: Batch | Iterable[Any]) -> Probabilities:
+    """Run a model over many images, uint8 ``[N, H, W, C]`` or batches of such, and return float32 ``[N, labels]``."""
+    if isinstance(images, np.ndarray):
+        images = [images[i : i + 256] for i in range(0, len(images), 256)]
+    batches = [model.probabilities(batch) for batch in images]
+    labels = model.labels if isinstance(model, Traced) else len(model.contract.labels)
+    return np.concatenate(batches) if batches else np.empty((0, labels), np.float32)
 
 
 def _words(spec: Spec) -> str:

@@ -19,15 +19,13 @@ from emotion import runs
 from emotion.base import files, logs, progress
 from emotion.base.devices import cores
 from emotion.base.errors import UserError
-from emotion.inference.classifier import LARGEST_BATCH, Classifier
-from emotion.inference.runtimes import Probabilities, UnreadableModelError
+from emotion.inference.classifier import LARGEST_BATCH, Classifier, predict
+from emotion.inference.runtimes import Batch, Probabilities, Traced, UnreadableModelError
 from emotion.runs import checkpoints
-from emotion.runs.formats import Kind
+from emotion.runs.exports import Kind
 
 if TYPE_CHECKING:
     import keras
-
-Images = np.ndarray[Any, np.dtype[np.uint8]]
 
 #: ONNX's operator set: of 2022, so that runtimes of the last years read it, and recent enough for tf2onnx's best.
 _OPSET = 17
@@ -42,11 +40,7 @@ class NoExportError(UserError):
 
 
 def checkpoint(run: runs.Run, folder: Path) -> tuple[keras.Model, str]:
-    """Load a run's best checkpoint from a copy, since training may replace the file meanwhile.
-
-    Args:
-        run: The run.
-        folder: Where to copy it.
+    """Load a run's best checkpoint from a copy in ``folder``, since training may replace the file meanwhile.
 
     Returns:
         The model, and the SHA-256 of the file that it was loaded from.
@@ -64,17 +58,16 @@ def checkpoint(run: runs.Run, folder: Path) -> tuple[keras.Model, str]:
 
 
 def export(
-    run: runs.Run, model: keras.Model, kind: Kind, path: Path, images: Images, representative: Images | None = None
+    run: runs.Run, model: keras.Model, kind: Kind, path: Path, images: Batch, representative: Batch | None = None
 ) -> tuple[Probabilities, Probabilities]:
     """Export a run's checkpoint, open the result, and run both models on the same images.
 
     Args:
-        run: The run, for its contract and for messages.
-        model: Its checkpoint, loaded.
+        run, model: The run, and its checkpoint, loaded.
         kind: What to make.
         path: Where to: a file, or the folder of a SavedModel.
-        images: uint8 ``[N, H, W, C]``, prepared by the contract.
-        representative: For ``int8``: images to set its scales by.
+        images, representative: uint8 ``[N, H, W, C]``, prepared by the contract: to compare on, and to calibrate
+            ``int8`` on.
 
     Returns:
         The checkpoint's and the export's probabilities before calibration, each float32 ``[N, labels]``.
@@ -83,9 +76,8 @@ def export(
         NoExportError: The model cannot be converted, or the result cannot be loaded.
         UserError: The model disagrees with the contract, its outputs are not numbers, or a package cannot be imported.
     """
-    from emotion.inference.predict import predict
 
-    def outputs(name: str, runner: keras.Model | Classifier, size: int) -> Probabilities:
+    def outputs(name: str, runner: Traced | Classifier, size: int) -> Probabilities:
         batches = [images[i : i + size] for i in range(0, len(images), size)]
         return predict(runner, progress.tracked(batches, len(batches), f"scoring {name}", hidden=True))
 
@@ -107,7 +99,7 @@ def export(
         raise NoExportError(f"run {run.id}: its {kind.name} export cannot be loaded ({error.reason})") from None
     except UserError as error:  # the checkpoint disagrees with the contract too
         raise UserError(str(error).replace(str(path), str(run.checkpoint()))) from None
-    expected = outputs("the checkpoint", model, 256)
+    expected = outputs("the checkpoint", Traced(model), 256)
     if not np.isfinite(expected).all():
         raise UserError(f"{run.checkpoint()}: its outputs are not numbers (NaN); training diverged, use another run")
     return expected, outputs(kind.name, exported, LARGEST_BATCH)
@@ -130,7 +122,7 @@ def saved_model(model: keras.Model, folder: Path) -> None:
         tf.saved_model.save(module, str(folder), signatures=_signature(model))
 
 
-def litert(model: keras.Model, quantize: str | None = None, representative: Images | None = None) -> bytes:
+def litert(model: keras.Model, quantize: str | None = None, representative: Batch | None = None) -> bytes:
     """Convert to LiteRT, by way of a SavedModel.
 
     ``float16`` halves the weights. ``dynamic`` stores weights in int8 and quantizes activations at run time. ``int8``
@@ -165,7 +157,7 @@ def litert(model: keras.Model, quantize: str | None = None, representative: Imag
     return content
 
 
-def _int8(converter: Any, images: Images) -> bytes:
+def _int8(converter: Any, images: Batch) -> bytes:
     import tensorflow as tf
 
     converter.representative_dataset = lambda: (

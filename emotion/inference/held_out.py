@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
@@ -14,17 +13,15 @@ from emotion import runs
 from emotion.base.errors import UserError
 from emotion.data.examples import Examples, Splits
 from emotion.faces.contract import Contract
+from emotion.inference.runtimes import Batch
 
 log = logging.getLogger(__name__)
-
-Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def load(run: runs.Run, dataset: DictConfig | None, *, needed: bool) -> Splits | None:
     """A run's data.
 
     Args:
-        run: The run.
         dataset: Where the data is now; None is where the run's config says.
         needed: Whether the export cannot be judged without; else it is compared on drawn faces, and the log says so.
 
@@ -70,22 +67,13 @@ def of_run(run: runs.Run, dataset: DictConfig | None = None) -> Splits:
     return splits
 
 
-def representative(train: Examples, contract: Contract, count: int) -> Pictures:
-    """Images to calibrate int8 on, drawn from the training split and nothing else; always the same ones.
-
-    Args:
-        train: The training split.
-        contract: How they are prepared.
-        count: How many; all of them where there are no more.
-
-    Returns:
-        uint8 ``[count, H, W, C]``.
-    """
+def representative(train: Examples, contract: Contract, count: int) -> Batch:
+    """At most ``count`` images to calibrate int8 on, uint8 ``[N, H, W, C]``, always the same training images."""
     rows = np.sort(np.random.default_rng(0).permutation(len(train))[:count])
     return read(train.take(rows), contract)
 
 
-def read(examples: Examples, contract: Contract) -> Pictures:
+def read(examples: Examples, contract: Contract) -> Batch:
     """All images of a split, prepared by the contract: uint8 ``[N, H, W, C]``.
 
     Raises:

@@ -26,10 +26,8 @@ _WARM_UP = 10
 def measure(classifiers: Mapping[str, Classifier], rounds: int = 200) -> dict[str, float]:
     """Median milliseconds of each model for one image.
 
-    Args:
-        classifiers: By name; each is called once per round, in random order, since a model always finds the processor's
-            caches as the one before it left them.
-        rounds: How many times, after some that do not count.
+    Each is called once per round, after some rounds that do not count, in random order: a model finds the processor's
+    caches as the one before it left them.
     """
     seconds: dict[str, list[float]] = {name: [] for name in classifiers}
     shuffle, pixels = random.Random(0).shuffle, np.random.default_rng(0)
@@ -52,7 +50,7 @@ def in_own_process(models: Mapping[str, Path], contract: Path) -> dict[str, floa
     """Median milliseconds of each model, opened in another process as live video does.
 
     Args:
-        models: By name: paths that :class:`emotion.inference.classifier.Classifier` takes.
+        models: Paths by name.
         contract: Path of the ``contract.json`` of them all.
 
     Raises:

@@ -10,7 +10,7 @@ import logging
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 from omegaconf.errors import OmegaConfBaseException
@@ -20,13 +20,13 @@ from emotion.base import exits, files, locks, logs
 from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
 from emotion.data.examples import Examples
-from emotion.faces import images
 from emotion.faces.contract import Contract
+from emotion.faces.images import prepare
 from emotion.inference import convert, held_out, latency
 from emotion.inference.classifier import Classifier
-from emotion.inference.convert import Images, NoExportError
-from emotion.inference.runtimes import UnreadableModelError
-from emotion.runs.formats import Kind
+from emotion.inference.convert import NoExportError
+from emotion.inference.runtimes import Batch, UnreadableModelError
+from emotion.runs.exports import Kind
 
 if TYPE_CHECKING:
     import keras
@@ -56,11 +56,8 @@ def refresh(run: runs.Run, destination: Path | None = None) -> float | None:
     """Make ``model.tflite`` from the best checkpoint where it is stale, and compare the two.
 
     They are compared on images of the run's validation split, or on drawn faces where its data is gone. Processes
-    that do this at the same time wait for each other.
-
-    Args:
-        run: The run.
-        destination: Write the export there instead, and nothing into the run's folder.
+    that do this at the same time wait for each other. With ``destination`` the export goes into that file instead,
+    and nothing into the run's folder.
 
     Returns:
         The largest absolute difference between two probabilities; None where ``model.tflite`` was fresh.
@@ -76,17 +73,13 @@ def refresh(run: runs.Run, destination: Path | None = None) -> float | None:
         return _export(run, model, *_own_images(run), digest, destination)
 
 
-def export(run: runs.Run, model: keras.Model, pictures: Images, compared_on: str = "pictures of its data") -> float:
-    """Write ``model.tflite`` from ``best.keras`` and compare the two.
+def export(run: runs.Run, model: keras.Model, images: Batch, compared_on: str) -> float:
+    """Write ``model.tflite`` from ``best.keras``, and return the largest difference between two probabilities.
 
     Args:
-        run: The run; no other process is training it.
-        model: Its best checkpoint, loaded.
-        pictures: uint8 ``[N, H, W, C]``, prepared by the contract, to compare on.
+        run, model: The run, which no other process is training, and its best checkpoint, loaded.
+        images: uint8 ``[N, H, W, C]``, prepared by the contract, to compare on.
         compared_on: What they are, for the record.
-
-    Returns:
-        The largest absolute difference between two probabilities.
 
     Raises:
         NoExportError: The model cannot be converted, the difference is above :data:`TOLERANCE`, or the file cannot be
@@ -95,16 +88,16 @@ def export(run: runs.Run, model: keras.Model, pictures: Images, compared_on: str
     """
     checkpoint = run.checkpoint()
     with locks.alone(checkpoint.parent):
-        return _export(run, model, pictures, compared_on, files.sha256(checkpoint))
+        return _export(run, model, images, compared_on, files.sha256(checkpoint))
 
 
 def _export(
-    run: runs.Run, model: keras.Model, pictures: Images, compared_on: str, digest: str, destination: Path | None = None
+    run: runs.Run, model: keras.Model, images: Batch, compared_on: str, digest: str, destination: Path | None = None
 ) -> float:
     path = destination or run.path / "model.tflite"
     try:
         with files.replacing(path) as temporary:
-            expected, exported = convert.export(run, model, Kind("litert"), temporary, pictures)
+            expected, exported = convert.export(run, model, Kind("litert"), temporary, images)
             difference = float(np.abs(exported - expected).max())
             if not difference <= TOLERANCE:
                 raise NoExportError(
@@ -124,17 +117,13 @@ def _export(
     return difference
 
 
-def efficiency(run: runs.Run, model: keras.Model, pictures: Images, compared_on: str) -> dict[str, float]:
-    """Export a finished model and measure its cost: multiply-adds, and its latency where it has an export.
-
-    Args:
-        run, model, pictures, compared_on: As in :func:`export`.
-    """
+def efficiency(run: runs.Run, model: keras.Model, images: Batch, compared_on: str) -> dict[str, float]:
+    """Export a finished model, see :func:`export`, and measure multiply-adds, and latency where it has an export."""
     from emotion.models import cost
 
     costs: dict[str, float] = {"multiply_adds": cost.multiply_adds(model)}
     try:
-        difference = export(run, model, pictures, compared_on)
+        difference = export(run, model, images, compared_on)
         log.info("model.tflite equals the checkpoint within %.1e", difference)
         costs["latency_ms"] = latency_ms(run)
     except NoExportError as error:  # the run is good all the same; live can use its checkpoint
@@ -147,18 +136,14 @@ def latency_ms(run: runs.Run) -> float:
     return latency.measure({run.id: Classifier(run.tflite(), run.contract())})[run.id]
 
 
-def _own_images(run: runs.Run) -> tuple[Images, str]:
-    from emotion.data import sources
-
+def _own_images(run: runs.Run) -> tuple[Batch, str]:
     try:
-        dataset: Any = run.config().dataset  # None of an adopted network
-        validation = None if dataset is None else sources.load(dataset).validation
-        return comparison_images(validation, run.contract())
+        return comparison_images(held_out.of_run(run).validation, run.contract())
     except (UserError, OSError, OmegaConfBaseException):  # its data is gone: any images of faces will do
         return comparison_images(None, run.contract())
 
 
-def comparison_images(validation: Examples | None, contract: Contract) -> tuple[Images, str]:
+def comparison_images(validation: Examples | None, contract: Contract) -> tuple[Batch, str]:
     """Images to compare two models on: the first of a validation split, or drawn faces where there are none.
 
     Returns:
@@ -169,12 +154,12 @@ def comparison_images(validation: Examples | None, contract: Contract) -> tuple[
     return held_out.read(validation.take(np.arange(min(COMPARED, len(validation)))), contract), "validation split"
 
 
-def drawn_faces(contract: Contract) -> Images:
+def drawn_faces(contract: Contract) -> Batch:
     """Images to compare two models on where there is no data: uint8 ``[64, H, W, C]``, prepared by the contract."""
     from emotion.data import synthetic
 
     side = max(contract.height, contract.width)
-    return np.stack([images.prepare(synthetic.picture(0, number, side, 1.0), contract) for number in range(COMPARED)])
+    return np.stack([prepare(synthetic.picture(0, number, side, 1.0), contract) for number in range(COMPARED)])
 
 
 def main() -> NoReturn:

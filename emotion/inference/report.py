@@ -35,29 +35,23 @@ def write(
     title: str,
     facts: Mapping[str, str],
     scores: Mapping[str, Mapping[str, Any]],
-    history_png: str | None,
-    pictures: Mapping[str, str],
+    plots: Mapping[str, str],
 ) -> None:
     """Write a Markdown report; a reader never sees half of one.
 
     Args:
-        path: The file to write.
-        title: Heading.
-        facts: What was trained on what and how: data, fingerprint, model, parameters, time, seed. Plain text. A fact
-            called ``command`` (in any case) is set apart, ready to be copied.
+        facts: How it was made, as plain text. A fact called ``command`` (in any case) is set apart, to be copied.
         scores: Split to what :func:`emotion.metrics.score` or ``score_with_leak_free`` returned. ``test`` makes the
             headline, or the last split where there is no ``test``. A ``test`` without ``leak_free`` was not checked.
-        history_png: Plot of the training history, relative to the report's folder.
-        pictures: Caption to plot, relative to the report's folder.
+        plots: Caption to plot, relative to the report's folder.
 
     Raises:
-        ValueError: No scores, or a picture whose path is absolute or that does not exist.
+        ValueError: No scores, or a plot whose path is absolute or that does not exist.
     """
     if not scores:
         raise ValueError("a report needs the scores of at least one split")
     split = HEADLINE_SPLIT if HEADLINE_SPLIT in scores else list(scores)[-1]
     headline = scores[split]
-    plots = {**pictures, **({"Training history": history_png} if history_png else {})}
     sections = [
         f"# {plain(title)}",
         _headline(split, headline),
@@ -148,7 +142,7 @@ def agreement_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
 def _meaning(score: Mapping[str, Any]) -> str:
     if score["bootstrap"]:
         intervals = (
-            f"In parentheses: 95 % bootstrap intervals ({score['bootstrap']:,} resamples of the images). They say "
+            f"In parentheses: 95 % bootstrap intervals ({score['bootstrap']:,} resamples of the images). They show "
             "how far a figure would move with another draw of as many images of the same kind. They treat images "
             "as independent, and leave out what another training seed, other cameras, other people or other taggers "
             "would change."
@@ -164,7 +158,7 @@ def _meaning(score: Mapping[str, Any]) -> str:
 
 
 def class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
-    """A Markdown table of precision, recall and F1, a row an emotion."""
+    """A Markdown table of precision, recall and F1, a row per emotion."""
     rows = [
         {
             "emotion": plain(name),
@@ -181,22 +175,22 @@ def confusions(score: Mapping[str, Any], most: int = 5) -> str:
     """A Markdown list of the largest shares off the diagonal; emotions with fewer than ten images come last."""
     names = list(score["per_class"])
     pairs = [
-        (sum(row) >= 10, count / sum(row), count, sum(row), true, taken)
+        (sum(row) >= 10, count / sum(row), count, sum(row), true, predicted)
         for true, row in zip(names, score["confusion_matrix"], strict=True)
-        for taken, count in zip(names, row, strict=True)
-        if count and true != taken
+        for predicted, count in zip(names, row, strict=True)
+        if count and true != predicted
     ]
     if not pairs:
         return "None: every image was labelled right."
     return "\n".join(
-        f"- {plain(true)} was taken for {plain(taken)} {100 * share:.1f} % of the time ({count:,} of {total:,})"
-        for _, share, count, total, true, taken in sorted(pairs, key=lambda pair: pair[:3], reverse=True)[:most]
+        f"- {plain(true)} was taken for {plain(predicted)} {100 * share:.1f} % of the time ({count:,} of {total:,})"
+        for _, share, count, total, true, predicted in sorted(pairs, key=lambda pair: pair[:3], reverse=True)[:most]
     )
 
 
 def _image(report: Path, caption: str, link: str) -> str:
     if Path(link).is_absolute() or not (report.parent / link).is_file():
-        raise ValueError(f"picture '{link}': no such file relative to {report.parent}; draw it before the report")
+        raise ValueError(f"plot '{link}': no such file relative to {report.parent}; draw it before the report")
     return f"![{plain(caption)}]({quote(Path(link).as_posix())})"
 
 
@@ -207,6 +201,3 @@ def _facts(facts: Mapping[str, str]) -> str:
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
         parts.append(f"{fence}sh\n{command}\n{fence}")
     return "\n\n".join(parts) or "Nothing was recorded."
-
-
-# -------------------------------------------------------------------------------------------------- words and numbers

@@ -79,8 +79,8 @@ def _litert(path: Path, threads: int) -> Network:
             count = len(batch)
         interpreter.set_tensor(source, batch)
         interpreter.invoke()
-        found: Probabilities = interpreter.get_tensor(target)
-        return found
+        probabilities: Probabilities = interpreter.get_tensor(target)
+        return probabilities
 
     def specs(details: list[dict[str, Any]]) -> list[Spec]:
         return [(np.dtype(d["dtype"]).name, tuple(int(n) for n in d["shape"])[1:]) for d in details]
@@ -108,8 +108,8 @@ def _onnx(path: Path, threads: int) -> Network:
     source = inputs[0].name
 
     def step(batch: Batch) -> Probabilities:
-        found: Probabilities = session.run(None, {source: batch})[0]
-        return found
+        probabilities: Probabilities = session.run(None, {source: batch})[0]
+        return probabilities
 
     def specs(values: Any) -> list[Spec]:
         return [(_ONNX_TYPES.get(v.type, v.type), tuple(v.shape)[1:]) for v in values]
@@ -137,8 +137,9 @@ def _saved_model(path: Path, threads: int) -> Network:
 
     def step(batch: Batch) -> Probabilities:
         # `loaded` is held here: the signature alone would lose its variables.
-        found: Probabilities = loaded.signatures["serving_default"](**{source: tf.constant(batch)})[target].numpy()
-        return found
+        outputs = loaded.signatures["serving_default"](**{source: tf.constant(batch)})
+        probabilities: Probabilities = outputs[target].numpy()
+        return probabilities
 
     return Network("saved_model", _tensor_specs(inputs.values()), _tensor_specs(outputs.values()), step)
 
@@ -177,8 +178,8 @@ class Traced:
         """float32 ``[N, labels]`` of uint8 ``[N, H, W, C]``, an array or a tensor."""
         import tensorflow as tf
 
-        found: Probabilities = self._run(tf.convert_to_tensor(batch)).numpy()
-        return found
+        probabilities: Probabilities = self._run(tf.convert_to_tensor(batch)).numpy()
+        return probabilities
 
 
 def _import_tensorflow(threads: int) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from omegaconf import DictConfig
 
@@ -19,8 +18,7 @@ from emotion.base.progress import progress
 from emotion.data import cache, pipeline
 from emotion.data.examples import SPLITS, Examples, Splits
 from emotion.inference import report
-from emotion.inference.classifier import Classifier
-from emotion.inference.predict import predict
+from emotion.inference.classifier import Classifier, predict
 from emotion.inference.runtimes import Probabilities, Traced
 from emotion.metrics import agreement, calibration
 from emotion.reports.evaluation import confusion_matrix, reliability
@@ -36,13 +34,12 @@ Scores = dict[str, Any]
 
 @dataclass(frozen=True)
 class Scored:
-    """A split's scores and the answers that they are of.
+    """A split's scores, and the answers that they are of, with the column ``leaked`` where that is known.
 
     Attributes:
         scores: Those of :func:`emotion.metrics.score`; of a test split whose images could be compared with the training
             data those of :func:`emotion.metrics.score_with_leak_free`. Where people voted, those of
             :func:`emotion.metrics.agreement.score` as ``agreement``.
-        predictions: The answers, with the column ``leaked`` where that is known.
     """
 
     scores: Scores
@@ -104,7 +101,7 @@ class Scoring:
 
 
 def answers(
-    model: keras.Model | Traced | Classifier,
+    model: Traced | Classifier,
     store: cache.Store,
     run: runs.Run,
     batch_size: int = 256,
@@ -113,16 +110,13 @@ def answers(
     """The model's own probabilities for prepared images, before calibration: float32 ``[N, C]``.
 
     Args:
-        model: The checkpoint, best traced for all splits, or its export with an uncalibrated contract.
-        store: The images.
+        model: The checkpoint, or its export with an uncalibrated contract.
         run: Whose model it is, for the progress bar.
-        batch_size: Images per step.
         tta: ``none``, or ``flip``: each answer is the mean of those for the image and its mirror image.
 
     Raises:
         UserError: An image can no longer be read.
     """
-    model = Traced(model) if isinstance(model, keras.Model) else model
     passes = 2 if tta == "flip" else 1
     with cache.failing(store), progress(passes * len(store), f"asking run {run.id}") as advance:
         raw = predict(model, _counted(pipeline.evaluation(store, batch_size=batch_size), advance))
@@ -139,13 +133,7 @@ def _counted(batches: Iterable[Any], advance: Callable[[int], None]) -> Iterator
 
 
 def calibrate(run: runs.Run, raw: Probabilities, examples: Examples) -> None:
-    """Fit a temperature on the validation split, and put it into the run's contract.
-
-    Args:
-        run: The run.
-        raw: What :func:`answers` gave for its validation split.
-        examples: That split.
-    """
+    """Fit a temperature on the answers to the validation split, and put it into the run's contract."""
     temperature = calibration.fit_temperature(raw, examples.labels)
     replace(run.contract(), temperature=temperature).save(run.path / "contract.json")
     if len(examples) < calibration.FEWEST:
@@ -174,42 +162,42 @@ def write(
     checkpoint: Path | None = None,
     tta: str = "none",
 ) -> dict[str, Scores]:
-    """Write scores, predictions, plots and the report, keeping what is there of other splits.
+    """Write scores, predictions, plots and the report, keeping those of other splits.
 
     Args:
-        run: The run.
-        folder: Where to.
-        scored: By split.
-        fingerprint: Of the data that was scored.
+        scored, fingerprint: Scores by split, and the fingerprint of the data that was scored.
         checkpoint: What was scored; default the best checkpoint. Figures of another one are not kept.
         tta: As for :func:`answers`.
 
     Returns:
-        The scores of all splits that are there now.
+        The scores of all splits, those of other splits included.
     """
     path = folder / "metrics.json"
     before = files.read_json(path) if path.is_file() else {}
     digest = files.sha256(checkpoint or run.checkpoint())
     current = before.get("checkpoint") == digest
-    kept = {split: before[split] for split in SPLITS if current and split in before}
-    every = kept | {split: each.scores for split, each in scored.items()}
+    older = {split: before[split] for split in SPLITS if current and split in before}
+    every = older | {split: new.scores for split, new in scored.items()}
     merged = {split: every[split] for split in SPLITS if split in every}
     augmented = {} if tta == "none" else {"tta": tta}
     files.write_json(path, {"checkpoint": digest, "data": fingerprint["pixels"], **augmented, **merged})
-    others = _stored(folder, [split for split in kept if split not in scored], run.evaluate_command())
-    predictions.write(folder, others | {split: each.predictions for split, each in scored.items()})
+    others = _stored(folder, [split for split in older if split not in scored], run.evaluate_command())
+    predictions.write(folder, others | {split: new.predictions for split, new in scored.items()})
 
     shown = "test" if "test" in merged else next(iter(merged))
     if shown in scored:
         _draw(run, folder, shown, scored[shown])
-    plots = {"Confusion matrix": "confusion_matrix.png", "Reliability": "reliability.png"}
+    plots = {
+        "Confusion matrix": "confusion_matrix.png",
+        "Reliability": "reliability.png",
+        "Training history": "history.png",
+    }
     report.write(
         folder / "report.md",
         title=run.id,
         facts=facts(run, fingerprint, tta),
         scores=merged,
-        history_png="history.png" if (folder / "history.png").is_file() else None,
-        pictures={caption: name for caption, name in plots.items() if (folder / name).is_file()},
+        plots={caption: name for caption, name in plots.items() if (folder / name).is_file()},
     )
     return merged
 
@@ -225,8 +213,8 @@ def _draw(run: runs.Run, folder: Path, split: str, scored: Scored) -> None:
 def _stored(folder: Path, splits: Collection[str], again: str) -> dict[str, Predictions]:
     """Predictions of other splits; none where they are missing or damaged, since every evaluation writes them."""
     try:
-        there = splits and (folder / predictions.NAME).is_file()
-        return predictions.read_folder(folder, splits, again) if there else {}
+        has_any = splits and (folder / predictions.NAME).is_file()
+        return predictions.read_folder(folder, splits, again) if has_any else {}
     except UserError as error:
         log.warning("predictions of other splits are lost: %s", error)
         return {}
@@ -247,7 +235,7 @@ def facts(run: runs.Run, fingerprint: dict[str, Any], tta: str = "none") -> dict
     """What a reader of the report must know to judge its figures."""
     record, cfg = run.record(), run.config()
     counts = {split: sum(by.values()) for split, by in fingerprint["counts"].items()}
-    found = {
+    rows = {
         "Data": fingerprint.get("recognised") or fingerprint["dataset"],
         "Images": ", ".join(f"{n:,} {split}" for split, n in counts.items()),
         "Fingerprint": fingerprint["pixels"][:16],
@@ -263,7 +251,7 @@ def facts(run: runs.Run, fingerprint: dict[str, Any], tta: str = "none") -> dict
         "Export": f"{run.export.name}, in place of the checkpoint" if run.export else "",
         "Test-time augmentation": "" if tta == "none" else tta,
     }
-    return {k: v for k, v in found.items() if v}
+    return {k: v for k, v in rows.items() if v}
 
 
 def summary(run: runs.Run, split: str, score: dict[str, Any]) -> str:

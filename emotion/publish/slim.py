@@ -21,12 +21,12 @@ from emotion.base.errors import UserError
 from emotion.data.examples import Splits
 from emotion.inference import convert, held_out, litert, scoring
 from emotion.inference.classifier import Classifier
-from emotion.inference.convert import Images
+from emotion.inference.runtimes import Batch, Traced
 from emotion.publish import card, failures, scrub
 from emotion.publish.source import MODEL_FILES, Source
 from emotion.runs import RunRecord, checkpoints
 from emotion.runs import predictions as predictions_file
-from emotion.runs.formats import Kind
+from emotion.runs.exports import Kind
 
 if TYPE_CHECKING:
     import keras
@@ -135,7 +135,7 @@ def _score(run: runs.Run, slim: runs.Run, source: Source, splits: Splits | None)
             answers = predictions_file.read(run, *source.splits)
             scored = {split: scoring.Scored(source.metrics[split], answers[split]) for split in answers}
     else:
-        model = checkpoints.load(checkpoint)
+        model = Traced(checkpoints.load(checkpoint))
         for split in source.splits:
             log.info("scoring the %s split again", split)
             scorer = scoring.Scoring(slim, splits, splits, source.metrics[split].get("bootstrap", 0))
@@ -194,7 +194,7 @@ class Rounded:
     pictures: int
 
 
-def round_weights(run: runs.Run, images: Images, checkpoint: Path, export: Path) -> Rounded:
+def round_weights(run: runs.Run, images: Batch, checkpoint: Path, export: Path) -> Rounded:
     """Write a run's best checkpoint, rounded, and its LiteRT export with float16 weights.
 
     Kernels are rounded to the nearest float16, which keeps 11 of the 24 bits of a float32's significand; biases and
@@ -210,10 +210,10 @@ def round_weights(run: runs.Run, images: Images, checkpoint: Path, export: Path)
     Raises:
         UserError: A probability differs by more than :data:`TOLERANCE`, or LiteRT cannot run the model.
     """
-    from emotion.inference.predict import predict
+    from emotion.inference.classifier import predict
 
     model = checkpoints.load(run.checkpoint())
-    expected = predict(model, images)
+    expected = predict(Traced(model), images)
     _round(model)
     _save(model, checkpoint)
     outputs = convert.export(run, checkpoints.load(checkpoint), Kind("litert", "float16"), export, images)

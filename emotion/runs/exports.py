@@ -1,4 +1,4 @@
-"""Export folders: finding one by name, reading its record, checking its files against it.
+"""The kinds of export, with what they need and how far each may be from its checkpoint; and export folders.
 
 An export's folder stands alone: the model, ``contract.json``, ``report.json`` and ``report.md``.
 """
@@ -6,7 +6,7 @@ An export's folder stands alone: the model, ``contract.json``, ``report.json`` a
 from __future__ import annotations
 
 import hashlib
-import json
+import importlib.util
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,76 @@ from emotion import runs
 from emotion.base import files
 from emotion.base.errors import UserError, did_you_mean
 from emotion.faces.contract import Contract
-from emotion.runs.formats import FILES
+
+#: Each format's model, below the export's folder. TensorFlow Serving wants a number for a folder.
+FILES = {"litert": "model.tflite", "onnx": "model.onnx", "saved_model": "model/1"}
+
+#: The packages that make and check an ONNX file, and the extra that brings them.
+ONNX = ("tf2onnx", "onnx", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far an export may be from its checkpoint on the validation split; None does not matter.
+
+    Attributes:
+        probability: Largest difference of any probability.
+        accuracy: Largest difference of the accuracy, as a fraction, in either direction.
+    """
+
+    probability: float | None = None
+    accuracy: float | None = None
+
+
+#: By quantisation: probabilities move, answers should not. Measured in docs/decisions/export-tolerances.md.
+TOLERANCES: dict[str | None, Tolerance] = {
+    None: Tolerance(probability=1e-4),
+    "float16": Tolerance(probability=0.05, accuracy=0.005),
+    "dynamic": Tolerance(accuracy=0.01),
+    "int8": Tolerance(accuracy=0.01),
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A format and its quantisation: ``litert``, ``onnx`` or ``saved_model``; ``float16``, ``dynamic``, ``int8`` or
+    None for float32."""
+
+    format: str
+    quantize: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the export is called, such as ``litert-int8``."""
+        return f"{self.format}-{self.quantize}" if self.quantize else self.format
+
+    @property
+    def precision(self) -> str:
+        return self.quantize or "float32"
+
+    def tolerance(self, override: Tolerance | None = None) -> Tolerance:
+        """The tolerances of this kind, with those of ``override`` in place of its own."""
+        override, own = override or Tolerance(), TOLERANCES[self.quantize]
+        return Tolerance(
+            own.probability if override.probability is None else override.probability,
+            own.accuracy if override.accuracy is None else override.accuracy,
+        )
+
+    def require(self) -> None:
+        """Check that the packages which make this kind of export are installed, without importing them.
+
+        Raises:
+            UserError: Names what to install.
+        """
+        absent = [name for name in (ONNX if self.format == "onnx" else ()) if importlib.util.find_spec(name) is None]
+        if absent:
+            raise UserError(
+                f"format=onnx needs {', '.join(absent)}, which {'are' if len(absent) > 1 else 'is'} not installed "
+                f"here. pip install 'emotion[onnx]', or choose format=litert"
+            )
+        if importlib.util.find_spec("tensorflow") is None:
+            raise UserError("exporting needs TensorFlow, which is not installed here. pip install tensorflow")
+
 
 #: Where a run's exports are, below its folder.
 FOLDER = "exports"
@@ -28,7 +97,7 @@ _RECORDS = ("contract.json", "report.json", "report.md")
 
 @dataclass(frozen=True)
 class Exported:
-    """An export's folder and what its ``report.json`` says."""
+    """An export's folder and the content of its ``report.json``."""
 
     path: Path
     report: dict[str, Any]
@@ -106,7 +175,7 @@ def find(name: Any, outputs: str | Path) -> Exported | None:
     text = str(name)
     try:
         path = Path(text).expanduser()
-    except RuntimeError:  # ~somebody: explained where runs are looked for
+    except RuntimeError:  # ~ and no user's name: explained where runs are looked for
         return None
     for folder in (path, Path(outputs) / text):
         if runs.is_run(folder):
@@ -120,11 +189,11 @@ def find(name: Any, outputs: str | Path) -> Exported | None:
     folder = run.results / FOLDER / export_name
     if (folder / "report.json").is_file():
         return _read(folder)
-    have = [p.parent.name for p in sorted((run.results / FOLDER).glob("*/report.json"))]
-    have = [n for n in have if not n.startswith(".") and not n.endswith(FAILED)]
+    names = [p.parent.name for p in sorted((run.results / FOLDER).glob("*/report.json"))]
+    names = [n for n in names if not n.startswith(".") and not n.endswith(FAILED)]
     raise UserError(
-        f"run: run {run.id} has no export '{export_name}'.{did_you_mean(export_name, have)} "
-        + (f"It has: {', '.join(have)}. " if have else "It has none. ")
+        f"run: run {run.id} has no export '{export_name}'.{did_you_mean(export_name, names)} "
+        + (f"It has: {', '.join(names)}. " if names else "It has none. ")
         + f"Make one: python -m emotion.export run={run.reference} format=litert quantize=int8"
     )
 
@@ -135,7 +204,7 @@ def _read(folder: Path) -> Exported:
     if any(not isinstance(report.get(key), kind) for key, kind in kinds.items()) or report["format"] not in FILES:
         raise UserError(f"{folder / 'report.json'}: not an export's record, or damaged; export again")
     if not {"path", "sha256"} <= set(report["checkpoint"]) or (report["status"] == "done" and "sha256" not in report):
-        raise UserError(f"{folder / 'report.json'}: damaged, it does not say what was exported; export again")
+        raise UserError(f"{folder / 'report.json'}: damaged, without the checkpoint that was exported; export again")
     return Exported(folder, report)
 
 
@@ -149,20 +218,20 @@ def as_run(name: Any, outputs: str | Path) -> runs.Run | None:
         UserError: As :func:`find` does; the export failed, is damaged, or is of an older checkpoint than the run's best
             one; or its run is not at hand.
     """
-    found = find(name, outputs)
-    if found is None:
+    export = find(name, outputs)
+    if export is None:
         return None
-    home = found.home()
+    home = export.home()
     if home is None:
         raise UserError(
-            f"run: '{name}' is an export whose run is not available, which says what data it is of. Put it back into "
+            f"run: '{name}' is an export whose run is not available, and only that knows its data. Put it back into "
             f"its run's folder, or export again"
         )
     run = runs.resolve(home, outputs)
-    found.check()
-    if found.is_stale():
-        raise UserError(f"run: {found.path} was made from an older checkpoint; export again: {found.command()}")
-    return replace(run, id=f"{run.id}/{FOLDER}/{found.path.name}", export=found.path)
+    export.check()
+    if export.is_stale():
+        raise UserError(f"run: {export.path} was made from an older checkpoint; export again: {export.command()}")
+    return replace(run, id=f"{run.id}/{FOLDER}/{export.path.name}", export=export.path)
 
 
 def model_of(run: runs.Run) -> Path:
@@ -181,14 +250,10 @@ def may_be_replaced(folder: Path) -> bool:
     if not folder.is_dir() or folder.is_symlink():
         return False
     names = {p.name for p in folder.iterdir()}
-    known = {*_RECORDS, runs.EVALUATION, *(name.partition("/")[0] for name in FILES.values())}
-    return not names or (names <= known and _is_record(folder / "report.json"))
-
-
-def _is_record(path: Path) -> bool:
+    own = {*_RECORDS, runs.EVALUATION, *(name.partition("/")[0] for name in FILES.values())}
     try:
-        return json.loads(path.read_text(encoding="utf-8")).get("format") in FILES
-    except (OSError, ValueError, AttributeError):
+        return not names or (names <= own and files.read_json(folder / "report.json").get("format") in FILES)
+    except UserError:  # no export's record
         return False
 
 
@@ -196,10 +261,10 @@ def digest(model: Path) -> str:
     """The SHA-256 of a model's file, or of a SavedModel's files and their names, in hexadecimal."""
     if model.is_file():
         return files.sha256(model)
-    whole = hashlib.sha256()
+    digest_of_all = hashlib.sha256()
     for path in sorted(p for p in model.rglob("*") if p.is_file()):
-        whole.update(f"{path.relative_to(model).as_posix()}\0{files.sha256(path)}\n".encode())
-    return whole.hexdigest()
+        digest_of_all.update(f"{path.relative_to(model).as_posix()}\0{files.sha256(path)}\n".encode())
+    return digest_of_all.hexdigest()
 
 
 def size(model: Path) -> int:

@@ -1,8 +1,6 @@
-"""Run folders: reading them and finding them.
+"""Run folders: reading them, without running any code that they bring, and finding them.
 
 A run's id is its path below the outputs folder (``20261122-075340-299053_cnn``, or ``20261122-075341-023246_sweep/3``).
-Reading a run means reading JSON and ``.keras`` files in safe mode; nothing is unpickled and no class that its config
-names is made.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from emotion.base import files, locks
 from emotion.base.errors import UserError
 from emotion.faces.contract import Contract
-from emotion.runs import published, record, shipped
+from emotion.runs import published, record
 from emotion.runs.record import RunRecord
 
 #: Below an export's folder: its own figures and predictions.
@@ -50,7 +48,7 @@ class Run:
     @property
     def ships(self) -> bool:
         """Whether it came with the package."""
-        return shipped.name_of(self.path) is not None
+        return published.shipped_name(self.path) is not None
 
     @property
     def reference(self) -> str:
@@ -82,9 +80,9 @@ class Run:
 
     def record(self) -> RunRecord:
         """Its ``run.json``, with ``running`` corrected where its process is gone."""
-        found = record.read(self.path)
-        orphaned = found.status == "running" and not locks.is_held(self.path)
-        return replace(found, status="interrupted") if orphaned else found
+        written = record.read(self.path)
+        orphaned = written.status == "running" and not locks.is_held(self.path)
+        return replace(written, status="interrupted") if orphaned else written
 
     @property
     def checkpoints(self) -> Path:
@@ -119,19 +117,14 @@ class Run:
         path = self.checkpoints / f"{which}.keras"
         if path.is_file():
             return path
-        known = self.record()
-        if known.published:
+        written = self.record()
+        if written.published:
             raise UserError(f"run {self.id} was published without its model, as a summary (weights=false)")
-        advice = self.advice(known.status, "wait for its first epoch to end")
-        raise UserError(f"run {self.id} ({known.status}) has no {which} checkpoint; {advice}")
+        advice = self.advice(written.status, "wait for its first epoch to end")
+        raise UserError(f"run {self.id} ({written.status}) has no {which} checkpoint; {advice}")
 
     def advice(self, status: str, running: str) -> str:
-        """What the user can do about a run that is not done.
-
-        Args:
-            status: Of its record.
-            running: The advice where it still runs.
-        """
+        """What the user can do about a run of this status that is not done; ``running`` where it still runs."""
         resume = f"resume it: python -m emotion.train resume={self.reference}"
         return {"running": running, "interrupted": resume}.get(status, f"see {self.path / 'train.log'}")
 
@@ -184,13 +177,12 @@ def listing(root: Path) -> list[Run]:
 def resolve(run: Any, outputs: str | Path) -> Run:
     """Find a run by id, unique prefix of an id, path of its folder, ``latest``, ``best`` or ``pretrained``.
 
-    ``latest`` is the run that was made last. ``pretrained`` is the one that ships with the package; see
-    :mod:`emotion.runs.shipped`. What is made of it, and of other published runs, goes below ``outputs``.
+    ``latest`` is the run that was made last, ``pretrained`` the one that ships with the package.
     ``best`` is the finished run with the highest validation macro-F1 among those trained on the same data as the last
     finished one: scores on different data do not compare.
 
     Raises:
-        UserError: No run, or several, answer to that name; names the nearest ids.
+        UserError: No run, or several, have that name; names the nearest ids.
     """
     root = Path(outputs)
     return _settled(_resolve(str(run), root), root)
@@ -198,9 +190,9 @@ def resolve(run: Any, outputs: str | Path) -> Run:
 
 def _settled(run: Run, root: Path) -> Run:
     """A run with the place for what is made of it, where its own folder is to stay as it is."""
-    name = shipped.name_of(run.path)
+    name = published.shipped_name(run.path)
     if name is not None:
-        return Run(run.path, f"{shipped.NAME}/{name}", root / shipped.RESULTS / name)
+        return Run(run.path, f"{published.SHIPPED}/{name}", root / published.SHIPPED_RESULTS / name)
     edition = published.edition(run.path)
     return run if edition is None else replace(run, elsewhere=root / published.RESULTS / edition)
 
@@ -217,12 +209,12 @@ def _resolve(name: str, root: Path) -> Run:
     outer = record.around(path)
     if outer is not None and path.exists():
         raise UserError(f"run: '{name}' is inside a run; name the run's own folder: run={outer}")
-    installed = shipped.find(name)
+    installed = published.find_shipped(name)
     if installed is not None:
         return Run(installed, installed.name)
     everything = listing(root)
     if not everything:
-        other = f", or take the one that ships with emotion: run={shipped.NAME}" if shipped.ids() else ""
+        other = f", or take the one that ships with emotion: run={published.SHIPPED}" if published.shipped_ids() else ""
         raise UserError(f"run: there are no runs under '{root}'. Train one first: python -m emotion.train{other}")
     if name == "latest":
         return max(everything, key=lambda r: (_created(r), r.id))
@@ -233,16 +225,16 @@ def _resolve(name: str, root: Path) -> Run:
         return matches[0]
     ids = [r.id for r in everything]
     if matches:
-        some = ", ".join(r.id for r in matches[:5])
+        first = ", ".join(r.id for r in matches[:5])
         more = ", ..." if len(matches) > 5 else ""
-        raise UserError(f"run: '{name}' fits {len(matches)} runs ({some}{more}); write more of the one you mean")
+        raise UserError(f"run: '{name}' fits {len(matches)} runs ({first}{more}); write more of the one you mean")
     if path.is_dir():
         within = ", ".join(str(r.path) for r in listing(path)[-3:])
         raise UserError(
             f"run: '{name}' is a folder but no run's, without run.json; "
             + (f"below it are {within}" if within else "name the folder that emotion.train made")
         )
-    words = ["latest", "best", *([shipped.NAME] if shipped.ids() else [])]
+    words = ["latest", "best", *([published.SHIPPED] if published.shipped_ids() else [])]
     near = difflib.get_close_matches(name, [*ids, *words[2:]], n=3, cutoff=0.3) or ids[-3:]
     raise UserError(f"run: no run '{name}' under '{root}'. Nearest: {', '.join(near)}; also: {', '.join(words)}")
 
@@ -258,13 +250,13 @@ def _best(runs: list[Run], root: Path) -> Run:
     finished = []
     for run in runs:
         try:
-            known = run.record()
+            candidate = run.record()
         except UserError:
             continue
-        score = known.scores.get("validation", {}).get("macro_f1")
+        score = candidate.scores.get("validation", {}).get("macro_f1")
         # An adopted network may have been trained on the very images that others are validated on.
-        if known.status == "done" and score is not None and not known.adopted:
-            finished.append((known, score, run))
+        if candidate.status == "done" and score is not None and not candidate.adopted:
+            finished.append((candidate, score, run))
     if not finished:
         raise UserError(f"run: no run under '{root}' is finished, so none is best. Try run=latest")
     latest = max(finished, key=lambda f: (f[0].created, f[2].id))

@@ -1,4 +1,4 @@
-"""``predictions.npz``: what a run answered, image by image. Arrays are called ``<split>_<column>``."""
+"""``predictions.npz``: what a run answered, per image. Arrays are called ``<split>_<column>``."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class Predictions:
 
 
 def write(folder: Path, by_split: Mapping[str, Predictions]) -> None:
-    """Write the answers on some splits, in the place of all that was there."""
+    """Write the answers on some splits, in place of the old file."""
     arrays = {
-        f"{split}_{each.name}": value
+        f"{split}_{column.name}": value
         for split, predictions in by_split.items()
-        for each in fields(Predictions)
-        if (value := getattr(predictions, each.name)) is not None
+        for column in fields(Predictions)
+        if (value := getattr(predictions, column.name)) is not None
     }
     with files.replacing(folder / NAME) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
@@ -74,8 +74,6 @@ def read_folder(folder: Path, splits: Collection[str], again: str) -> dict[str, 
     """The answers on those of the splits that were scored.
 
     Args:
-        folder: Where the file is.
-        splits: Which to read.
         again: The command that makes the file again, for the errors.
 
     Raises:
@@ -88,7 +86,7 @@ def read_folder(folder: Path, splits: Collection[str], again: str) -> dict[str, 
                 split: {c.name: data[key] for c in fields(Predictions) if (key := f"{split}_{c.name}") in data.files}
                 for split in splits
             }
-        found = {
+        by_split = {
             split: Predictions(**arrays)
             for split, arrays in columns.items()
             if {"probabilities", "labels", "hashes"} <= arrays.keys()
@@ -97,9 +95,9 @@ def read_folder(folder: Path, splits: Collection[str], again: str) -> dict[str, 
         raise UserError(f"it has no {NAME}; make it: {again}") from None
     except _DAMAGE as error:
         raise damaged(folder, again, error) from None
-    if not found:
+    if not by_split:
         raise UserError(f"its {NAME} holds none of the {' or '.join(splits)} split; make them: {again}")
-    return found
+    return by_split
 
 
 def damaged(folder: Path, again: str, error: Exception) -> UserError:

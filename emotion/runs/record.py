@@ -24,27 +24,9 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """The content of ``run.json``. A value of an unexpected type counts as missing and is written back unchanged.
+    """The content of ``run.json``; ``docs/architecture.md`` explains each key, ``unknown`` holds all others.
 
-    Attributes:
-        format: Of the file.
-        id, status, created, seed: The run; ``status`` is one of :data:`STATUSES`, times are UTC in ISO 8601.
-        command, commit, versions: What the user typed, and the code and packages that ran.
-        pid, host, started, finished, error: The process that works on it, or the last that did.
-        epoch, best_epoch, best: Complete epochs; the epoch and value of the best monitored metric.
-        data: Fingerprint of the data: ``pixels``, ``pixels_by_split``, ``counts``, ``dataset``, ``recognised``.
-        unreadable: Image files that could not be read, ``[path, reason]`` each.
-        parameters, training_seconds, stopped_early: Of the finished training.
-        objective: ``name``, ``value`` and ``epoch`` of the monitored metric.
-        scores: Per split, each metric's value.
-        efficiency: ``multiply_adds``, ``latency_ms``, ``peak_memory_bytes``.
-        tflite: ``checkpoint``, ``sha256``, ``max_difference`` and ``compared_on`` of ``model.tflite``.
-        teachers: ``run`` and ``checkpoint`` (SHA-256) of each run that this one was distilled from.
-        changed: ``after_epoch`` and ``settings`` of each resume that changed the trainer.
-        trial: ``number``, ``execution``, ``values``, ``from`` and ``objective`` within a search.
-        adopted: ``file``, ``sha256``, ``source``, ``licence``, ... of a network that was trained elsewhere.
-        published: ``run``, ``created``, ``when``, ``weights`` and ``half`` of a published run.
-        unknown: Other keys.
+    A value of an unexpected type counts as missing and is written back unchanged.
     """
 
     format: int = FORMAT
@@ -123,7 +105,7 @@ def _types(hint: Any) -> tuple[type, ...]:
 
 
 _HINTS = get_type_hints(RunRecord)
-_TYPES = {each.name: _types(_HINTS[each.name]) for each in fields(RunRecord) if each.name != "unknown"}
+_TYPES = {key.name: _types(_HINTS[key.name]) for key in fields(RunRecord) if key.name != "unknown"}
 
 
 def is_run(folder: Path) -> bool:
@@ -134,11 +116,11 @@ def is_run(folder: Path) -> bool:
 def around(folder: Path) -> Path | None:
     """The run's folder that this folder is, or is inside of; None where there is none."""
     absolute = folder.absolute()
-    return next((each for each in (absolute, *absolute.parents) if is_run(each)), None)
+    return next((path for path in (absolute, *absolute.parents) if is_run(path)), None)
 
 
 def read(folder: Path) -> RunRecord:
-    """Read a run's record as it was written: ``running`` may be the word of a process that was killed.
+    """Read a run's record as it was written: ``running`` may stem from a process that was killed.
 
     Raises:
         UserError: It is missing, damaged, or of a newer format.

@@ -16,12 +16,12 @@ MAY_CHANGE = ("trainer.epochs", "trainer.patience", "trainer.threads", "trainer.
               "dataset.cache", "dataset.cache_dir")  # fmt: skip
 
 
-def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictConfig:
-    """The run's own config with the changes that were asked for.
+def config_of(run: runs.Run, requested: DictConfig, overrides: list[str]) -> DictConfig:
+    """The run's own config with the requested changes.
 
     Args:
         run: The run to resume.
-        asked: What the command line composed to; its values are taken for keys that the command line names.
+        requested: The composed command line; its values are taken for the keys that it names.
         overrides: The command line's ``key=value`` arguments.
 
     Raises:
@@ -42,7 +42,7 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
             f"run {run.id} ({record.status}) stopped before its first epoch ended; there is nothing to resume. "
             f"Start it again: {record.command or 'python -m emotion.train'}"
         )
-    cfg = _changed(run, asked, overrides)
+    cfg = _changed(run, requested, overrides)
     validate(cfg)
     done, is_done = record.epoch, record.status == "done"
     if is_done and cfg.trainer.epochs == done:
@@ -58,14 +58,14 @@ def config_of(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictCon
     return cfg
 
 
-def _changed(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictConfig:
+def _changed(run: runs.Run, requested: DictConfig, overrides: list[str]) -> DictConfig:
     """The run's config with the overrides that are allowed on resume."""
     cfg = run.config()
     for override in OverridesParser.create().parse_overrides(overrides):
         key = override.get_key_element().lstrip("+~")
         if key in ("resume", "outputs") or key.startswith("hydra"):
             continue
-        before, wanted = OmegaConf.select(cfg, key), OmegaConf.select(asked, key)
+        before, wanted = OmegaConf.select(cfg, key), OmegaConf.select(requested, key)
         if key in MAY_CHANGE:
             OmegaConf.update(cfg, key, wanted)
         elif key == "experiment" or OmegaConf.is_dict(wanted):
@@ -82,12 +82,7 @@ def _changed(run: runs.Run, asked: DictConfig, overrides: list[str]) -> DictConf
 
 
 def take_over(run: runs.Run, cfg: DictConfig) -> None:
-    """Give a resumed run its new config, and note what its trainer changed and after how many epochs.
-
-    Args:
-        run: The run, with the config that it had until now.
-        cfg: What :func:`config_of` gave.
-    """
+    """Give a resumed run the config of :func:`config_of`, and record what that changed and after which epoch."""
     record, before = run.record(), run.config()
     changes = {
         key: [OmegaConf.select(before, key), OmegaConf.select(cfg, key)]

@@ -34,24 +34,24 @@ def select(wanted: Any, outputs: str | Path) -> list[Selected]:
         outputs: The folder that holds the runs.
 
     Raises:
-        UserError: A name that no run answers to.
+        UserError: No run has such a name.
     """
     root = Path(outputs)
-    found: dict[tuple[Path, Path | None], Selected] = {}
+    by_folder: dict[tuple[Path, Path | None], Selected] = {}
     listed: list[runs.Run] | None = None
     for word in _words(wanted, root):
         if listed is None and not _is_run(word, root):
             listed = runs.listing(root)
-        for each in _answering(word, root, listed or []):
-            key = each.run.path.resolve(), each.run.export and each.run.export.resolve()
-            if key not in found or each.named:
-                found[key] = each
-    return list(found.values())
+        for selected in _matching(word, root, listed or []):
+            key = selected.run.path.resolve(), selected.run.export and selected.run.export.resolve()
+            if key not in by_folder or selected.named:
+                by_folder[key] = selected
+    return list(by_folder.values())
 
 
 def _words(wanted: Any, root: Path) -> list[str]:
-    given = [str(w) for w in wanted] if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [str(wanted)]
-    words = [part for word in given for part in _parts(word, root)]
+    entries = wanted if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
+    words = [part for entry in entries for part in _parts(str(entry), root)]
     if not words:
         raise UserError("runs: an empty list. Name runs, such as runs=[<id>,<id>], or runs=all")
     return words
@@ -71,11 +71,11 @@ def _is_run(word: str, root: Path) -> bool:
 def _path(word: str) -> Path:
     try:
         return Path(word).expanduser()
-    except RuntimeError:  # ~somebody; runs.resolve says so
+    except RuntimeError:  # ~ and no user's name; runs.resolve explains it
         return Path(word)
 
 
-def _answering(word: str, root: Path, everything: list[runs.Run]) -> Iterator[Selected]:
+def _matching(word: str, root: Path, everything: list[runs.Run]) -> Iterator[Selected]:
     if _is_run(word, root):
         yield Selected(_resolve(word, root), named=True)
         return
@@ -107,8 +107,8 @@ def _resolve(word: str, root: Path) -> runs.Run:
     try:
         return exports.as_run(word, root) or runs.resolve(word, root)
     except UserError as error:
-        said = str(error).removeprefix("run: ").replace(": run=", ": runs=")
-        raise UserError(f"runs: {said.replace('; also: latest', '; also: all, latest')}") from None
+        message = str(error).removeprefix("run: ").replace(": run=", ": runs=")
+        raise UserError(f"runs: {message.replace('; also: latest', '; also: all, latest')}") from None
 
 
 def _exports(pattern: str, root: Path, everything: list[runs.Run]) -> Iterator[runs.Run]:

@@ -29,8 +29,8 @@ def recorded(run: runs.Run) -> Iterator[None]:
             log.warning("run %s interrupted; %s", run.id, _advice(run))
             raise
         except BaseException as error:
-            said = str(error) if isinstance(error, UserError) else traceback.format_exc()
-            _try_to_update(run, status="failed", finished=provenance.now(), error=said)
+            reason = str(error) if isinstance(error, UserError) else traceback.format_exc()
+            _try_to_update(run, status="failed", finished=provenance.now(), error=reason)
             log.error("run %s failed", run.id, exc_info=True)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
                 raise UserError(
@@ -41,7 +41,7 @@ def recorded(run: runs.Run) -> Iterator[None]:
 
 
 def _try_to_update(run: runs.Run, **fields: Any) -> None:
-    """Say how a run ended, if the disk still takes it; what ended it matters more than a failure to note it."""
+    """Record how a run ended, if it can be written; what ended it matters more than a failure to write it."""
     try:
         runs.update(run, **fields)
     except (OSError, UserError) as error:

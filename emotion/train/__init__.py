@@ -19,7 +19,7 @@ from emotion.base import exits, logs
 from emotion.base.errors import UserError
 from emotion.config import cli
 from emotion.faces.contract import Contract
-from emotion.runs import paths, resuming, status
+from emotion.runs import creating, resuming, status
 from emotion.train import sweep
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _score(
     else:
         log.warning("the test split is empty: this run has validation scores alone, which are optimistic")
     scoring.write_own(run, scored, splits.fingerprint)
-    return {split: each.scores for split, each in scored.items()}
+    return {split: result.scores for split, result in scored.items()}
 
 
 def _contract(cfg: DictConfig, run: runs.Run, labels: tuple[str, ...], resume: bool) -> Contract:
@@ -149,31 +149,31 @@ def job(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     with exits.exit_codes():
-        asked = cli.request("train")
-        if asked.cfg is None:
-            cli.launch(asked, job)
-        elif asked.multirun:
-            sweep.run(asked)
-        elif asked.cfg.resume is not None:
-            if isinstance(asked.cfg.resume, bool):
+        request = cli.request("train")
+        if request.cfg is None:
+            cli.launch(request, job)
+        elif request.multirun:
+            sweep.run(request)
+        elif request.cfg.resume is not None:
+            if isinstance(request.cfg.resume, bool):
                 raise UserError("resume: say which run, such as resume=latest; true is for sweeps, with -m")
-            run = runs.resolve(asked.cfg.resume, asked.cfg.outputs)
-            resuming.config_of(run, asked.cfg, list(asked.overrides))
+            run = runs.resolve(request.cfg.resume, request.cfg.outputs)
+            resuming.config_of(run, request.cfg, list(request.overrides))
             here = f"hydra.run.dir={cli.quoted(run.path)}"
-            cli.launch(asked.with_overrides(here, "hydra.output_subdir=null"), job)
+            cli.launch(request.with_overrides(here, "hydra.output_subdir=null"), job)
         else:
-            _check_place(asked)
-            cli.launch(asked, job)
+            _check_place(request)
+            cli.launch(request, job)
 
 
-def _check_place(asked: cli.Request) -> None:
+def _check_place(request: cli.Request) -> None:
     """Refuse a folder that cannot be a new run's before Hydra writes into it."""
-    assert asked.cfg is not None
-    paths.teachers(asked.cfg)
-    given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.run.dir=")]
-    if given and runs.is_run(Path(given[-1])):
-        raise UserError(f"hydra.run.dir: there is a run in '{given[-1]}' already; choose another folder or resume it")
+    assert request.cfg is not None
+    creating.teachers(request.cfg)
+    folders = [o.partition("=")[2].strip("'\"") for o in request.overrides if o.startswith("hydra.run.dir=")]
+    if folders and runs.is_run(Path(folders[-1])):
+        raise UserError(f"hydra.run.dir: there is a run in '{folders[-1]}' already; choose another folder or resume it")
     try:
-        Path(asked.cfg.outputs).mkdir(parents=True, exist_ok=True)
+        Path(request.cfg.outputs).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"outputs: '{asked.cfg.outputs}' cannot be a folder for runs ({error.strerror})") from None
+        raise UserError(f"outputs: '{request.cfg.outputs}' cannot be a folder for runs ({error.strerror})") from None

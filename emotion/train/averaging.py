@@ -45,8 +45,8 @@ class AveragedWeights(keras.callbacks.Callback):
         self.moving = [v for n in self.norms for v in n.non_trainable_variables if v.name in _STATISTICS]
 
         @tf.function(autograph=False, reduce_retracing=True)
-        def forward(pictures: tf.Tensor) -> None:
-            model.distribute_strategy.run(lambda: model(pictures, training=True))
+        def forward(images: tf.Tensor) -> None:
+            model.distribute_strategy.run(lambda: model(images, training=True))
 
         self._forward = forward
 

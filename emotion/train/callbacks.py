@@ -1,10 +1,12 @@
-"""What happens at the end of each epoch: the best checkpoint, the history, the state to resume from."""
+"""What happens in and after each epoch: the best checkpoint, the history, the state to resume from, progress shown."""
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,23 @@ from omegaconf import DictConfig
 from emotion import runs
 from emotion.base import files
 from emotion.base.errors import UserError
+from emotion.base.progress import Pace, bars
 from emotion.runs.history import COLUMNS, write_history
 from emotion.train import state
 from emotion.train.averaging import AveragedWeights
 
+log = logging.getLogger(__name__)
+
 #: How many steps apart the loss is checked for NaN: reading it waits for the device.
 _CHECK_EVERY = 10
+
+_SECONDS_BETWEEN_LINES = 60.0
 
 
 class Keeper(keras.callbacks.Callback):
     """Keep the best checkpoint, the history, the state to resume from; stop when nothing gets better.
 
     Args:
-        run: Where the files go.
-        trainer: The trainer config.
         progress: Where the run stands; changed in place.
         twin: The same network in float32 without an optimizer: what is saved as ``.keras``.
         averaged: Holds the weights to save instead of the model's own, or None.
@@ -127,3 +132,48 @@ class Keeper(keras.callbacks.Callback):
                 f"Lower trainer.learning_rate ({self.trainer.learning_rate:g}), "
                 f"raise trainer.warmup_epochs or set trainer.clip_norm=1"
             )
+
+
+class Reporter(keras.callbacks.Callback):
+    """Log a line per epoch; within an epoch show a bar in a terminal, or log a line per minute."""
+
+    def __init__(self, epochs: int, steps: int, batch_size: int) -> None:
+        super().__init__()
+        self.epochs, self.steps, self.batch_size = epochs, steps, batch_size
+        self.shown = ExitStack()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch, self.began, self.pace = epoch, time.perf_counter(), Pace(_SECONDS_BETWEEN_LINES)
+        self.display = self.shown.enter_context(bars())
+        if self.display is not None:
+            self.task = self.display.add_task(f"epoch {epoch + 1}/{self.epochs}", total=self.steps, info="")
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        done = batch + 1
+        if self.display is None:
+            if self.pace.due():
+                log.info("epoch %d/%d  step %d/%d  %s", self.epoch + 1, self.epochs, done, self.steps,
+                         self._speed(done, logs))  # fmt: skip
+        elif done % 10 == 0 or done == self.steps:
+            self.display.update(self.task, completed=done, info=self._speed(done, logs))
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.trained = time.perf_counter() - self.began
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.stop()
+        log.info(
+            "epoch %*d/%d  loss %.3f  accuracy %.3f  val_loss %.3f  val_accuracy %.3f  val_macro_f1 %.3f  "
+            "%.1f s  %.0f images/s",
+            len(str(self.epochs)), epoch + 1, self.epochs, logs["loss"], logs["accuracy"], logs["val_loss"],
+            logs["val_accuracy"], logs["val_macro_f1"], time.perf_counter() - self.began,
+            self.steps * self.batch_size / self.trained,
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """Take the bar off the terminal."""
+        self.shown.close()
+
+    def _speed(self, steps: int, logs: Any) -> str:
+        rate = steps * self.batch_size / max(time.perf_counter() - self.began, 1e-9)
+        return f"loss {float(logs['loss']):.3f}  {rate:.0f} images/s"

@@ -23,8 +23,9 @@ from emotion.base.errors import UserError
 from emotion.data import cache
 from emotion.data.examples import Splits
 from emotion.inference import scoring
+from emotion.inference.runtimes import Traced
 from emotion.metrics import calibration
-from emotion.runs import checkpoints, paths
+from emotion.runs import checkpoints, creating
 
 log = logging.getLogger(__name__)
 
@@ -32,21 +33,16 @@ Targets = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def with_teacher(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
-    """Mix the teachers' softened probabilities into the training targets.
+    """Mix the teachers' softened probabilities into the training targets, and record the teachers of the run.
 
     Targets become ``(1 - w) * target + w * softmax(log(p) / T)``, with ``p`` the mean of the teachers' probabilities,
     ``w`` ``trainer.teacher_weight`` and ``T`` ``trainer.teacher_temperature``.
-
-    Args:
-        cfg: The whole config of ``emotion.train``.
-        splits: The data.
-        run: The student's, whose record names its teachers.
 
     Raises:
         UserError: No such run, a teacher with other labels, or one that may have seen what this run is judged by.
     """
     settings = cfg.trainer
-    teachers = paths.teachers(cfg)
+    teachers = creating.teachers(cfg)
     if not teachers:
         return splits
     for teacher in teachers:
@@ -56,9 +52,9 @@ def with_teacher(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
     train = splits.train
     own = np.eye(len(splits.labels), dtype=np.float32)[train.labels] if train.targets is None else train.targets
     weight = np.float32(settings.teacher_weight)
-    runs.update(run, teachers=[{"run": each.id, "checkpoint": files.sha256(each.checkpoint())} for each in teachers])
+    runs.update(run, teachers=[{"run": t.id, "checkpoint": files.sha256(t.checkpoint())} for t in teachers])
     agree = float((soft.argmax(axis=1) == train.labels).mean())
-    names = ", ".join(each.id for each in teachers)
+    names = ", ".join(teacher.id for teacher in teachers)
     log.info("taught by run %s: %.1f %% of the training labels are its answer", names, 100 * agree)
     return replace(splits, train=replace(train, targets=(1 - weight) * own + weight * soft))
 
@@ -97,14 +93,14 @@ def _answers(cfg: DictConfig, splits: Splits, teacher: runs.Run) -> Targets:
     path = Path(cfg.dataset.cache_dir).expanduser() / f"teacher-flip-{digest.hexdigest()[:24]}.npy"
     shape = (len(splits.train), len(splits.labels))
     with suppress(OSError, ValueError, EOFError):
-        kept = np.load(path, allow_pickle=False)
-        if kept.shape == shape and kept.dtype == np.float32:
-            return kept
+        cached = np.load(path, allow_pickle=False)
+        if cached.shape == shape and cached.dtype == np.float32:
+            return cached
     log.info("asking run %s about %s training images", teacher.id, f"{len(splits.train):,}")
     contract, dataset = teacher.contract(), cfg.dataset
     store = cache.open_store(splits.train, contract, cache=dataset.cache, cache_dir=dataset.cache_dir)
     # Of each image and its mirror image: students are shown both, and the mean is right more often.
-    answers = scoring.answers(checkpoints.load(checkpoint), store, teacher, tta="flip")
+    answers = scoring.answers(Traced(checkpoints.load(checkpoint)), store, teacher, tta="flip")
     try:
         with files.replacing_in_cache(path) as temporary, temporary.open("wb") as file:
             np.save(file, answers)

@@ -20,11 +20,10 @@ from emotion.data import cache, pipeline, weights
 from emotion.data.examples import Splits
 from emotion.faces.contract import Contract
 from emotion.models.build import build
-from emotion.train import board, environment, fusion, losses, optimizers, phases, replicas, state
+from emotion.train import board, environment, fusion, optimizers, phases, state
 from emotion.train.averaging import IMAGES, AveragedWeights
-from emotion.train.callbacks import Keeper
-from emotion.train.console import Reporter
-from emotion.train.macro_f1 import MacroF1
+from emotion.train.callbacks import Keeper, Reporter
+from emotion.train.objectives import LOSSES, MacroF1
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +61,6 @@ def fit(cfg: DictConfig, run: runs.Run, data: Data, saved: state.Saved | None) -
 
     Args:
         cfg: The whole config of ``emotion.train``.
-        run: Where checkpoints, history and TensorBoard events go.
-        data: The data.
         saved: A state to resume from, or None.
 
     Raises:
@@ -76,8 +73,7 @@ def fit(cfg: DictConfig, run: runs.Run, data: Data, saved: state.Saved | None) -
     strategy = environment.strategy(trainer.strategy)
     model = _model(cfg, data.contract, strategy)
     state.check_space(run.path, model.count_params())
-    averaged = _averaged(cfg, data.train)
-    reporter = Reporter(trainer.epochs, steps, trainer.batch_size)
+    averaged, reporter = _averaged(cfg, data.train), Reporter(trainer.epochs, steps, trainer.batch_size)
     keeper = Keeper(run, trainer, progress, twin, averaged)
     check = _validation_batches(data, trainer.batch_size, strategy.num_replicas_in_sync)
 
@@ -87,7 +83,7 @@ def fit(cfg: DictConfig, run: runs.Run, data: Data, saved: state.Saved | None) -
             if progress.epoch >= phase.stop or stopped:
                 continue
             with strategy.scope():
-                _compile(model, trainer, phase, steps, losses.LOSSES[data.splits.loss])
+                _compile(model, trainer, phase, steps, LOSSES[data.splits.loss])
             if saved is not None:
                 state.restore(model.variables, saved.model, "model")
                 if progress.epoch > phase.start:
@@ -122,7 +118,10 @@ def _averaged(cfg: DictConfig, train: cache.Store) -> AveragedWeights | None:
 def _training_batches(cfg: DictConfig, run: runs.Run, data: Data) -> Callable[[int], tf.data.Dataset]:
     """Gives the batches from an epoch on; the run's TensorBoard shows what they are like."""
     trainer, train, names = cfg.trainer, data.splits.train, data.splits.labels
-    class_weights = weights.class_weights(train.labels, _plain(trainer.class_weight), names)
+    setting = trainer.class_weight
+    if isinstance(setting, DictConfig):
+        setting = {str(k): float(v) for k, v in setting.items()}
+    class_weights = weights.class_weights(train.labels, setting, names)
     log.info("class weights (%s)\n%s", trainer.class_weight, weights.table(train.labels, class_weights, names))
     augmentation = pipeline.Augmentation.from_config(cfg.augmentation)
     board.write_start(run, cfg, data.train, train, augmentation)
@@ -147,17 +146,17 @@ def _training_batches(cfg: DictConfig, run: runs.Run, data: Data) -> Callable[[i
 
 
 def _validation_batches(data: Data, batch_size: int, devices: int) -> tf.data.Dataset:
-    size = replicas.evaluation_batch(max(128, batch_size), len(data.validation), devices)
+    size = environment.evaluation_batch(max(128, batch_size), len(data.validation), devices)
     labels, classes = data.splits.validation.labels, len(data.splits.labels)
     return pipeline.evaluation(data.validation, labels, batch_size=size, classes=classes)
 
 
 def _model(cfg: DictConfig, contract: Contract, strategy: tf.distribute.Strategy) -> keras.Model:
     devices = strategy.num_replicas_in_sync
-    replicas.check_batch(cfg.trainer.batch_size, devices)
+    environment.check_batch(cfg.trainer.batch_size, devices)
     with strategy.scope():
         model = build(cfg.model, contract)
-        replicas.synchronise(model, devices)
+        environment.synchronise(model, devices)
         fusion.fuse_batch_norm(model)
     log.info("model %s: %s parameters", cfg.model.get("name", model.name), f"{model.count_params():,}")
     return model
@@ -212,7 +211,3 @@ def _float32_twin(model: DictConfig, contract: Contract) -> keras.Model:
         return build(DictConfig({**model, "weights": None}) if from_file else model, contract)
     finally:
         keras.config.set_dtype_policy(policy)
-
-
-def _plain(setting: DictConfig | str) -> dict[str, float] | str:
-    return {str(k): float(v) for k, v in setting.items()} if isinstance(setting, DictConfig) else setting

@@ -1,9 +1,8 @@
 """Batch normalisation as one operation, in training and validation.
 
-Keras 3 writes batch normalisation out: a cast to float32, two means, a difference, a square, products and a cast back,
-and as many again in the gradient, each of which reads and writes the whole map. On a CPU this took three fifths of a
-CNN's step. TensorFlow has all of it as one operation with its own gradient, which oneDNN computes in bfloat16 as well.
-``benchmarks/training_step.py`` measures the difference.
+Keras 3 writes batch normalisation out in a dozen operations, each of which reads and writes the whole map. TensorFlow
+has all of it as one with its own gradient, which oneDNN computes in bfloat16 as well; ``benchmarks/training_step.py``
+measures the difference.
 """
 
 from __future__ import annotations

@@ -17,20 +17,15 @@ from emotion.train import work
 
 def main() -> None:
     run = runs.Run(Path(sys.argv[1]), sys.argv[2])
-    _end_with_the_parent()
+    if sys.platform == "linux":  # SIGTERM when the process that waits for this one is killed
+        parent_death_signal = 1
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM)
     if hasattr(signal, "SIGUSR2"):
         # Slurm sends it to all of a job's processes when its time is nearly up; the one that waits for us handles it.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     logs.set_up(run.path / "train.log")
     with exits.exit_codes():
         work(run.config(), run, resume=run.has_state)
-
-
-def _end_with_the_parent() -> None:
-    """Let Linux send SIGTERM when the process that waits for this one is killed."""
-    if sys.platform == "linux":
-        parent_death_signal = 1
-        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM)
 
 
 if __name__ == "__main__":

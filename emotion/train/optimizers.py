@@ -69,20 +69,16 @@ class _EarlyAverage(keras.optimizers.Optimizer):
                 average.assign(decay * average + (1.0 - decay) * weight)
 
 
-class AdamW(_EarlyAverage, keras.optimizers.AdamW):
-    pass
+class AdamW(_EarlyAverage, keras.optimizers.AdamW): ...
 
 
-class Adam(_EarlyAverage, keras.optimizers.Adam):
-    pass
+class Adam(_EarlyAverage, keras.optimizers.Adam): ...
 
 
-class SGD(_EarlyAverage, keras.optimizers.SGD):
-    pass
+class SGD(_EarlyAverage, keras.optimizers.SGD): ...
 
 
-class RMSprop(_EarlyAverage, keras.optimizers.RMSprop):
-    pass
+class RMSprop(_EarlyAverage, keras.optimizers.RMSprop): ...
 
 
 class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):

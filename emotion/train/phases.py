@@ -16,13 +16,11 @@ class Phase:
     """A stretch of epochs with one set of trainable layers.
 
     Attributes:
-        start: First epoch, counted from 0.
-        stop: The epoch after the last.
+        start, stop: First epoch, counted from 0, and the epoch after the last.
         frozen: The layer called ``backbone`` is not trained.
         batch_norm_frozen: Its batch normalisation keeps statistics, scale and offset.
         learning_rate: Peak of the schedule that the phase is on.
-        schedule_start: The epoch in which that schedule begins; phases that follow each other may share one.
-        schedule_stop: The epoch in which it ends.
+        schedule_start, schedule_stop: As ``start`` and ``stop``, of that schedule; successive phases may share one.
     """
 
     start: int

@@ -32,10 +32,9 @@ class Progress:
 
     Attributes:
         epoch: Epochs that are complete.
-        best: The best value of the monitored metric, or None before the first epoch.
-        best_epoch: The epoch of that value, counted from 1.
+        best, best_epoch: The best value of the monitored metric, None before the first epoch; its epoch, from 1.
         wait: Epochs since then.
-        seconds: Time spent in training, over all sittings.
+        seconds: Time spent in training, before and after each resume.
         history: One row per epoch, the columns of ``history.csv``.
     """
 
@@ -85,11 +84,11 @@ def load(path: Path) -> Saved:
     return Saved(progress, groups["model"], groups["optimizer"])
 
 
-def restore(variables: list[keras.Variable], values: Variables, what: str) -> None:
+def restore(variables: list[keras.Variable], values: Variables, name: str) -> None:
     """Assign saved values to variables of the same number and shapes."""
     shapes, saved = [tuple(v.shape) for v in variables], [v.shape for v in values]
     if shapes != saved:
-        raise UserError(f"the saved {what} does not fit this {what}; was the code or a package changed since?")
+        raise UserError(f"the saved {name} does not fit this {name}; was the code or a package changed since?")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 

@@ -22,36 +22,36 @@ from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
 from emotion.jobs.child import JobFailedError, JobRefusedError, in_child
 from emotion.jobs.sweep_table import differing
-from emotion.runs import paths, resuming
+from emotion.runs import creating, resuming
 
 log = logging.getLogger(__name__)
 
 
-def run(asked: cli.Request) -> None:
+def run(request: cli.Request) -> None:
     """Launch all jobs, print a table of them, and exit with 1 if one failed.
 
     Raises:
         UserError: The sweep's folder has jobs already, and ``resume=true`` is not given.
     """
-    assert asked.cfg is not None
-    resume, compare = asked.cfg.resume, asked.cfg.compare
+    assert request.cfg is not None
+    resume, compare = request.cfg.resume, request.cfg.compare
     if resume not in (None, True, False):
         raise UserError(f"resume: '{resume}' with -m must be true (skip what is done in hydra.sweep.dir) or left out")
-    given = [o.partition("=")[2].strip("'\"") for o in asked.overrides if o.startswith("hydra.sweep.dir=")]
-    if given and "${" in given[-1]:
-        raise UserError(f"hydra.sweep.dir: give a plain folder instead of '{given[-1]}'")
-    if resume and not given:
+    folders = [o.partition("=")[2].strip("'\"") for o in request.overrides if o.startswith("hydra.sweep.dir=")]
+    if folders and "${" in folders[-1]:
+        raise UserError(f"hydra.sweep.dir: give a plain folder instead of '{folders[-1]}'")
+    if resume and not folders:
         raise UserError("resume: name the sweep to resume: hydra.sweep.dir=<its folder>")
-    folder = Path(given[-1]) if given else runs.new_folder(Path(asked.cfg.outputs), "sweep")
+    folder = Path(folders[-1]) if folders else runs.new_folder(Path(request.cfg.outputs), "sweep")
     if runs.listing(folder) and not resume:
         raise UserError(f"hydra.sweep.dir: there are runs in '{folder}' already; add resume=true to resume that sweep")
-    if not given:
-        asked = asked.with_overrides(f"hydra.sweep.dir={cli.quoted(folder)}")
+    if not folders:
+        request = request.with_overrides(f"hydra.sweep.dir={cli.quoted(folder)}")
     jobs.register()
     refused = False
     try:
         with sigterm_raises():
-            cli.launch(asked, job)
+            cli.launch(request, job)
     except JobFailedError:
         refused = True  # the table shows which
     finally:
@@ -125,16 +125,16 @@ def _to_train(cfg: DictConfig, folder: Path, number: int, resume: bool) -> runs.
 
 def summarise(folder: Path) -> int:
     """Print a table of a sweep's jobs; return how many are not done."""
-    jobs = sorted(runs.listing(folder), key=lambda r: (len(r.path.name), r.path.name))
-    if not jobs:
+    trained = sorted(runs.listing(folder), key=lambda r: (len(r.path.name), r.path.name))
+    if not trained:
         return 0
     table = Table(title=f"{folder}", title_justify="left")
     for column in ("job", "swept", "status"):
         table.add_column(column)
     for column in ("objective", "test accuracy", "test macro-F1", "minutes"):
         table.add_column(column, justify="right")
-    records = [job.record() for job in jobs]
-    for run, record, swept in zip(jobs, records, differing([_overrides(job) for job in jobs]), strict=True):
+    records = [job.record() for job in trained]
+    for run, record, swept in zip(trained, records, differing([_overrides(job) for job in trained]), strict=True):
         test = record.scores.get("test", {})
         table.add_row(
             run.path.name,
@@ -149,7 +149,7 @@ def summarise(folder: Path) -> int:
     if not console.is_terminal:
         console.width = 160
     console.print(table)
-    failed = [(run, record) for run, record in zip(jobs, records, strict=True) if record.status != "done"]
+    failed = [(run, record) for run, record in zip(trained, records, strict=True) if record.status != "done"]
     for run, record in failed:
         last = (record.error or record.status).strip().splitlines()[-1]
         console.print(f"job {run.path.name}: {last}  (see {run.path / 'train.log'})", markup=False)
@@ -168,7 +168,7 @@ def _overrides(run: runs.Run) -> list[str]:
 
 def _identity(cfg: DictConfig) -> Any:
     """A config without the settings that may change on resume."""
-    cfg = paths.with_absolute_paths(cfg)
+    cfg = creating.with_absolute_paths(cfg)
     for key in resuming.MAY_CHANGE:
         OmegaConf.update(cfg, key, None, force_add=True)
     return OmegaConf.to_container(cfg)

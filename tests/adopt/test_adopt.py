@@ -155,7 +155,8 @@ def test_every_kind_of_input_and_output_gives_their_answers(tmp_path: Path) -> N
     import keras
 
     from emotion.adopt import wrap
-    from emotion.inference.predict import predict
+    from emotion.inference.classifier import predict
+    from emotion.inference.runtimes import Traced
     from emotion.runs import checkpoints
 
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -183,7 +184,7 @@ def test_every_kind_of_input_and_output_gives_their_answers(tmp_path: Path) -> N
         expected = theirs[:, [ORDER.index(e) for e in EMOTIONS]]
         assert made.input_shape == (None, *contract.shape)
         assert made.inputs[0].dtype == "uint8"
-        np.testing.assert_allclose(predict(made, pictures), expected, atol=1e-5, err_msg=str(number))
+        np.testing.assert_allclose(predict(Traced(made), pictures), expected, atol=1e-5, err_msg=str(number))
 
 
 @pytest.mark.slow
@@ -264,7 +265,8 @@ def test_published_networks_are_read_as_they_are(name: str, shared: Path, tmp_pa
     import keras
 
     from emotion.adopt import wrap
-    from emotion.inference.predict import predict
+    from emotion.inference.classifier import predict
+    from emotion.inference.runtimes import Traced
     from emotion.runs import checkpoints
 
     contract = Contract(64, 64)
@@ -275,5 +277,5 @@ def test_published_networks_are_read_as_they_are(name: str, shared: Path, tmp_pa
     pictures = _drawn(contract, 16)
     answers = keras.saving.load_model(file, compile=False)([pictures / np.float32(127.5) - 1])
     expected = np.asarray(answers).reshape(16, 7)[:, [ORDER.index(e) for e in EMOTIONS]]
-    found = predict(checkpoints.load(tmp_path / "best.keras"), pictures)
+    found = predict(Traced(checkpoints.load(tmp_path / "best.keras")), pictures)
     np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from emotion.export import make
-from emotion.runs.formats import TOLERANCES, Kind, Tolerance
+from emotion.runs.exports import TOLERANCES, Kind, Tolerance
 
 LABELS = ("a", "b", "c")
 

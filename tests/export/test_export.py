@@ -22,7 +22,7 @@ from emotion.export import NOT_EQUAL, NotEqualError, job
 from emotion.faces.contract import Contract
 from emotion.live import engines
 from emotion.runs import exports
-from emotion.runs.formats import FILES
+from emotion.runs.exports import FILES
 from tests.conftest import REPOSITORY, compose
 from tests.export.conftest import CONTRACT, PEOPLE, exporting, network, put, tree
 

@@ -66,7 +66,7 @@ def test_an_export_that_disagrees_with_the_contract_leaves_the_old_one(run: runs
     model = checkpoints.load(run.checkpoint())
     Contract(48, 48, labels=("happy", "sad")).save(run.path / "contract.json")
     with pytest.raises(UserError) as caught:
-        litert.export(run, model, np.zeros((2, 48, 48, 1), np.uint8))
+        litert.export(run, model, np.zeros((2, 48, 48, 1), np.uint8), "black images")
     assert str(caught.value).startswith(f"{run.checkpoint()}: its output is float32 ['N', 7], but contract.json says")
     assert ((run.path / "model.tflite").read_bytes(), (run.path / "run.json").read_text()) == before
     assert not list(run.path.glob(".new-*"))

@@ -28,8 +28,7 @@ def _write(folder: Path, scores: dict[str, Any], **changes: Any) -> str:
         "title": "cnn on fer2013",
         "facts": {"data": "fer2013", "seed": "0"},
         "scores": scores,
-        "history_png": None,
-        "pictures": {},
+        "plots": {},
     }
     report.write(folder / "report.md", **{**arguments, **changes})
     return (folder / "report.md").read_text(encoding="utf-8")
@@ -158,8 +157,7 @@ def test_links_are_relative_and_lead_to_pictures(tmp_path: Path) -> None:
     text = _write(
         tmp_path,
         {"test": metrics.score(*_predictions(), bootstrap=0)},
-        history_png="plots/a (1).png",
-        pictures={"Confusion matrix": "confusion_matrix.png"},
+        plots={"Confusion matrix": "confusion_matrix.png", "Training history": "plots/a (1).png"},
     )
     links = re.findall(r"^!\[(.+)\]\(([^() ]+)\)$", text, flags=re.MULTILINE)
     assert [caption for caption, _ in links] == ["Confusion matrix", "Training history"]
@@ -173,7 +171,7 @@ def test_a_picture_that_is_not_there_is_refused_and_the_old_report_stays(tmp_pat
     (tmp_path / "here.png").touch()
     for link in ("missing.png", str(tmp_path / "here.png")):
         with pytest.raises(ValueError, match="draw it before the report"):
-            _write(tmp_path, score, pictures={"Missing": link})
+            _write(tmp_path, score, plots={"Missing": link})
     assert (tmp_path / "report.md").read_text(encoding="utf-8") == old
     assert sorted(p.name for p in tmp_path.iterdir()) == ["here.png", "report.md"]
 

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from emotion import runs
 from emotion.base import files
 from emotion.publish import publish
-from emotion.runs import shipped
+from emotion.runs import published
 from tests.conftest import compose
 
 #: Names that stand in the run's records and in nothing that is published.
@@ -62,5 +62,5 @@ def library(annas: runs.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def installed(library: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the run that ships with this installation."""
-    monkeypatch.setattr(shipped, "FOLDER", library)
+    monkeypatch.setattr(published, "FOLDER", library)
     return library / "drawn"

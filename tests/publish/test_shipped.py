@@ -12,7 +12,7 @@ from emotion import compare, evaluate, runs
 from emotion.base.errors import UserError
 from emotion.data import synthetic
 from emotion.live import engines
-from emotion.runs import exports, shipped
+from emotion.runs import exports, published
 from emotion.train import main as train
 from tests.conftest import answered, compose
 from tests.publish.conftest import tree
@@ -25,7 +25,7 @@ def _put(folder: Path, *names: str) -> None:
 
 
 def test_the_name_finds_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "pretrained")
+    monkeypatch.setattr(published, "FOLDER", tmp_path / "pretrained")
     _put(tmp_path / "pretrained", "cnn")
     for name in ("pretrained", "pretrained/cnn", "pretrained/c", "pretrained/"):
         run = runs.resolve(name, tmp_path / "out")
@@ -48,7 +48,7 @@ def test_the_name_finds_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_of_several_one_has_to_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    monkeypatch.setattr(published, "FOLDER", tmp_path)
     _put(tmp_path, "cnn", "cnn_small")
     with pytest.raises(UserError, match=r"fits 2 runs .* pretrained/cnn, pretrained/cnn_small"):
         runs.resolve("pretrained", "outputs")
@@ -56,7 +56,7 @@ def test_of_several_one_has_to_be_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_none_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "pretrained")
+    monkeypatch.setattr(published, "FOLDER", tmp_path / "pretrained")
     with pytest.raises(UserError, match=r"this installation has none in .* python -m emotion.train, .* run=latest"):
         runs.resolve("pretrained", "outputs")
     with pytest.raises(UserError, match=r"Train one first: python -m emotion\.train$"):
@@ -110,7 +110,7 @@ def test_live_says_which_model_it_takes_and_writes_nothing(
 @pytest.mark.slow
 def test_a_damaged_installation_is_named(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(installed, tmp_path / "pretrained" / "drawn")
-    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "pretrained")
+    monkeypatch.setattr(published, "FOLDER", tmp_path / "pretrained")
     run = runs.resolve("pretrained", tmp_path / "out")
     (run.path / "model.tflite").write_bytes(b"")
     with pytest.raises(UserError, match="install emotion again"):

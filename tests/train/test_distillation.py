@@ -13,9 +13,10 @@ from emotion import runs, train
 from emotion.base import files, progress
 from emotion.base.errors import UserError
 from emotion.data import cache, sources
-from emotion.inference.predict import predict
+from emotion.inference.classifier import predict
+from emotion.inference.runtimes import Traced
 from emotion.metrics import calibration
-from emotion.runs import checkpoints, paths
+from emotion.runs import checkpoints, creating
 from emotion.train import distillation
 from tests.conftest import TINY, answered, compose
 
@@ -51,7 +52,7 @@ def test_targets_are_mixed_and_the_teacher_is_asked_once(
     np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
     assert taught.validation.targets is None
     pictures = np.stack([cache.prepared(splits.train, i, trained.contract()) for i in range(20)])
-    teacher = checkpoints.load(trained.checkpoint())
+    teacher = Traced(checkpoints.load(trained.checkpoint()))
     both = [predict(teacher, each) for each in (pictures, pictures[:, :, ::-1])]
     np.testing.assert_allclose(answers[:20], np.mean(both, axis=0), atol=1e-5)
 
@@ -63,7 +64,7 @@ def test_of_several_teachers_the_mean_answer_counts(trained: runs.Run, tmp_path:
     model.weights[-1].assign(np.linspace(-1, 1, 7))
     model.save(other.checkpoint())
     cfg = config(trained, tmp_path, f"trainer.teacher=[{trained.path},20261122,20261122]", "trainer.teacher_weight=1")
-    assert paths.with_absolute_paths(cfg).trainer.teacher == [str(trained.path), str(other.path)]  # type: ignore[arg-type]
+    assert creating.with_absolute_paths(cfg).trainer.teacher == [str(trained.path), str(other.path)]  # type: ignore[arg-type]
     student = runs.Run(tmp_path / "student", "student")
     shutil.copytree(trained.path, student.path)
     cfg.trainer.teacher_temperature = 1.0  # type: ignore[attr-defined]

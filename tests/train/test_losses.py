@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from emotion.train.losses import LOSSES
+from emotion.train.objectives import LOSSES
 
 
 def test_any_right_label_counts_alone():

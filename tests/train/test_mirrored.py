@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from emotion import evaluate, runs
 from emotion.base import files
-from emotion.train import replicas
+from emotion.train import environment
 from tests.conftest import REPOSITORY, compose
 
 pytestmark = pytest.mark.slow
@@ -71,7 +71,7 @@ def test_a_batch_that_two_devices_cannot_share_is_refused(folder: Path) -> None:
 
 @given(devices=st.integers(1, 16), count=st.integers(1, 40_000), batch_size=st.integers(128, 512))
 def test_evaluation_leaves_no_device_without_pictures(devices: int, count: int, batch_size: int) -> None:
-    size = replicas.evaluation_batch(batch_size, count, devices)
+    size = environment.evaluation_batch(batch_size, count, devices)
     if count < 2 * devices**2:
         return  # a handful of pictures for a machine full of devices
     assert size % devices == 0
@@ -88,7 +88,7 @@ def test_batch_norm_inside_a_backbone_is_synchronised_for_several_devices_only()
     model = keras.Sequential([backbone, batch_norm()])
     layers = [x for x in model._flatten_layers() if isinstance(x, keras.layers.BatchNormalization)]
     assert len(layers) == 3
-    replicas.synchronise(model, 1)
+    environment.synchronise(model, 1)
     assert not any(layer.synchronized for layer in layers)
-    replicas.synchronise(model, 2)
+    environment.synchronise(model, 2)
     assert all(layer.synchronized for layer in layers)

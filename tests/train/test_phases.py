@@ -134,7 +134,7 @@ def test_macro_f1_is_that_of_the_report() -> None:
     import numpy as np
 
     from emotion import metrics
-    from emotion.train.macro_f1 import MacroF1
+    from emotion.train.objectives import MacroF1
 
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 6, 200)  # the seventh class does not occur

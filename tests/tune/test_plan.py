@@ -11,7 +11,7 @@ import pytest
 
 from emotion.base.errors import UserError
 from emotion.config import cli
-from emotion.runs import paths
+from emotion.runs import creating
 from emotion.tune.plan import Plan
 from emotion.tune.space import Choice
 from emotion.tune.trial import training_config
@@ -65,15 +65,15 @@ def test_an_experiments_space_joins_the_tuners_and_the_experiment_still_trains(t
     assert given.compose().tuner.max_trials == 7
     training = cli.request("train", ["--config-dir", str(tmp_path), "experiment=mine"]).cfg
     assert training is not None
-    assert "tuner" not in paths.with_absolute_paths(training), "a run's config is what it was trained with"
+    assert "tuner" not in creating.with_absolute_paths(training), "a run's config is what it was trained with"
 
 
 def test_a_trials_config_is_that_of_the_same_training(tmp_path: Path) -> None:
     given = plan("tuner.space=null", "model=choice(cnn, cnn_small)", "trainer.epochs=3", f"outputs={tmp_path}")
-    mine = paths.with_absolute_paths(
+    mine = creating.with_absolute_paths(
         training_config(given.compose({"model": "cnn_small", "trainer.learning_rate": 0.003}), seed=4)
     )
-    same = paths.with_absolute_paths(
+    same = creating.with_absolute_paths(
         compose(
             "train",
             "model=cnn_small",

@@ -21,7 +21,7 @@ from PIL import Image
 from emotion import runs
 from emotion.base import files
 from emotion.config import cli
-from emotion.runs import paths
+from emotion.runs import creating
 from emotion.runs.history import read_history
 from emotion.tune import history as trial_history
 from tests.conftest import TINY, emotion
@@ -205,7 +205,7 @@ def test_executions_are_runs_with_other_seeds_and_the_best_config_trains_as_it_d
     finally:
         os.chdir(before)
     assert asked.cfg is not None
-    best, own = paths.with_absolute_paths(asked.cfg), runs.resolve(first, tmp_path).config()
+    best, own = creating.with_absolute_paths(asked.cfg), runs.resolve(first, tmp_path).config()
     assert OmegaConf.to_container(best) == OmegaConf.to_container(own) | {"outputs": best.outputs}
 
 
