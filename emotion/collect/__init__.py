@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from emotion.config import cli
 
 if TYPE_CHECKING:
-    from emotion.collect.table import Outcome
+    from emotion.collect.counts import Outcome
 
 
 def collect(cfg: DictConfig) -> Outcome:

@@ -14,7 +14,7 @@ from emotion.base.interrupts import Stop
 from emotion.collect import local_images
 from emotion.collect.candidates import Candidate
 from emotion.collect.collector import Collector
-from emotion.collect.table import kind
+from emotion.collect.counts import kind
 from emotion.data.manifest import KEPT, now
 from emotion.faces.images import Box, Image, resize
 from emotion.faces.labels import EMOTIONS

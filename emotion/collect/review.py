@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from emotion.base.errors import UserError
-from emotion.collect.shell import typed
 from emotion.collect.storage import place
+from emotion.config.cli import typed
 from emotion.data.manifest import KEPT, QUARANTINED, REJECTED, Record
 from emotion.faces import images
 from emotion.faces.labels import EMOTIONS

@@ -10,6 +10,7 @@ import argparse
 import io
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -273,3 +274,9 @@ def quoted(path: Path | str) -> str:
     """Quote a path for Hydra's override grammar, where a backslash escapes a quote and nothing else."""
     escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", str(path)).replace("'", "\\'")
     return f"'{escaped}'"
+
+
+def typed(key: str, path: Path) -> str:
+    """``key=path`` as a user types it: quoted for the shell and, where its characters mean something, for Hydra."""
+    plain = re.fullmatch(r"[\w./~-]+", str(path), re.ASCII)
+    return shlex.quote(f"{key}={path if plain else quoted(path)}")

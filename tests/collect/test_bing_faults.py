@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from emotion.collect import bing
+from emotion.collect.candidates import staged
 from tests.collect.bing_server import FAULTS, INDEX_FAULTS, BingServer, Entry, drawn
 from tests.collect.searching import found, quick, some
 
@@ -113,7 +114,7 @@ def test_names_with_odd_characters(url: str, path: str, tmp_path: Path) -> None:
     assert candidate.path.read_bytes() == drawn(1)
     assert candidate.key.isascii()
     assert candidate.title == "odd “title” <b>"
-    assert list(bing.staged(tmp_path)) == [candidate]
+    assert list(staged(tmp_path)) == [candidate]
 
 
 # ------------------------------------------------------------------------------------------------------ pages' faults
@@ -159,7 +160,7 @@ def test_what_was_found_before_bing_broke_down_is_kept(tmp_path: Path) -> None:
         had = [next(candidates) for _ in range(10)]
         with pytest.raises(bing.GaveUp, match="HTTP 503"):
             next(candidates)
-    assert sorted(bing.staged(tmp_path), key=lambda c: c.key) == had
+    assert sorted(staged(tmp_path), key=lambda c: c.key) == had
 
 
 def test_every_index_fault_is_tried() -> None:

@@ -14,9 +14,10 @@ import pytest
 from emotion import collect as command
 from emotion.base import locks
 from emotion.base.errors import UserError
-from emotion.collect import bing, screening
+from emotion.collect import screening
 from emotion.collect.candidates import Candidate
 from emotion.collect.collector import Collector
+from emotion.collect.fetching import Settings
 from emotion.config import cli
 from emotion.data import folder, similar
 from emotion.data.crop_margin import CropMargin
@@ -392,4 +393,4 @@ def test_decisions_are_named_as_they_are_typed(given: str, meant: object, tmp_pa
 
 def test_the_searchs_defaults_are_the_configs() -> None:
     search = compose("collect", "root=x").search
-    assert bing.Settings() == bing.Settings(**{k: v for k, v in search.items() if k != "parallel"})
+    assert Settings() == Settings(**{k: v for k, v in search.items() if k != "parallel"})
