@@ -25,23 +25,21 @@ from emotion.base.errors import UserError
 from emotion.collect.candidates import Candidate, read_staged, stage
 from emotion.collect.fetching import Fetcher, FetchError, Settings, Stopped, normalised
 from emotion.collect.screening import read_header
-from emotion.config.commands import LICENCES
 
 _BARREN_PAGES = 3  # pages in a row without a new link, after which a query is exhausted
 _PAGE = 50  # results per request; Bing may send fewer
 _MAX_PAGE_BYTES = 8_000_000
 _MAX_INVALID = 300  # characters that are kept of an invalid address, which may be a whole image as data:
-_LICENCES = (
-    None,
-    "licenseType-Any",
-    "license-L1",
-    "license-L2_L3_L4_L5_L6_L7",
-    "license-L2_L3_L4",
-    "license-L2_L3_L5_L6",
-    "license-L2_L3",
-)
-# From ``search.licence`` to Bing's name for it; ``any`` filters nothing.
-_BING_LICENCES = dict(zip(LICENCES, _LICENCES, strict=True))
+#: ``search.licence`` -> Bing's name for it; ``any`` filters nothing.
+_LICENCES = {
+    "any": None,
+    "creative_commons": "licenseType-Any",
+    "public": "license-L1",
+    "share": "license-L2_L3_L4_L5_L6_L7",
+    "share_commercially": "license-L2_L3_L4",
+    "modify": "license-L2_L3_L5_L6",
+    "modify_commercially": "license-L2_L3",
+}
 
 
 class GaveUp(Exception):  # noqa: N818 - a query gives up, nothing is wrong
@@ -179,7 +177,7 @@ class _Results:
 def _filters(settings: Settings) -> str:
     """Bing's parameter ``qft``, written as the package writes it."""
     face, size = settings.face and f"face-{settings.face}", settings.size and f"imagesize-{settings.size}"
-    return "".join(f"+filterui:{name}" for name in (face, _BING_LICENCES[settings.licence], size) if name)
+    return "".join(f"+filterui:{name}" for name in (face, _LICENCES[settings.licence], size) if name)
 
 
 def _private_module(open_page: Callable[[urllib.request.Request], io.BytesIO]) -> Any:

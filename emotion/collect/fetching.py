@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 
 import requests
 import urllib3.exceptions
-from urllib3.exceptions import LocationParseError
 from urllib3.util import Retry, parse_url
 
 from emotion.collect.candidates import Candidate
@@ -250,7 +249,7 @@ def normalised(url: str) -> str:
         raise ValueError("not http(s)")
     try:
         parts = parse_url(url)
-    except LocationParseError:
+    except urllib3.exceptions.LocationParseError:
         raise ValueError("bad address") from None
     if parts.auth is not None or not _HOST.fullmatch(parts.host or ""):
         raise ValueError("bad address")

@@ -33,7 +33,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from emotion.base.errors import UserError
 from emotion.base.exits import WRONG, exit_codes
-from emotion.config import explain, help, schema
+from emotion.config import explain, schema
 from emotion.config.checks import validate, validate_paths
 
 Task = Callable[[DictConfig], Any]
@@ -267,7 +267,7 @@ def _with_comments(command: str) -> Iterator[None]:
             yield
     finally:
         shown = re.sub(r"(\S+=)?\bbase_\w+(,\s|\s|$)", "", text.getvalue())
-        print(help.explained(shown, command, schema.CONF), end="")
+        print(explain.with_comments(shown, command, schema.CONF), end="")
 
 
 def quoted(path: Path | str) -> str:

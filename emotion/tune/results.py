@@ -1,27 +1,88 @@
-"""The results of a search: a table of its trials, plots, a report, and the best config as an experiment file."""
+"""What a search prints while it runs, and writes at its end: a table, plots, a report, the best config as a file."""
 
 from __future__ import annotations
 
 import csv
 import io
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import Progress
 
 from emotion import runs
 from emotion.base import files
+from emotion.base.words import duration
 from emotion.config import cli, schema
 from emotion.tune import history, plots
 from emotion.tune.history import Trial
 from emotion.tune.plan import Plan
-from emotion.tune.reporter import short
 from emotion.tune.space import Interval, Parameter
 
 #: The config groups of a run.
 _GROUPS = ("dataset", "augmentation", "model", "trainer")
+
+
+class Reporter:
+    """Prints what became of each trial.
+
+    Args:
+        search: The search's folder.
+        objective: Name of the metric.
+        total: How many trials there will be at most; None where that is not known.
+        display: From :func:`emotion.base.progress.bars` on stdout, or None.
+    """
+
+    def __init__(self, search: Path, objective: str, total: int | None, display: Progress | None) -> None:
+        self._objective, self._total, self._display = objective, total, display
+        self._console = display.console if display else Console()
+        self._reported = {t.number for t in history.read(search) if t.status != "running"}
+        self._before, self._started = len(self._reported), time.monotonic()
+        if display is not None:
+            self._task = display.add_task("trials", total=total, completed=self._before, info="")
+        self.update(history.read(search))
+
+    def update(self, trials: list[Trial]) -> None:
+        """Print a line for each trial that has ended since the last call."""
+        for trial in trials:
+            if trial.status != "running" and trial.number not in self._reported:
+                self._reported.add(trial.number)
+                self._console.print(self._line(trial, trials), markup=False, highlight=False, soft_wrap=True)
+        if self._display is not None:
+            self._display.update(self._task, completed=len(self._reported), info=self._best(trials))
+
+    def _line(self, trial: Trial, trials: list[Trial]) -> str:
+        of = f"/{self._total}" if self._total else ""
+        head = f"trial {trial.number} ({len(self._reported)}{of})"
+        values = ", ".join(f"{k}={short(v)}" for k, v in trial.values.items())
+        if trial.objective is None:
+            last = (trial.message.strip().splitlines() or ["no reason given"])[-1]
+            return f"{head}  failed: {last}  [{values}]"
+        spread = f" ± {trial.deviation:.4f}" if trial.deviation is not None else ""
+        length = f", {trial.epochs} epochs" if trial.epochs is not None else ""
+        source = f", continues trial {trial.source}" if trial.source is not None else ""
+        end = ", ".join(filter(None, (self._best(trials), self._left())))
+        return f"{head}  {self._objective} {trial.objective:.4f}{spread}{length}{source}  [{values}]  {end}"
+
+    def _best(self, trials: list[Trial]) -> str:
+        best = history.best(trials, self._objective)
+        return f"best {best.objective:.4f} (trial {best.number})" if best else ""
+
+    def _left(self) -> str:
+        done = len(self._reported) - self._before
+        if not done or self._total is None or self._total <= len(self._reported):
+            return ""
+        seconds = (time.monotonic() - self._started) / done * (self._total - len(self._reported))
+        return f"{duration(seconds)} left"
+
+
+def short(value: object) -> str:
+    """A value in few characters."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Trial], parameters: list[Parameter]) -> None:
