@@ -43,7 +43,7 @@ _LICENCES = {
 
 
 class GaveUp(Exception):  # noqa: N818 - a query gives up, nothing is wrong
-    """This query cannot continue; what it had found before was yielded. The message is one line for the log."""
+    """This query cannot continue; its candidates so far were yielded. The message is one line for the log."""
 
 
 class OutOfTime(GaveUp):
@@ -65,10 +65,8 @@ def search(
     several threads; an address that two of them find is downloaded by one.
 
     Args:
-        emotion: What the images are collected for.
-        query: Words for Bing.
-        settings: Shared by all searches of a command.
-        staging: Where images are stored; see :mod:`emotion.collect.candidates`.
+        emotion, query: What the images are collected for, and the words for Bing.
+        settings, staging: Shared by all searches of a command; see :mod:`emotion.collect.candidates`.
         known: Addresses (candidates' ``key``) that need no request.
         stop: Polled 20 times a second.
         again: Called with each address that is skipped because it is ``known`` or another search has it.

@@ -56,8 +56,7 @@ def label(place: int | str, collector: Collector, stop: Stop) -> None:
 
     Args:
         place: The camera's number, a video or an address.
-        collector: Takes the labelled frames, by the source ``camera``.
-        stop: Ends it.
+        collector, stop: Take the labelled frames, and end it.
 
     Raises:
         UserError: No such camera, or no window can be opened here.

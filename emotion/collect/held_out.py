@@ -41,9 +41,7 @@ class HeldOut:
 def load(place: str, root: Path) -> HeldOut:
     """Load a dataset's test split: its test folder, or what training on it would hold out.
 
-    Args:
-        place: A dataset's folder, or FER2013's CSV file or its folder.
-        root: The folder that is collected to.
+    ``place`` is a dataset's folder, or FER2013's CSV file or its folder; ``root`` the folder that is collected to.
 
     Raises:
         UserError: No dataset there.

@@ -26,10 +26,7 @@ STAGING = ".staging"
 
 
 def search_all(cfg: DictConfig, root: Path, collector: Collector, emotions: Sequence[str], stop: Stop) -> list[str]:
-    """Search for several emotions in parallel, until enough of each is kept or nothing more comes.
-
-    Returns:
-        Notes for the user.
+    """Search for several emotions in parallel until enough of each is kept or nothing more comes; return notes.
 
     Raises:
         UserError: An emotion without queries, or a folder that cannot be written to.

@@ -114,10 +114,7 @@ class Screened:
 def screen(candidate: Candidate, criteria: Criteria, thorough: bool = False) -> Screened:
     """Decode a candidate, find its faces and cut them out; safe in several threads.
 
-    Args:
-        candidate: An image, or why there is none.
-        criteria: What is required of it.
-        thorough: Give each crop the hashes of 26 more boxes around its face; see :func:`_boxes_around`.
+    A thorough search gives each crop the hashes of 26 more boxes around its face; see :func:`_boxes_around`.
     """
     if candidate.failure is not None:
         return Screened(reason=candidate.failure)

@@ -91,10 +91,7 @@ def _problems(cfg: DictConfig) -> Iterator[str]:
 def _key_problems(cfg: DictConfig, schema: Any = Training, prefix: str = "") -> Iterator[str]:
     """Keys that came in with ``+``, which Hydra lets pass, and values that their fields do not allow.
 
-    Args:
-        cfg: A node, as composed (it knows its schema) or as saved with a run or written by a user (it does not).
-        schema: Dataclass for a node that does not know its own (or None); other keys are allowed there.
-        prefix: Of the node's keys, with the dot.
+    A composed node knows its schema; for one that was saved or written by a user it is ``schema``, beside other keys.
     """
     own = OmegaConf.get_type(cfg)
     schema = own if is_dataclass(own) else schema

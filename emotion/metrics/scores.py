@@ -86,29 +86,25 @@ def score(
 
     Macro-F1 and balanced accuracy average over the classes that occur in ``labels``: scikit-learn's
     ``f1_score(..., labels=np.unique(labels), average="macro")``, and recall likewise. A class that does not occur has
-    recall None; one that is never predicted has precision None, and F1 0 if it occurs. Ties go to the first class, in
-    top-1 and top-2 alike. The log clips probabilities at float32's epsilon, 1.2e-7.
-
-    Intervals are 95 % percentile bootstrap intervals (Efron and Tibshirani 1993, chapter 13) over examples. Binning
-    makes resamples look worse calibrated than their sample, so the interval of the expected calibration error is
-    shifted by that bias and cut at 0.
+    recall None; one that is never predicted has precision None, and F1 0 if it occurs. Ties go to the first class.
+    Binning makes resamples look worse calibrated than their sample, so the interval of the expected calibration error
+    is shifted by that bias and cut at 0.
 
     Args:
         probabilities: float32 ``[N, C]``; rows sum to 1 within 1e-3 and are then scaled to sum to 1.
         labels: int64 ``[N]``, true classes in ``range(C)``.
         names: The C classes, in the order of the columns.
-        bootstrap: Resamples; 0 leaves every ``low`` and ``high`` None.
+        bootstrap: Resamples of the 95 % percentile intervals; 0 leaves every ``low`` and ``high`` None.
         seed: Draws the resamples. The same seed and N give the same resamples.
 
     Returns:
-        A dict ready for strict JSON. ``n``, ``confusion_matrix`` (true classes on rows), ``bootstrap``, ``per_class``
-        (name to ``precision``, ``recall``, ``f1``, ``support``), and ``accuracy``, ``macro_f1``, ``balanced_accuracy``,
-        ``top2_accuracy``, ``negative_log_likelihood`` (nats) and ``expected_calibration_error`` (15 bins). Each metric
-        is ``{"value", "low", "high"}``, fractions from 0 to 1, None where undefined.
+        ``n``, ``confusion_matrix`` (true classes on rows), ``bootstrap``, ``per_class`` (name to ``precision``,
+        ``recall``, ``f1``, ``support``), ``accuracy``, ``macro_f1``, ``balanced_accuracy``, ``top2_accuracy``,
+        ``negative_log_likelihood`` (nats), ``expected_calibration_error``, ready for strict JSON. Each metric is
+        ``{"value", "low", "high"}``, None where undefined.
 
     Raises:
-        ValueError: No examples, shapes or names that do not fit, labels out of range, or rows that are not
-            probabilities.
+        ValueError: No examples, or inputs of another shape, range or sum.
     """
     p, y = _checked(probabilities, labels)
     if len(names) != p.shape[1] or len(set(names)) != len(names):
@@ -212,10 +208,7 @@ def _top2_correct(p: Floats, y: Integers) -> NDArray[np.bool_]:
 def _resampled(p: Floats, y: Integers, rows: Integers) -> dict[str, Floats]:
     """Every metric of each resample: ``[B]``, or ``[B, C]`` for those per class; NaN where undefined.
 
-    Args:
-        p: float64 ``[N, C]``.
-        y: int64 ``[N]``.
-        rows: int64 ``[B, N]``, the examples of each resample.
+    ``rows``, int64 ``[B, N]``, holds the examples of each resample.
     """
     count, classes = len(rows), p.shape[1]
     predicted, confidence = p.argmax(axis=1), p.max(axis=1)

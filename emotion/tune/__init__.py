@@ -38,10 +38,8 @@ def tune(plan: Plan, cfg: DictConfig, parameters: list[Parameter], search: Path)
     """Search until the limit of trials or the end of the space, from wherever an earlier call ended.
 
     Args:
-        plan: Composes every trial's config.
-        cfg: What the plan composes to without values.
-        parameters: What is searched, from :meth:`emotion.tune.plan.Plan.parameters`.
-        search: The search's folder, which holds its plan.
+        plan, search: The search's plan and folder.
+        cfg, parameters: From :meth:`Plan.compose` without values and :meth:`Plan.parameters`.
 
     Returns:
         The best trial; None where none was completed.

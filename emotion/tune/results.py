@@ -28,11 +28,10 @@ _GROUPS = ("dataset", "augmentation", "model", "trainer")
 
 
 class Reporter:
-    """Prints what became of each trial.
+    """Prints a line for each trial that ended and, in a terminal, a bar below them.
 
     Args:
-        search: The search's folder.
-        objective: Name of the metric.
+        search, objective: The search's folder and metric.
         total: How many trials there will be at most; None where that is not known.
         display: From :func:`emotion.base.progress.bars` on stdout, or None.
     """
@@ -86,15 +85,7 @@ def short(value: object) -> str:
 
 
 def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Trial], parameters: list[Parameter]) -> None:
-    """Write ``trials.csv``, ``report.md``, the plots and, where a trial is completed, ``experiment/best.yaml``.
-
-    Args:
-        plan: The search's plan.
-        search: Its folder.
-        cfg: The config that the plan composes to without values.
-        trials: From :func:`emotion.tune.history.read`.
-        parameters: What was searched.
-    """
+    """Write ``trials.csv``, ``report.md``, the plots and, where a trial is completed, ``experiment/best.yaml``."""
     keys = list(dict.fromkeys(k for t in trials for k in t.values))
     files.write_text(search / "trials.csv", _csv(trials, keys))
     best = history.best(trials, cfg.tuner.objective)
@@ -117,8 +108,8 @@ def _csv(trials: list[Trial], keys: list[str]) -> str:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["trial", "status", "objective", "deviation", "epochs", "from", "training_seconds", *keys, "run"])
     for t in trials:
-        given = [t.objective, t.deviation, t.epochs, t.source, round(t.seconds, 1), *(t.values.get(k) for k in keys)]
-        rows.writerow([t.number, t.status, *("" if v is None else v for v in given), t.run])
+        values = [t.objective, t.deviation, t.epochs, t.source, round(t.seconds, 1), *(t.values.get(k) for k in keys)]
+        rows.writerow([t.number, t.status, *("" if v is None else v for v in values), t.run])
     return text.getvalue()
 
 

@@ -65,8 +65,7 @@ def run(oracle: Any, plan: Plan, search: Path, workers: int, objective: str, rep
 
     Args:
         oracle: A Keras Tuner oracle.
-        plan: Composes the trials' configs.
-        search: The search's folder, which workers elsewhere must see too.
+        plan, search: Of the search; workers elsewhere must see its folder too.
         workers: How many trials to train at once on this machine; with 0 it is one, or none where this process is the
             chief of workers on other machines (:func:`is_chief`).
         objective: Name of the metric.
@@ -118,9 +117,7 @@ def run_trials(
     Args:
         oracle: A Keras Tuner oracle, or its client.
         name: By which the oracle knows which worker has which trial; one that returns under it gets its trial again.
-        plan: Composes the trials' configs.
-        search: The search's folder.
-        objective: Name of the metric that the oracle is given.
+        plan, search, objective: Of the search.
         stop: Ends the trial in training and raises :class:`emotion.base.interrupts.Interrupted`.
         report: Called after each trial; stops the search by raising.
     """
