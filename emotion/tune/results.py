@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose
+from markupsafe import Markup
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import Progress
@@ -18,6 +19,7 @@ from emotion import runs
 from emotion.base import files
 from emotion.base.words import duration
 from emotion.config import cli, schema
+from emotion.reports import markdown
 from emotion.tune import history, plots
 from emotion.tune.history import Trial
 from emotion.tune.plan import Plan
@@ -114,53 +116,30 @@ def _csv(trials: list[Trial], keys: list[str]) -> str:
 
 
 def _report(search: Path, cfg: DictConfig, trials: list[Trial], keys: list[str], best: Trial | None) -> str:
-    objective = cfg.tuner.objective
-    failed = [t for t in trials if t.status == "failed"]
-    lines = [
-        f"# Search {search.name}",
-        "",
-        f"{cfg.tuner.name} search for {objective}: trials: {len(trials)}, failed: {len(failed)}, "
-        f"runs of each: {cfg.tuner.executions}.",
-        "",
-    ]
-    if best is None:
-        lines.append("No trial was completed.")
-    else:
-        spread = "" if best.deviation is None else f" (standard deviation over seeds {best.deviation:.4f})"
-        lines += [
-            f"Best: trial {best.number}, {objective} {best.objective:.4f}{spread}",
-            "",
-            "| key | value |",
-            "|---|---|",
-            *(f"| {k} | {short(v)} |" for k, v in best.values.items()),
-            "",
-            "Train this config, for instance with more epochs or other seeds:",
-            "",
-            f"    {command(search)}",
-            "",
-            f"The best of {len(trials)} trials looks better on the validation split than it is, since that split chose "
-            f"it; the test split had no part in the search.",
-            "",
-            "![objective over trials](objective.png)",
-            "",
-            "![objective against each key](parameters.png)",
-        ]
-    lines += ["", f"| trial | {objective} | sd | epochs | minutes | " + " | ".join(keys) + " |"]
-    lines += ["|---" * (5 + len(keys)) + "|"]
-    sign = 1 if objective == "val_loss" else -1
-    for t in sorted(trials, key=lambda t: (t.objective is None, sign * (t.objective or 0))):
-        row = [
+    sign = 1 if cfg.tuner.objective == "val_loss" else -1
+    rows = [
+        (
             str(t.number),
             t.status if t.objective is None else f"{t.objective:.4f}",
             "" if t.deviation is None else f"{t.deviation:.4f}",
             "" if t.epochs is None else str(t.epochs),
             f"{t.seconds / 60:.1f}",
             *(short(t.values.get(k, "")) for k in keys),
-        ]
-        lines.append("| " + " | ".join(row) + " |")
-    for t in failed:
-        lines += ["", f"Trial {t.number} failed:", "", *(f"    {line}" for line in t.message.strip().splitlines())]
-    return "\n".join(lines) + "\n"
+        )
+        for t in sorted(trials, key=lambda t: (t.objective is None, sign * (t.objective or 0)))
+    ]
+    return markdown.render(
+        Path(__file__).with_name("report.md.jinja"),
+        name=search.name,
+        tuner=cfg.tuner,
+        trials=trials,
+        failed=[t for t in trials if t.status == "failed"],
+        best=best,
+        best_values=[(k, short(v)) for k, v in best.values.items()] if best else [],
+        command=Markup(command(search)),
+        headings=["trial", cfg.tuner.objective, "sd", "epochs", "minutes", *keys],
+        rows=rows,
+    )
 
 
 def _experiment(plan: Plan, search: Path, cfg: DictConfig, best: Trial) -> str:
