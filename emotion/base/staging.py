@@ -12,20 +12,20 @@ from emotion.base import files, locks
 from emotion.base.errors import UserError
 
 
-def named(given: str, example: str) -> Path:
+def named(text: str, example: str) -> Path:
     """The folder that ``folder=`` names.
 
     Raises:
         UserError: It is no name for a new folder.
     """
     try:
-        place = Path(os.path.normpath(Path(given).expanduser()))
+        place = Path(os.path.normpath(Path(text).expanduser()))
     except RuntimeError:
         raise UserError(
-            f"folder: '{given}' begins with ~, but there is no such user here; write the whole path"
+            f"folder: '{text}' begins with ~, but there is no such user here; write the whole path"
         ) from None
     if place.name in ("", "..") or place.absolute() == Path.cwd():
-        raise UserError(f"folder: '{given}' is no name for a new folder; give one, such as folder={example}")
+        raise UserError(f"folder: '{text}' is no name for a new folder; give one, such as folder={example}")
     return place
 
 

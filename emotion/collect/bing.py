@@ -166,7 +166,7 @@ class _Results:
             raise
         header = read_header(data)
         if header is None:
-            return replace(wanted, failure="not a picture")
+            return replace(wanted, failure="not an image")
         if header.width * header.height > self._settings.max_pixels:
             return replace(wanted, failure="too many pixels")
         return stage(self._staging, wanted, data, header.extension)

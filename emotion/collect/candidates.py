@@ -32,7 +32,7 @@ class Candidate:
         source: A key of :data:`emotion.config.commands.LABEL_SOURCES`.
         path: The staged file, or the user's; None where there is an image or a failure.
         image: A frame, uint8 BGR ``[H, W, 3]``.
-        failure: None, or one of a few stable reasons: those of :mod:`emotion.collect.fetching`, ``not a picture``,
+        failure: None, or one of a few stable reasons: those of :mod:`emotion.collect.fetching`, ``not an image``,
             ``too many pixels``.
         query: The words that found it.
         page_url: The page that shows the image.

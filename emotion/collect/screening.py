@@ -128,7 +128,7 @@ def screen(candidate: Candidate, criteria: Criteria, thorough: bool = False) -> 
     digest = sha256(data).hexdigest()
     header = read_header(data)
     if header is None:
-        return Screened(digest, reason="not a picture")
+        return Screened(digest, reason="not an image")
     size = header.width, header.height
     if size[0] * size[1] > criteria.max_pixels:
         return Screened(digest, size, reason=f"too many pixels ({size[0]}x{size[1]})")

@@ -116,11 +116,11 @@ def _parameter(key: str, text: Any) -> Parameter:
 
 
 def _choice(text: str, parsed: Override) -> tuple[Value, ...]:
-    given: list[Any] = [parsed._convert_value(v) for v in parsed.value().list]  # type: ignore[union-attr]
-    types = {type(value) for value in given}
+    numbers_or_texts: list[Any] = [parsed._convert_value(v) for v in parsed.value().list]  # type: ignore[union-attr]
+    types = {type(value) for value in numbers_or_texts}
     if types <= {int, float}:
         number = int if types == {int} else float
-        values: tuple[Value, ...] = tuple(number(value) for value in given)
+        values: tuple[Value, ...] = tuple(number(value) for value in numbers_or_texts)
     else:
         values = tuple(parsed.sweep_string_iterator())
     if len(set(values)) < len(values):

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 #: Keys by which Hyperband says how long a trial trains and which one it continues; all others are the space's.
 EPOCHS, SOURCE, OWN = "tuner/epochs", "tuner/trial_id", "tuner/"
 
-_SECONDS_BETWEEN_LOOKS = 1.0
+_POLL_SECONDS = 1.0
 
 
 class TrialFailedError(Exception):
@@ -135,5 +135,5 @@ def _wait_for_another(run: runs.Run, stop: threading.Event) -> None:
     if locks.is_held(run.path):
         log.warning("run %s is still training, left by a search that was killed; waiting for it", run.id)
     while locks.is_held(run.path):
-        if stop.wait(_SECONDS_BETWEEN_LOOKS):
+        if stop.wait(_POLL_SECONDS):
             raise Interrupted

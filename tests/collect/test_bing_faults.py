@@ -17,8 +17,8 @@ EXPECTED: dict[str, tuple[str | None, int]] = {
     "503": ("HTTP 503", 3),
     "flaky": (None, 3),
     "busy": (None, 2),
-    "html": ("not a picture", 1),
-    "empty": ("not a picture", 1),
+    "html": ("not an image", 1),
+    "empty": ("not an image", 1),
     "truncated": ("truncated", 3),
     "cut": (None, 1),  # as long as the server said, so only decoding it shows that it is not whole
     "silent": ("timed out", 1),

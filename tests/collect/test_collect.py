@@ -45,8 +45,8 @@ def test_own_pictures_become_a_dataset(tmp_path: Path, capsys: pytest.CaptureFix
     (path / "Happiness" / "page.jpg").write_text("<html>")
     outcome = from_folder(root, path)
     assert (outcome["happy"].kept, outcome["angry"].kept) == (2, 2)
-    assert outcome["happy"].rejected == {"not a picture": 1}
-    assert "not a picture 1" in capsys.readouterr().out
+    assert outcome["happy"].rejected == {"not an image": 1}
+    assert "not an image 1" in capsys.readouterr().out
 
     read = folder.read(folder.layout(root))
     assert {"angry/", "happy/"} == {f"{Path(str(p)).parent.name}/" for p in read.parts["train"].paths}  # type: ignore[union-attr]
@@ -232,7 +232,7 @@ def test_pictures_from_search(
     said = capsys.readouterr().out
     assert (outcome["happy"].kept, outcome["sad"].kept) == (3, 2)
     assert (outcome["happy"].quarantined, outcome["sad"].quarantined) == (1, 1)  # one face under two emotions
-    assert outcome["happy"].rejected == {"HTTP 404": 1, "not a picture": 1, "duplicate": 1}
+    assert outcome["happy"].rejected == {"HTTP 404": 1, "not an image": 1, "duplicate": 1}
     assert again == complete == outcome
     assert "Fewer than per_emotion=6: " in said
     assert "Nothing to do: 2 images" in said
