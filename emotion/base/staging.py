@@ -33,9 +33,7 @@ def named(text: str, example: str) -> Path:
 def staging(place: Path, what: str) -> Iterator[Path]:
     """A temporary folder beside a place; gone at the end, with what is left in it.
 
-    Args:
-        place: The place that a folder made in it will take.
-        what: What is made, for the message, such as ``the export``.
+    ``what`` is made there, such as ``the export``; for the message.
 
     Raises:
         UserError: There is no room, or no permission to write there.
@@ -55,11 +53,7 @@ def staging(place: Path, what: str) -> Iterator[Path]:
 def put(folder: Path, place: Path, staging: Path, check: Callable[[Path], None]) -> None:
     """Move a finished folder to its place; an older one there goes with the staging folder.
 
-    Args:
-        folder: In the staging folder.
-        place: Where to.
-        staging: From :func:`staging`.
-        check: Called at the last moment; raises where what is in the place must stay.
+    ``check`` is called at the last moment, and raises where what is in the place must stay.
     """
     with locks.alone(place.parent):
         check(place)  # much may have happened since

@@ -61,10 +61,10 @@ def collect(cfg: DictConfig) -> Outcome:
     return outcome
 
 
-def _apply(root: Path, given: object) -> Outcome:
+def _apply(root: Path, paths: object) -> Outcome:
     with _locked(root):
         manifest = Manifest.open(root)
-        for line in decisions.apply(root, manifest, given):
+        for line in decisions.apply(root, manifest, paths):
             print(line)
         outcome = counts.count(manifest.records())
         counts.show(outcome)
@@ -84,11 +84,7 @@ def _create(root: Path) -> None:
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Hold a folder's lock.
-
-    Raises:
-        UserError: Another process holds it, or there is no such folder.
-    """
+    """Hold a folder's lock; UserError where another process holds it, or there is no such folder."""
     if not root.is_dir():
         raise UserError(f"root: no such folder '{root}'. Set root=<the folder of the collected images>")
     with ExitStack() as stack:
@@ -113,11 +109,7 @@ def _criteria(cfg: DictConfig) -> Criteria:
 
 
 def _check_cut(root: Path, manifest: Manifest, criteria: Criteria) -> None:
-    """A dataset's images must be cut alike, or the cut would reveal the class.
-
-    Raises:
-        UserError: The existing ones are cut differently.
-    """
+    """A dataset's images must be cut alike, or the cut would reveal the class: else a UserError."""
     last = next((r for r in reversed(manifest.records()) if r["decision"] == KEPT and r.get("crop")), None)
     for key, wanted in criteria.cut.items():
         there = last["crop"].get(key) if last else wanted

@@ -28,10 +28,8 @@ _PIPED_WIDTH = 100
 class Counts:
     """How many candidates of each emotion were found, kept and rejected; several threads may add to it.
 
-    Args:
-        total: How many are to be kept, by emotion; None where that is not known.
-        kept: How many of an emotion are kept now.
-        display: Where to draw; None logs lines.
+    ``total`` is how many are to be kept, by emotion, or None where that is not known; ``kept`` how many of an emotion
+    are kept now. Without a display lines are logged.
     """
 
     def __init__(

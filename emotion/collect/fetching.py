@@ -111,8 +111,7 @@ class Fetcher:
         """Get an address's body, decompressed.
 
         Args:
-            url: As a user or a page writes it; see :func:`normalised`.
-            headers: Of the request.
+            url, headers: Of the request; see :func:`normalised`.
             max_bytes: Of the body, before and after decompression.
             patient: Whether a time-out is tried again.
 

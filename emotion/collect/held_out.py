@@ -42,9 +42,6 @@ def load(place: str, root: Path) -> HeldOut:
     """Load a dataset's test split: its test folder, or what training on it would hold out.
 
     ``place`` is a dataset's folder, or FER2013's CSV file or its folder; ``root`` the folder that is collected to.
-
-    Raises:
-        UserError: No dataset there.
     """
     path = Path(place).expanduser()
     if path.resolve() == root.resolve():

@@ -21,21 +21,14 @@ _value = OmegaConf.select  # None where a key is absent or has no value yet
 
 
 def validate(cfg: DictConfig) -> None:
-    """Check what types cannot say: unknown keys, choices, ranges and rules across keys.
-
-    Raises:
-        UserError: Names every key that is wrong, its value, what is allowed and the nearest match.
-    """
+    """Check what types cannot say; UserError names every wrong key, its value, what is allowed, the nearest match."""
     _raise(_problems(cfg))
 
 
 def validate_paths(cfg: DictConfig) -> None:
-    """Check that the files and folders which a validated config names exist.
+    """Check that the files and folders which a validated config names exist; UserError names those that do not.
 
     This is apart from :func:`validate` because a config may be shown, or a run resumed, where its data is not.
-
-    Raises:
-        UserError: Names each key whose file or folder does not exist.
     """
     _raise(_path_problems(cfg))
 

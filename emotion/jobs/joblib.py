@@ -92,11 +92,7 @@ def begin(folder: Path, job: int) -> None:
 
 
 def train(run: runs.Run, cfg: DictConfig, jobs: int) -> None:
-    """For a worker: train a run in a child, on this job's share of the machine, until the sweep is stopped.
-
-    Raises:
-        JobFailedError: It did not end well.
-    """
+    """For a worker: train in a child on this job's share of the machine; JobFailedError unless it ends well."""
     mark = _mark(run.path.parent, _launcher())
     whole = cfg.trainer.strategy == "mirrored"
     # With another number of threads sums come out in another order: bit-exact repeats go before speed.

@@ -55,9 +55,7 @@ class JobState:
 class Sweep:
     """The jobs of a sweep, by number, and their states since this object was made.
 
-    Args:
-        folder: The sweep's; jobs are in subfolders named by their number.
-        overrides: Each job's ``key=value``.
+    Jobs are in subfolders of the sweep's folder named by their number; ``overrides`` has the ``key=value`` of each.
     """
 
     def __init__(self, folder: Path, overrides: Mapping[int, Sequence[str]]) -> None:
@@ -172,12 +170,7 @@ def checked(results: Sequence[JobReturn]) -> Sequence[JobReturn]:
 
 @contextmanager
 def shown(sweep: Sweep, note: Callable[[], str] = lambda: "") -> Iterator[None]:
-    """Show on stderr how a sweep goes while the body runs.
-
-    Args:
-        sweep: The jobs.
-        note: Further text beside the counts, such as the state of a queue.
-    """
+    """Show on stderr how a sweep goes while the body runs; ``note`` gives text beside the counts."""
     if sweep.skipped:
         print(f"{sweep.skipped} of {len(sweep.states)} jobs are done already", file=sys.stderr)
     stop = threading.Event()

@@ -52,13 +52,7 @@ class Reliability:
 def reliability_curve(probabilities: ArrayLike, labels: ArrayLike, bins: int = CALIBRATION_BINS) -> Reliability:
     """Bin predictions by confidence: the curve behind the reliability plot and the expected calibration error.
 
-    Args:
-        probabilities: float ``[N, C]``, rows that sum to 1.
-        labels: int ``[N]``, true classes.
-        bins: Number of equal-width bins on [0, 1].
-
-    Raises:
-        ValueError: See :func:`score`.
+    ``probabilities`` and ``labels`` are as in :func:`score`; ``bins`` divide [0, 1] evenly.
     """
     p, y = _checked(probabilities, labels)
     edges = np.linspace(0.0, 1.0, bins + 1)
@@ -95,7 +89,7 @@ def score(
         labels: int64 ``[N]``, true classes in ``range(C)``.
         names: The C classes, in the order of the columns.
         bootstrap: Resamples of the 95 % percentile intervals; 0 leaves every ``low`` and ``high`` None.
-        seed: Draws the resamples. The same seed and N give the same resamples.
+        seed: Draws the resamples; the same seed and N give the same ones.
 
     Returns:
         ``n``, ``confusion_matrix`` (true classes on rows), ``bootstrap``, ``per_class`` (name to ``precision``,
@@ -111,9 +105,8 @@ def score(
         raise ValueError(f"probabilities have {p.shape[1]} columns, names are {list(names)}: one name each is needed")
     if bootstrap < 0:
         raise ValueError(f"bootstrap is {bootstrap}, must be 0 or more")
-    entries = with_intervals(
-        lambda rows: _resampled(p, y, rows), len(y), bootstrap, seed, centred=("expected_calibration_error",)
-    )
+    centred = ("expected_calibration_error",)
+    entries = with_intervals(lambda rows: _resampled(p, y, rows), len(y), bootstrap, seed, centred)
     matrix = np.bincount(y * len(names) + p.argmax(axis=1), minlength=len(names) ** 2).reshape(len(names), -1)
     return {
         "n": len(y),
@@ -145,9 +138,6 @@ def score_with_leak_free(
     Returns:
         The official score, with the key ``leak_free``: the score of the other examples, with the number of those left
         out as ``excluded``; None if every example is leaked.
-
-    Raises:
-        ValueError: As in :func:`score`, or ``leaked`` is not bool ``[N]``.
     """
     leaked = np.asarray(leaked)
     p, y = np.asarray(probabilities), np.asarray(labels)

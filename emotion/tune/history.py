@@ -47,11 +47,7 @@ class Trial:
 
 
 def read(search: Path) -> list[Trial]:
-    """All trials of a search that have begun, by number.
-
-    Raises:
-        UserError: A file of the search is damaged.
-    """
+    """All trials of a search that have begun, by number; UserError where a file of it is damaged."""
     trials = [_read(path, search) for path in (search / ORACLE).glob("trial_*/trial.json")]
     return sorted(trials, key=lambda t: t.number)
 

@@ -132,18 +132,10 @@ _ORACLES: dict[str, Any] = {"random": _Random, "grid": _Grid, "bayesian": _Bayes
 
 
 def build(cfg: DictConfig, parameters: list[Parameter], folder: Path) -> Any:
-    """The oracle that a config of ``emotion.tune`` names, in the state in which the search ended before.
-
-    Args:
-        cfg: From :meth:`emotion.tune.plan.Plan.compose`.
-        parameters: What is searched.
-        folder: Of its state.
-
-    Returns:
-        A ``keras_tuner.Oracle``.
+    """The ``keras_tuner.Oracle`` that a config of ``emotion.tune`` names, in the state saved in a folder, if any.
 
     Raises:
-        UserError: Its saved state is damaged.
+        UserError: The saved state is damaged.
     """
     tuner = cfg.tuner
     common: dict[str, Any] = {

@@ -55,11 +55,7 @@ class Plan:
 
     @classmethod
     def load(cls, folder: Path) -> Plan:
-        """The plan of the search in a folder.
-
-        Raises:
-            UserError: It is missing or damaged.
-        """
+        """The plan of the search in a folder; UserError where it is missing or damaged."""
         content = files.read_json(folder / FILE).get("plan")
         try:
             return cls(tuple(content["overrides"]), dict(content["space"]), content["config_dir"])  # type: ignore[index]
@@ -88,9 +84,6 @@ class Plan:
 
     def parameters(self, cfg: DictConfig) -> list[Parameter]:
         """What is searched: ``tuner.space`` and the command line's, without keys that are set to one value there.
-
-        Args:
-            cfg: From :meth:`compose` without values.
 
         Raises:
             UserError: The space is empty, or a key of it is unknown, takes no value of its kind, or one out of range.
@@ -211,11 +204,7 @@ def finish_search(search: Path) -> None:
 
 
 def find_search(name: Any, outputs: str) -> Path:
-    """Find a search by id, unique prefix of it, path, or ``latest``.
-
-    Raises:
-        UserError: No search, or several, have that name.
-    """
+    """Find a search by id, unique prefix of it, path, or ``latest``; UserError if none or several have that name."""
     root, name = Path(outputs), str(name)
     for folder in (Path(name).expanduser(), root / name):
         if (folder / FILE).is_file():

@@ -46,11 +46,7 @@ def is_chief() -> bool:
 
 
 def is_worker() -> bool:
-    """Whether Keras Tuner's variables make this process a worker of a chief on another machine.
-
-    Raises:
-        UserError: Some of the variables are set and others not.
-    """
+    """Whether Keras Tuner's variables make this process a worker elsewhere; UserError where only some are set."""
     names = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
     absent = [n for n in names if not os.environ.get(n)]
     if "KERASTUNER_TUNER_ID" in absent or is_chief():
@@ -141,11 +137,7 @@ def run_trials(
 
 
 def join(search: Path) -> None:
-    """Work for the chief that the environment names until the search ends.
-
-    Raises:
-        UserError: The chief does not answer.
-    """
+    """Work for the chief that the environment names until the search ends; UserError where it does not answer."""
     plan = Plan.load(search)
     cfg = plan.compose()
     logs.import_tensorflow()
