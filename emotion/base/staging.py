@@ -13,11 +13,7 @@ from emotion.base.errors import UserError
 
 
 def named(text: str, example: str) -> Path:
-    """The folder that ``folder=`` names.
-
-    Raises:
-        UserError: It is no name for a new folder.
-    """
+    """The folder that ``folder=`` names; UserError where it is no name for a new folder."""
     try:
         place = Path(os.path.normpath(Path(text).expanduser()))
     except RuntimeError:

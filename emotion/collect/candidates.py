@@ -55,11 +55,7 @@ class Candidate:
 
 
 def stage(staging: Path, candidate: Candidate, data: bytes, extension: str) -> Candidate:
-    """Write an image and its facts; return the candidate with its file.
-
-    Raises:
-        UserError: The folder cannot be written to, or the disk is full.
-    """
+    """Write an image and its facts; return the candidate with its file. UserError where it cannot be written."""
     path = staging / f"{_stem(candidate.key)}.{extension}"
     content = {**asdict(candidate), "path": path.name}
     del content["image"]

@@ -13,11 +13,7 @@ from emotion.faces.labels import EMOTIONS, index_of
 
 
 def check(place: str, emotion: str | None, root: Path) -> None:
-    """Check a folder of images before anything is written.
-
-    Raises:
-        UserError: It is the dataset's folder, lies in it, or contains it; or as :func:`images`.
-    """
+    """Check a folder of images before anything is written; UserError as for :func:`images`, or if ``root`` overlaps."""
     path, target = Path(place).expanduser().resolve(), root.resolve()
     if path == target:
         how = "is the root itself"

@@ -155,9 +155,7 @@ def differing(overrides: Sequence[Sequence[str]]) -> list[str]:
 def checked(results: Sequence[JobReturn]) -> Sequence[JobReturn]:
     """The jobs' results, if none failed; prints why jobs were refused, as only this process knows.
 
-    Raises:
-        JobFailedError: A job failed. Without this, Hydra would print the first one's overrides and its exception.
-        UserError: A run could not be made.
+    Raises the first error of a job: Hydra would print its overrides too.
     """
     errors = [job._return_value for job in results if job.status is JobStatus.FAILED]
     for error in errors:

@@ -68,11 +68,7 @@ class _Resumable:
             self.fault = self.fault or error
 
     def resume(self) -> None:
-        """Load the saved state; trials that had begun but not ended come first.
-
-        Raises:
-            UserError: A file is damaged.
-        """
+        """Load the saved state, UserError if it is damaged; trials that had begun but not ended come first."""
         oracle: Any = self
         try:
             oracle.reload()

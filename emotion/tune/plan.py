@@ -66,11 +66,7 @@ class Plan:
         return asdict(self) | {"overrides": list(self.overrides), "space": dict(self.space)}
 
     def compose(self, values: Mapping[str, Value] | None = None) -> DictConfig:
-        """The config of ``emotion.tune`` with these values of the space, by key.
-
-        Raises:
-            UserError: The values do not compose or are not valid together.
-        """
+        """The config of ``emotion.tune`` with these values; UserError where they are not valid together."""
         chosen = [f"{k}={v}" for k, v in (values or {}).items()]
         with _COMPOSING:
             schema.register()
