@@ -58,9 +58,9 @@ def gpus() -> list[str]:
     A variable that is set already is taken as it is. Else these are ``nvidia-smi``'s UUIDs, since CUDA numbers GPUs
     in another order; of a GPU that is divided (MIG), those of its instances.
     """
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        names = [name.strip() for name in given.split(",")]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        names = [name.strip() for name in visible.split(",")]
         # CUDA ignores what follows the first name that is no GPU's; an empty one and -1 are used to hide all.
         end = next((i for i, name in enumerate(names) if name in ("", "-1")), len(names))
         return names[:end]
@@ -68,14 +68,14 @@ def gpus() -> list[str]:
         output = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):  # no driver, or one that does not answer
         return []
-    found: list[list[str]] = []
+    instances: list[list[str]] = []  # of each GPU, after its own name
     for line in output.splitlines():
         match = re.match(r"(\s*)(?:GPU|MIG) .*\(UUID: ([^)]+)\)", line)
         if match and match[1]:
-            found[-1].append(match[2])
+            instances[-1].append(match[2])
         elif match:
-            found.append([match[2]])
-    return [name for gpu in found for name in (gpu[1:] or gpu)]
+            instances.append([match[2]])
+    return [name for gpu in instances for name in (gpu[1:] or gpu)]
 
 
 def default_jobs() -> int:
@@ -99,8 +99,8 @@ def memory() -> int:
 
 def slurm_threads() -> dict[str, str]:
     """Variables for a job on a cluster: as many threads as Slurm gave it cores."""
-    given = os.environ.get("SLURM_CPUS_PER_TASK")
-    return {name: given for name in THREADS if name not in os.environ} if given else {}
+    cpus = os.environ.get("SLURM_CPUS_PER_TASK")
+    return {name: cpus for name in THREADS if name not in os.environ} if cpus else {}
 
 
 @contextmanager

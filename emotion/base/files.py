@@ -80,11 +80,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON; see :func:`replacing`.
-
-    Raises:
-        ValueError: NaN or an infinity, which are not JSON.
-    """
+    """Write JSON, see :func:`replacing`; ValueError for NaN and infinities, which are not JSON."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
@@ -102,11 +98,7 @@ def as_json(value: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        UserError: The file is missing or damaged.
-    """
+    """Read a JSON object; UserError where the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

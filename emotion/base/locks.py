@@ -39,11 +39,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a run while it is worked on.
-
-    Raises:
-        UserError: Another process holds it.
-    """
+    """Hold a run while it is worked on; UserError where another process holds it."""
     with (folder / ".lock").open("w") as file:
         try:
             _lock(file)

@@ -42,13 +42,13 @@ def set_up(path: Path | None = None) -> None:
 def quiet_stderr() -> Iterator[None]:
     """Hide what C++ libraries print to stderr past Python; their errors still come as exceptions."""
     sys.stderr.flush()
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
         os.close(null)
 
 

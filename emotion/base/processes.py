@@ -14,12 +14,7 @@ def module(
     """The command line and the environment of ``python -m <name>``, for :class:`subprocess.Popen`.
 
     The child takes this very package, whatever lies in the working directory. Other modules of the working directory,
-    such as a user's own models, it finds only if this process does.
-
-    Args:
-        name: Of the module, such as ``emotion.train.job``.
-        arguments: Of the command.
-        environment: Variables beside this process's.
+    such as a user's own models, it finds only if this process does. ``environment`` adds variables.
     """
     package, here = str(Path(__file__).resolve().parents[2]), os.getcwd()  # noqa: PTH109
     paths = [package, here if {"", here} & set(sys.path) else "", os.environ.get("PYTHONPATH", "")]

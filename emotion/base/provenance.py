@@ -45,13 +45,13 @@ def commit() -> str | None:
 
 def versions() -> dict[str, str]:
     """Python's version, and those of the packages that decide what a run scores, where they are installed."""
-    found = {"python": platform.python_version()}
+    numbers = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            numbers[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return numbers
 
 
 def process() -> dict[str, Any]:

@@ -12,20 +12,16 @@ from emotion.base import files, locks
 from emotion.base.errors import UserError
 
 
-def named(given: str, example: str) -> Path:
-    """The folder that ``folder=`` names.
-
-    Raises:
-        UserError: It is no name for a new folder.
-    """
+def named(text: str, example: str) -> Path:
+    """The folder that ``folder=`` names; UserError where it is no name for a new folder."""
     try:
-        place = Path(os.path.normpath(Path(given).expanduser()))
+        place = Path(os.path.normpath(Path(text).expanduser()))
     except RuntimeError:
         raise UserError(
-            f"folder: '{given}' begins with ~, but there is no such user here; write the whole path"
+            f"folder: '{text}' begins with ~, but there is no such user here; write the whole path"
         ) from None
     if place.name in ("", "..") or place.absolute() == Path.cwd():
-        raise UserError(f"folder: '{given}' is no name for a new folder; give one, such as folder={example}")
+        raise UserError(f"folder: '{text}' is no name for a new folder; give one, such as folder={example}")
     return place
 
 
@@ -33,9 +29,7 @@ def named(given: str, example: str) -> Path:
 def staging(place: Path, what: str) -> Iterator[Path]:
     """A temporary folder beside a place; gone at the end, with what is left in it.
 
-    Args:
-        place: The place that a folder made in it will take.
-        what: What is made, for the message, such as ``the export``.
+    ``what`` is made there, such as ``the export``; for the message.
 
     Raises:
         UserError: There is no room, or no permission to write there.
@@ -55,11 +49,7 @@ def staging(place: Path, what: str) -> Iterator[Path]:
 def put(folder: Path, place: Path, staging: Path, check: Callable[[Path], None]) -> None:
     """Move a finished folder to its place; an older one there goes with the staging folder.
 
-    Args:
-        folder: In the staging folder.
-        place: Where to.
-        staging: From :func:`staging`.
-        check: Called at the last moment; raises where what is in the place must stay.
+    ``check`` is called at the last moment, and raises where what is in the place must stay.
     """
     with locks.alone(place.parent):
         check(place)  # much may have happened since

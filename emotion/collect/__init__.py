@@ -12,14 +12,11 @@ from omegaconf import DictConfig
 from emotion.config import cli
 
 if TYPE_CHECKING:
-    from emotion.collect.table import Outcome
+    from emotion.collect.counts import Outcome
 
 
 def collect(cfg: DictConfig) -> Outcome:
     """Collect as a config says, or apply what the user decided on the review pages; print the table.
-
-    Args:
-        cfg: The composed and validated config of ``conf/collect.yaml``.
 
     Returns:
         How many images of each emotion there are afterwards.
@@ -27,8 +24,7 @@ def collect(cfg: DictConfig) -> Outcome:
     Raises:
         UserError: Another process collects there, a source that cannot be read, a decisions file that does not fit, a
             folder that cannot be written to.
-        KeyboardInterrupt: Stopped by Ctrl-C; everything is on disk and the table is printed.
-        Interrupted: The same by SIGTERM or SIGHUP.
+        KeyboardInterrupt, emotion.base.interrupts.Interrupted: Stopped by a signal; everything is on disk.
     """
     from emotion.collect import command
 

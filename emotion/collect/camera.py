@@ -14,7 +14,7 @@ from emotion.base.interrupts import Stop
 from emotion.collect import local_images
 from emotion.collect.candidates import Candidate
 from emotion.collect.collector import Collector
-from emotion.collect.table import kind
+from emotion.collect.counts import kind
 from emotion.data.manifest import KEPT, now
 from emotion.faces.images import Box, Image, resize
 from emotion.faces.labels import EMOTIONS
@@ -56,8 +56,7 @@ def label(place: int | str, collector: Collector, stop: Stop) -> None:
 
     Args:
         place: The camera's number, a video or an address.
-        collector: Takes the labelled frames, by the source ``camera``.
-        stop: Ends it.
+        collector, stop: Take the labelled frames, and end it.
 
     Raises:
         UserError: No such camera, or no window can be opened here.

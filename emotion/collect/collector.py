@@ -39,10 +39,8 @@ class Collector:
     """A dataset's folder that images are collected in; several threads may pass candidates.
 
     Args:
-        root: The folder; it exists, and this process holds its lock.
-        criteria: What is required of images.
-        manifest: Of this folder.
-        against: Images that must not be collected.
+        root, manifest: The folder, whose lock this process holds, and its manifest.
+        criteria, against: What is required of images, and those that must not be collected.
 
     Attributes:
         unrecorded: Files of the dataset that no record names.

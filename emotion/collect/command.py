@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 from emotion.base import locks
 from emotion.base.errors import UserError
 from emotion.base.interrupts import Interrupted, Stop, interruption
-from emotion.collect import counts, decisions, held_out, image_search, local_images, review, table
+from emotion.collect import counts, decisions, held_out, image_search, local_images, review
 from emotion.collect.candidates import Candidate
 from emotion.collect.collector import Collector
+from emotion.collect.counts import Outcome
 from emotion.collect.screening import Criteria
-from emotion.collect.shell import typed
-from emotion.collect.table import Outcome
+from emotion.config.cli import typed
 from emotion.data.crop_margin import CropMargin
 from emotion.data.manifest import KEPT, Manifest
 from emotion.faces.contract import Contract
@@ -44,9 +44,9 @@ def collect(cfg: DictConfig) -> Outcome:
         _save_contract(root, cfg.crop_margin, manifest)
         notes = _collect_from(cfg, root, collector, stop)
         _save_contract(root, cfg.crop_margin, manifest)
-        outcome = table.count(manifest.records())
+        outcome = counts.count(manifest.records())
         review.write(root, manifest.records(), only_missing=len(manifest.lines()) == before)
-    table.show(outcome)
+    counts.show(outcome)
     if collector.unrecorded:
         notes.append(
             f"{len(collector.unrecorded):,} more images in {root} have no record: they were not collected, and keep "
@@ -61,13 +61,13 @@ def collect(cfg: DictConfig) -> Outcome:
     return outcome
 
 
-def _apply(root: Path, given: object) -> Outcome:
+def _apply(root: Path, paths: object) -> Outcome:
     with _locked(root):
         manifest = Manifest.open(root)
-        for line in decisions.apply(root, manifest, given):
+        for line in decisions.apply(root, manifest, paths):
             print(line)
-        outcome = table.count(manifest.records())
-        table.show(outcome)
+        outcome = counts.count(manifest.records())
+        counts.show(outcome)
         _print_audit(root)
         return outcome
 
@@ -84,11 +84,7 @@ def _create(root: Path) -> None:
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Hold a folder's lock.
-
-    Raises:
-        UserError: Another process holds it, or there is no such folder.
-    """
+    """Hold a folder's lock; UserError where another process holds it, or there is no such folder."""
     if not root.is_dir():
         raise UserError(f"root: no such folder '{root}'. Set root=<the folder of the collected images>")
     with ExitStack() as stack:
@@ -113,11 +109,7 @@ def _criteria(cfg: DictConfig) -> Criteria:
 
 
 def _check_cut(root: Path, manifest: Manifest, criteria: Criteria) -> None:
-    """A dataset's images must be cut alike, or the cut would reveal the class.
-
-    Raises:
-        UserError: The existing ones are cut differently.
-    """
+    """A dataset's images must be cut alike, or the cut would reveal the class: else a UserError."""
     last = next((r for r in reversed(manifest.records()) if r["decision"] == KEPT and r.get("crop")), None)
     for key, wanted in criteria.cut.items():
         there = last["crop"].get(key) if last else wanted
@@ -151,17 +143,17 @@ def _collect_from(cfg: DictConfig, root: Path, collector: Collector, stop: Stop)
     if cfg.source == "video":
         frames = local_images.frames(path, cfg.emotion, cfg.stride, collector, stop)
         return _take_all(frames, {cfg.emotion: None}, collector, stop)
-    counts = local_images.count(path, cfg.emotion)
-    if not counts:
+    totals = local_images.count(path, cfg.emotion)
+    if not totals:
         raise UserError(f"path: no images in '{path}'" + (f" of {cfg.emotion}" if cfg.emotion else ""))
-    return _take_all(local_images.images(path, cfg.emotion, collector), counts, collector, stop)
+    return _take_all(local_images.images(path, cfg.emotion, collector), totals, collector, stop)
 
 
 def _take_all(
     candidates: Iterable[Candidate], total: dict[str, int | None], collector: Collector, stop: Stop
 ) -> list[str]:
     note = ["Nothing to do: every image is in the manifest already."]
-    with counts.shown(total, collector.kept) as counted:
+    with counts.progress(total, collector.kept) as counted:
         for candidate in candidates:
             counted.add(collector.take(candidate))
             note = []

@@ -30,13 +30,12 @@ class Decisions:
     by_file: dict[str, tuple[str, str]]
 
 
-def apply(root: Path, manifest: Manifest, given: object) -> list[str]:
+def apply(root: Path, manifest: Manifest, paths: object) -> list[str]:
     """Apply decisions files; if one of them does not fit, nothing is changed.
 
     Args:
-        root: The dataset's folder, whose lock this process holds.
-        manifest: Of this folder.
-        given: A path, a glob, or a list of them.
+        root, manifest: The dataset's folder, whose lock this process holds, and its manifest.
+        paths: A path, a glob, or a list of them.
 
     Returns:
         A sentence per file.
@@ -45,7 +44,7 @@ def apply(root: Path, manifest: Manifest, given: object) -> list[str]:
         UserError: No such file, not saved by a page, of another dataset, or older than later changes.
     """
     reconcile(root, manifest)
-    all_decisions = sorted((read(path) for path in _paths(given)), key=lambda d: d.saved)
+    all_decisions = sorted((read(path) for path in _paths(paths)), key=lambda d: d.saved)
     newest = {d.emotion: d for d in all_decisions}
     notes = [
         f"{d.path}: left out, {newest[d.emotion].path} was saved later"
@@ -95,9 +94,9 @@ def read(path: Path) -> Decisions:
     return Decisions(path, emotion, saved, by_file)
 
 
-def _paths(given: object) -> list[Path]:
+def _paths(texts: object) -> list[Path]:
     paths: list[Path] = []
-    for text in map(str, given if isinstance(given, list | tuple | ListConfig) else [given]):
+    for text in map(str, texts if isinstance(texts, list | tuple | ListConfig) else [texts]):
         path = Path(text).expanduser()
         matches = [path] if path.is_file() else [Path(p) for p in sorted(glob.glob(str(path)))]  # noqa: PTH207
         if not matches:

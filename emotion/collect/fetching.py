@@ -1,5 +1,7 @@
 """HTTP GET from untrusted hosts: http(s) only, bounded in time and size, one request per interval and host, retried.
 
+Addresses are taken as pages write them, with spaces, umlauts and stray percent signs.
+
 A failure is named by one of a few stable reasons: ``not http(s)``, ``bad address``, ``HTTP 404`` (and other codes),
 ``timed out``, ``no connection``, ``bad certificate``, ``connection lost``, ``truncated``, ``too large``,
 ``too many redirects``, ``unknown encoding``, ``damaged encoding``, ``no HTTP answer``.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import random
+import re
 import ssl
 import threading
 import time
@@ -16,13 +19,14 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import requests
 import urllib3.exceptions
-from urllib3.util import Retry
+from urllib3.util import Retry, parse_url
 
-from emotion.collect.addresses import normalised
-from emotion.collect.bing_settings import Settings
+from emotion.collect.candidates import Candidate
+from emotion.config.commands import Collect, ImageSearch
 
 _MAX_REDIRECTS = 5
 _MAX_RETRY_AFTER = 60.0  # s; a host that asks for a longer pause is given up sooner
@@ -41,6 +45,8 @@ _REASONS: tuple[tuple[type[BaseException], str, bool], ...] = (
     (urllib3.exceptions.DecodeError, "damaged encoding", False),
     (OSError, "connection lost", True),
 )
+_LABEL = "[a-z0-9_~-]{1,63}"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*\.?|\[[0-9a-f:.]+\]")
 
 
 class FetchError(Exception):
@@ -55,6 +61,46 @@ class Stopped(BaseException):
     """Asked to stop, or out of time. Not an Exception, so that no ``except Exception`` on the way takes it for one."""
 
 
+class Pace:
+    """Keeps requests to one host apart, over all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free: dict[str, float] = {}
+
+    def reserve(self, host: str, interval: float) -> float:
+        """The moment of ``time.monotonic()`` from which a request to this host may be made."""
+        with self._lock:
+            moment = max(time.monotonic(), self._free.get(host, 0.0))
+            self._free[host] = moment + interval
+            return moment
+
+
+@dataclass
+class Settings(ImageSearch):
+    """The limits of one command's searches. Its threads share it; its clock starts when it is made.
+
+    Attributes:
+        max_pixels: Of an image, width times height.
+        ends: When the command's time is up, by ``time.monotonic()``.
+        claims: Address -> the candidate of the thread that downloads it, or has done so.
+        pace: Keeps their requests to one host apart.
+    """
+
+    max_pixels: int = Collect.max_pixels
+    ends: float = field(init=False, repr=False, compare=False)
+    claims: dict[str, Candidate] = field(repr=False, compare=False, default_factory=dict)
+    pace: Pace = field(repr=False, compare=False, default_factory=Pace)
+
+    def __post_init__(self) -> None:
+        self.ends = time.monotonic() + self.deadline
+
+    @property
+    def expired(self) -> bool:
+        """Whether the whole command's time is up."""
+        return time.monotonic() >= self.ends
+
+
 class Fetcher:
     """Gets addresses within a search's limits, and stops at once when asked to."""
 
@@ -65,8 +111,7 @@ class Fetcher:
         """Get an address's body, decompressed.
 
         Args:
-            url: As a user or a page writes it; see :func:`emotion.collect.addresses.normalised`.
-            headers: Of the request.
+            url, headers: Of the request; see :func:`normalised`.
             max_bytes: Of the body, before and after decompression.
             patient: Whether a time-out is tried again.
 
@@ -188,6 +233,26 @@ def _failure(error: BaseException | None) -> FetchError:
         if any(isinstance(cause, kind) for cause in causes):
             return FetchError(reason, transient)
     return FetchError("no HTTP answer")
+
+
+def normalised(url: str) -> str:
+    """An http(s) address in ASCII as browsers request it (RFC 3986, section 6.2.2), without a fragment.
+
+    Normalising twice changes nothing.
+
+    Raises:
+        ValueError: ``not http(s)``; or ``bad address``: no host, a user name and password, a port that is no number.
+    """
+    url = re.sub(r"[\t\r\n]", "", url.strip())
+    if not re.match("https?:", url, re.IGNORECASE):
+        raise ValueError("not http(s)")
+    try:
+        parts = parse_url(url)
+    except urllib3.exceptions.LocationParseError:
+        raise ValueError("bad address") from None
+    if parts.auth is not None or not _HOST.fullmatch(parts.host or ""):
+        raise ValueError("bad address")
+    return parts._replace(path=parts.path or "/", query=parts.query or None, fragment=None).url
 
 
 def _checked(url: str) -> str:

@@ -41,12 +41,7 @@ class HeldOut:
 def load(place: str, root: Path) -> HeldOut:
     """Load a dataset's test split: its test folder, or what training on it would hold out.
 
-    Args:
-        place: A dataset's folder, or FER2013's CSV file or its folder.
-        root: The folder that is collected to.
-
-    Raises:
-        UserError: No dataset there.
+    ``place`` is a dataset's folder, or FER2013's CSV file or its folder; ``root`` the folder that is collected to.
     """
     path = Path(place).expanduser()
     if path.resolve() == root.resolve():
@@ -76,7 +71,7 @@ def _test_split(path: Path) -> Examples:
     cfg = _config("folder", path)
     if "test" not in splits:
         cfg.max_unreadable = 1.0
-        cfg.ignore = sorted({name for each in splits.values() or [path] for name in _no_classes(each)})
+        cfg.ignore = sorted({name for split in splits.values() or [path] for name in _no_classes(split)})
         return sources.load(cfg).test
     content = folder.read(
         {"test": splits["test"]},
@@ -103,11 +98,11 @@ def _fer2013(path: Path) -> Path | None:
 def _no_classes(place: Path) -> list[str]:
     """The folders without images of our emotions; those with another name are logged."""
     inside = folder.folders_in(place)
-    unknown = [each.name for each in inside if not _is_class(each.name)]
+    unknown = [path.name for path in inside if not _is_class(path.name)]
     if unknown:
         log.warning("against: %s: no emotion is called %s; left out", place, ", ".join(map(folder.show, unknown)))
     return unknown + [
-        each.name for each in inside if each.name not in unknown and not any(map(_is_image, each.iterdir()))
+        path.name for path in inside if path.name not in unknown and not any(map(_is_image, path.iterdir()))
     ]
 
 

@@ -13,11 +13,7 @@ from emotion.faces.labels import EMOTIONS, index_of
 
 
 def check(place: str, emotion: str | None, root: Path) -> None:
-    """Check a folder of images before anything is written.
-
-    Raises:
-        UserError: It is the dataset's folder, lies in it, or contains it; or as :func:`images`.
-    """
+    """Check a folder of images before anything is written; UserError as for :func:`images`, or if ``root`` overlaps."""
     path, target = Path(place).expanduser().resolve(), root.resolve()
     if path == target:
         how = "is the root itself"
@@ -41,8 +37,7 @@ def images(place: str, emotion: str | None, known: Container[str]) -> Iterator[C
     """The images of ``<place>/<emotion>/*``, by any name of the emotion.
 
     Args:
-        place: The folder. If it has no folders and an emotion is given, its own images show this one.
-        emotion: This one alone, or None for all.
+        place, emotion: The folder, and the emotion to take or None for all. Images in a folder without folders show it.
         known: Keys that are left out: a file's absolute path.
 
     Raises:
@@ -91,8 +86,7 @@ def frames(
     """Every ``stride``-th frame of a video.
 
     Args:
-        place: A file or an address.
-        emotion: What its faces show.
+        place, emotion: A file or an address, and what its faces show.
         stride: Frames from one that is used to the next.
         known: Keys that are left out: ``<video>#<frame>``.
         stop: Polled while nothing can be decoded.

@@ -1,4 +1,4 @@
-// Click: a picture of the dataset is rejected, one outside it accepted; click again to undo.
+// Click: an image of the dataset is rejected, one outside it accepted; click again to undo.
 const cards = [...document.querySelectorAll(".sheet button")];
 const { emotion, made } = document.body.dataset;
 let saved = true;
@@ -20,7 +20,7 @@ function tell() {
   document.getElementById("tally").textContent = parts.join(", ");
 }
 
-// A picture outside the dataset that nobody has accepted stays where it is: it is not in the file.
+// An image outside the dataset that was not accepted stays where it is: it is not in the file.
 function decisions() {
   return cards
     .filter((card) => kept(card) || pressed(card))

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from emotion.base.errors import UserError
-from emotion.collect.shell import typed
 from emotion.collect.storage import place
+from emotion.config.cli import typed
 from emotion.data.manifest import KEPT, QUARANTINED, REJECTED, Record
 from emotion.faces import images
 from emotion.faces.labels import EMOTIONS
@@ -32,12 +32,7 @@ def name(emotion: str) -> str:
 
 
 def write(root: Path, records: Sequence[Record], only_missing: bool = False) -> list[Path]:
-    """Write the pages of the emotions that have images; remove those of emotions without any.
-
-    Args:
-        root: The dataset's folder.
-        records: From :meth:`emotion.data.manifest.Manifest.records`.
-        only_missing: Keep pages that exist.
+    """Write the pages of the emotions that have images (or only the missing ones); remove those of emotions without.
 
     Raises:
         UserError: The folder cannot be written to.

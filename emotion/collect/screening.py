@@ -5,6 +5,7 @@ How the limits were chosen: ``docs/decisions/collected-faces.md``.
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -13,9 +14,9 @@ from hashlib import sha256
 from typing import Any
 
 import cv2
+import imagesize
 import numpy as np
 
-from emotion.collect import image_header
 from emotion.collect.candidates import Candidate
 from emotion.config.commands import Collect, FaceSearch
 from emotion.data.fingerprint import hash_pixels
@@ -26,6 +27,16 @@ from emotion.faces.images import Box, Image, UnreadableImageError
 
 _SHARPNESS_SIDE = 64
 _DETECTOR = "haarcascade_frontalface_default"
+_FORMATS = {
+    b"\xff\xd8\xff": "jpg",
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"GIF87a": "gif",
+    b"GIF89a": "gif",
+    b"BM": "bmp",
+    b"RIFF": "webp",
+    b"II\x2a\x00": "tiff",
+    b"MM\x00\x2a": "tiff",
+}
 
 
 class _Cascade(threading.local):
@@ -50,7 +61,7 @@ class Criteria(FaceSearch):
     @property
     def detector(self) -> dict[str, Any]:
         """How faces were searched for, for the record."""
-        settings = {each.name: getattr(self, each.name) for each in fields(FaceSearch)}
+        settings = {setting.name: getattr(self, setting.name) for setting in fields(FaceSearch)}
         return {"name": _DETECTOR, "opencv": cv2.__version__, **settings}
 
     @property
@@ -103,10 +114,7 @@ class Screened:
 def screen(candidate: Candidate, criteria: Criteria, thorough: bool = False) -> Screened:
     """Decode a candidate, find its faces and cut them out; safe in several threads.
 
-    Args:
-        candidate: An image, or why there is none.
-        criteria: What is required of it.
-        thorough: Give each crop the hashes of 26 more boxes around its face; see :func:`_boxes_around`.
+    A thorough search gives each crop the hashes of 26 more boxes around its face; see :func:`_boxes_around`.
     """
     if candidate.failure is not None:
         return Screened(reason=candidate.failure)
@@ -118,9 +126,9 @@ def screen(candidate: Candidate, criteria: Criteria, thorough: bool = False) -> 
     except OSError as error:
         return Screened(reason=f"unreadable: {error.strerror or error}")
     digest = sha256(data).hexdigest()
-    header = image_header.read(data)
+    header = read_header(data)
     if header is None:
-        return Screened(digest, reason="not a picture")
+        return Screened(digest, reason="not an image")
     size = header.width, header.height
     if size[0] * size[1] > criteria.max_pixels:
         return Screened(digest, size, reason=f"too many pixels ({size[0]}x{size[1]})")
@@ -129,6 +137,27 @@ def screen(candidate: Candidate, criteria: Criteria, thorough: bool = False) -> 
     except UnreadableImageError as error:
         return Screened(digest, size, reason=f"unreadable: {error}")
     return _screen_image(image, digest, criteria, thorough)
+
+
+@dataclass(frozen=True)
+class Header:
+    """An image file's format, as the usual suffix of its name (``jpg``), and its size in pixels."""
+
+    extension: str
+    width: int
+    height: int
+
+
+def read_header(data: bytes) -> Header | None:
+    """Format and size of a JPEG, PNG, GIF, BMP, WebP or TIFF file, without decoding it; None for anything else."""
+    extension = next((name for magic, name in _FORMATS.items() if data.startswith(magic)), None)
+    if extension is None:
+        return None
+    try:
+        width, height = imagesize.get(io.BytesIO(data))
+    except Exception:  # which ones damaged files raise is not documented
+        return None
+    return Header(extension, int(width), int(height)) if min(width, height) >= 1 else None
 
 
 def find(image: Image, criteria: Criteria) -> list[Box]:

@@ -21,21 +21,14 @@ _value = OmegaConf.select  # None where a key is absent or has no value yet
 
 
 def validate(cfg: DictConfig) -> None:
-    """Check what types cannot say: unknown keys, choices, ranges and rules across keys.
-
-    Raises:
-        UserError: Names every key that is wrong, its value, what is allowed and the nearest match.
-    """
+    """Check what types cannot say; UserError names every wrong key, its value, what is allowed, the nearest match."""
     _raise(_problems(cfg))
 
 
 def validate_paths(cfg: DictConfig) -> None:
-    """Check that the files and folders which a validated config names exist.
+    """Check that the files and folders which a validated config names exist; UserError names those that do not.
 
     This is apart from :func:`validate` because a config may be shown, or a run resumed, where its data is not.
-
-    Raises:
-        UserError: Names each key whose file or folder does not exist.
     """
     _raise(_path_problems(cfg))
 
@@ -91,10 +84,7 @@ def _problems(cfg: DictConfig) -> Iterator[str]:
 def _key_problems(cfg: DictConfig, schema: Any = Training, prefix: str = "") -> Iterator[str]:
     """Keys that came in with ``+``, which Hydra lets pass, and values that their fields do not allow.
 
-    Args:
-        cfg: A node, as composed (it knows its schema) or as saved with a run or written by a user (it does not).
-        schema: Dataclass for a node that does not know its own (or None); other keys are allowed there.
-        prefix: Of the node's keys, with the dot.
+    A composed node knows its schema; for one that was saved or written by a user it is ``schema``, beside other keys.
     """
     own = OmegaConf.get_type(cfg)
     schema = own if is_dataclass(own) else schema

@@ -10,6 +10,7 @@ import argparse
 import io
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -32,7 +33,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from emotion.base.errors import UserError
 from emotion.base.exits import WRONG, exit_codes
-from emotion.config import explain, help, schema
+from emotion.config import explain, schema
 from emotion.config.checks import validate, validate_paths
 
 Task = Callable[[DictConfig], Any]
@@ -125,19 +126,19 @@ def request(command: str, arguments: list[str] | None = None) -> Request:
 def _readable(command: str, overrides: list[str]) -> Iterator[str]:
     """Overrides in a form that Hydra reads as the user meant: names of runs as text, and no group set to null."""
     for text in overrides:
-        name, _, given = text.partition("=")
+        name, _, value = text.partition("=")
         if command == "adopt" and name == "model":  # which Hydra would look up among the options of conf/model
-            text, name = f"file={given}", "file"
+            text, name = f"file={value}", "file"
         override = _parsed(text)
-        if (command == "compare" and name == "runs") or (name == "trainer.teacher" and given.strip()[:1] == "["):
-            yield f"{name}={_names_of_runs(given)}"
+        if (command == "compare" and name == "runs") or (name == "trainer.teacher" and value.strip()[:1] == "["):
+            yield f"{name}={_names_of_runs(value)}"
         elif override is None:
-            is_text = name in _AS_TYPED and given[:1] not in ("'", '"') and (name, given[:1]) != ("apply", "[")
-            yield f"{name}={quoted(given)}" if is_text else text
+            is_text = name in _AS_TYPED and value[:1] not in ("'", '"') and (name, value[:1]) != ("apply", "[")
+            yield f"{name}={quoted(value)}" if is_text else text
         elif name in _AS_TYPED and override.is_sweep_override():
-            yield f"{name}={quoted(given)}"
+            yield f"{name}={quoted(value)}"
         elif name in _NAMES and isinstance(override.value(), int | float) and not isinstance(override.value(), bool):
-            yield f"{name}='{given.strip()}'"
+            yield f"{name}='{value.strip()}'"
         elif not (name == _OPTIONAL.get(command) and override.value() is None):
             yield text
 
@@ -150,17 +151,17 @@ def _parsed(text: str) -> Override | None:
         return None
 
 
-def _names_of_runs(given: str) -> str:
+def _names_of_runs(value: str) -> str:
     """Names, globs and paths of runs as they were typed: ``[20261122,1e5]`` is text, ``[ab]*`` a glob."""
-    given = given.strip()
-    if given.startswith("[") and given.find("]") == len(given) - 1:  # a list
-        parts = re.findall(r"""'[^']*'|"[^"]*"|[^,'"\s][^,]*""", given[1:-1])
+    value = value.strip()
+    if value.startswith("[") and value.find("]") == len(value) - 1:  # a list
+        parts = re.findall(r"""'[^']*'|"[^"]*"|[^,'"\s][^,]*""", value[1:-1])
         return f"[{','.join(_as_text(part.strip()) for part in parts)}]"
-    return _as_text(given) if given else ""
+    return _as_text(value) if value else ""
 
 
-def _as_text(given: str) -> str:
-    return quoted(given[1:-1] if len(given) > 1 and given[0] in "'\"" and given[-1] == given[0] else given)
+def _as_text(value: str) -> str:
+    return quoted(value[1:-1] if len(value) > 1 and value[0] in "'\"" and value[-1] == value[0] else value)
 
 
 def _searched(overrides: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -266,10 +267,16 @@ def _with_comments(command: str) -> Iterator[None]:
             yield
     finally:
         shown = re.sub(r"(\S+=)?\bbase_\w+(,\s|\s|$)", "", text.getvalue())
-        print(help.explained(shown, command, schema.CONF), end="")
+        print(explain.with_comments(shown, command, schema.CONF), end="")
 
 
 def quoted(path: Path | str) -> str:
     """Quote a path for Hydra's override grammar, where a backslash escapes a quote and nothing else."""
     escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", str(path)).replace("'", "\\'")
     return f"'{escaped}'"
+
+
+def typed(key: str, path: Path) -> str:
+    """``key=path`` as a user types it: quoted for the shell and, where its characters mean something, for Hydra."""
+    plain = re.fullmatch(r"[\w./~-]+", str(path), re.ASCII)
+    return shlex.quote(f"{key}={path if plain else quoted(path)}")

@@ -16,7 +16,7 @@ from emotion.base import exits, processes, provenance
 from emotion.base.interrupts import Interrupted, sigterm_raises
 from emotion.runs import record
 
-_SECONDS_BETWEEN_LOOKS = 0.3
+_POLL_SECONDS = 0.3
 
 
 class JobFailedError(Exception):
@@ -79,6 +79,6 @@ def in_child(
 
 def _code(child: subprocess.Popen[bytes]) -> int | None:
     try:
-        return child.wait(_SECONDS_BETWEEN_LOOKS)
+        return child.wait(_POLL_SECONDS)
     except subprocess.TimeoutExpired:
         return None

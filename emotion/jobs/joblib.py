@@ -44,7 +44,7 @@ class JoblibLauncher(joblib_launcher.JoblibLauncher):
             self.config.hydra.launcher.n_jobs = self.joblib["n_jobs"] = parallel  # jobs divide the machine by it
         sweep = sweep_table.Sweep.launched(self.config, job_overrides, initial_job_idx)
         print(f"{len(job_overrides)} jobs, {parallel} at a time, in {sweep.folder}", file=sys.stderr)
-        with stopping(sweep.folder) as asked, sweep_table.shown(sweep, lambda: _STOPPING if asked else ""):
+        with stopping(sweep.folder) as signals, sweep_table.shown(sweep, lambda: _STOPPING if signals else ""):
             try:
                 results = super().launch(job_overrides, initial_job_idx)
             except TerminatedWorkerError:
@@ -63,24 +63,24 @@ def stopping(folder: Path) -> Iterator[list[int]]:
         KeyboardInterrupt, emotion.base.interrupts.Interrupted: After all jobs have ended, if they were asked to.
     """
     mark = _mark(folder, os.getpid())
-    asked: list[int] = []
+    signals: list[int] = []
     first = 0.0
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal first
         first = first or time.monotonic()
-        asked.append(number)
+        signals.append(number)
         mark.touch()
         if time.monotonic() - first > _ONE_PRESS:
             raise KeyboardInterrupt
 
     try:
         with handled(stop, (signal.SIGINT, signal.SIGTERM)):
-            yield asked
+            yield signals
     finally:
         mark.unlink(missing_ok=True)
-        if asked:
-            raise KeyboardInterrupt if asked[0] == signal.SIGINT else Interrupted
+        if signals:
+            raise KeyboardInterrupt if signals[0] == signal.SIGINT else Interrupted
 
 
 def begin(folder: Path, job: int) -> None:
@@ -92,11 +92,7 @@ def begin(folder: Path, job: int) -> None:
 
 
 def train(run: runs.Run, cfg: DictConfig, jobs: int) -> None:
-    """For a worker: train a run in a child, on this job's share of the machine, until the sweep is stopped.
-
-    Raises:
-        JobFailedError: It did not end well.
-    """
+    """For a worker: train in a child on this job's share of the machine; JobFailedError unless it ends well."""
     mark = _mark(run.path.parent, _launcher())
     whole = cfg.trainer.strategy == "mirrored"
     # With another number of threads sums come out in another order: bit-exact repeats go before speed.

@@ -153,11 +153,7 @@ def _failed(message: str) -> JobReturn:
 
 
 def train(run: runs.Run) -> None:
-    """For a job on its node: train a run in a child, with as many threads as Slurm gave it cores.
-
-    Raises:
-        JobFailedError: It did not end well, or Slurm stopped it.
-    """
+    """For a job on its node: train in a child, with a thread per core from Slurm; JobFailedError if it was stopped."""
     try:
         child.in_child(run, environment=devices.slurm_threads())
     except (KeyboardInterrupt, Interrupted):  # submitit stores results and exceptions, but not these

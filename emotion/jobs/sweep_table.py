@@ -26,7 +26,7 @@ from emotion.base.progress import Pace
 from emotion.base.words import duration
 from emotion.jobs.child import JobRefusedError
 
-_SECONDS_BETWEEN_LOOKS = 1.0
+_POLL_SECONDS = 1.0
 #: Between two lines about one job's epochs.
 _SECONDS_BETWEEN_LINES = 10.0
 #: At most this many jobs are shown in the table; those in training come first.
@@ -55,9 +55,7 @@ class JobState:
 class Sweep:
     """The jobs of a sweep, by number, and their states since this object was made.
 
-    Args:
-        folder: The sweep's; jobs are in subfolders named by their number.
-        overrides: Each job's ``key=value``.
+    Jobs are in subfolders of the sweep's folder named by their number; ``overrides`` has the ``key=value`` of each.
     """
 
     def __init__(self, folder: Path, overrides: Mapping[int, Sequence[str]]) -> None:
@@ -67,7 +65,7 @@ class Sweep:
         self.before = {number: self._record(number) for number in self.swept}
         self.skipped = sum(record is not None and record.status == "done" for record in self.before.values())
         self.states = dict.fromkeys(self.swept, JobState())
-        self.look()
+        self.refresh()
 
     @classmethod
     def launched(cls, config: DictConfig | None, job_overrides: Sequence[Sequence[str]], first: int) -> Sweep:
@@ -77,7 +75,7 @@ class Sweep:
         folder.mkdir(parents=True, exist_ok=True)
         return cls(folder, dict(enumerate(map(filter_overrides, job_overrides), first)))
 
-    def look(self) -> list[int]:
+    def refresh(self) -> list[int]:
         """Read the folders again; the numbers of the jobs whose state changed."""
         changed = []
         for number, old in self.states.items():
@@ -150,16 +148,14 @@ class Sweep:
 
 def differing(overrides: Sequence[Sequence[str]]) -> list[str]:
     """Of each job's overrides, those in which it differs from another."""
-    common = set.intersection(*(set(given) for given in overrides)) if overrides else set()
-    return [", ".join(o for o in given if o not in common) for given in overrides]
+    common = set.intersection(*(set(job) for job in overrides)) if overrides else set()
+    return [", ".join(o for o in job if o not in common) for job in overrides]
 
 
 def checked(results: Sequence[JobReturn]) -> Sequence[JobReturn]:
     """The jobs' results, if none failed; prints why jobs were refused, as only this process knows.
 
-    Raises:
-        JobFailedError: A job failed. Without this, Hydra would print the first one's overrides and its exception.
-        UserError: A run could not be made.
+    Raises the first error of a job: Hydra would print its overrides too.
     """
     errors = [job._return_value for job in results if job.status is JobStatus.FAILED]
     for error in errors:
@@ -172,12 +168,7 @@ def checked(results: Sequence[JobReturn]) -> Sequence[JobReturn]:
 
 @contextmanager
 def shown(sweep: Sweep, note: Callable[[], str] = lambda: "") -> Iterator[None]:
-    """Show on stderr how a sweep goes while the body runs.
-
-    Args:
-        sweep: The jobs.
-        note: Further text beside the counts, such as the state of a queue.
-    """
+    """Show on stderr how a sweep goes while the body runs; ``note`` gives text beside the counts."""
     if sweep.skipped:
         print(f"{sweep.skipped} of {len(sweep.states)} jobs are done already", file=sys.stderr)
     stop = threading.Event()
@@ -199,10 +190,10 @@ def _watch(sweep: Sweep, stop: threading.Event, note: Callable[[], str]) -> None
     last_note, ended = "", False
     with live if console.is_terminal else nullcontext():
         while not ended:
-            ended = stop.wait(_SECONDS_BETWEEN_LOOKS)
+            ended = stop.wait(_POLL_SECONDS)
             previous, last_note = last_note, note()
             lines = [last_note] if last_note and last_note != previous else []
-            for number in sweep.look():
+            for number in sweep.refresh():
                 status = sweep.states[number].status
                 if paces[number].due() or status != statuses.get(number):
                     statuses[number] = status

@@ -27,13 +27,8 @@ def score(probabilities: ArrayLike, votes: ArrayLike, *, bootstrap: int = 1000, 
       the model and one annotator agree.
 
     Args:
-        probabilities: float32 ``[N, C]``, rows that sum to 1.
-        votes: float32 ``[N, C]``, shares of the votes, rows that sum to 1.
-        bootstrap: Resamples of the 95 % intervals; 0 gives None.
-        seed: Random seed of the resamples.
-
-    Returns:
-        Per metric ``{"value", "low", "high"}``, ready for strict JSON.
+        probabilities, votes: float32 ``[N, C]``, rows that sum to 1.
+        bootstrap, seed: As in :func:`emotion.metrics.scores.score`, which also says what is returned per metric.
 
     Raises:
         ValueError: Shapes that differ, no images, or rows of votes that do not sum to 1.

@@ -24,12 +24,7 @@ Probabilities = np.ndarray[Any, np.dtype[np.float32]]
 def apply(probabilities: Probabilities, temperature: float) -> Probabilities:
     """Divide the logits by a temperature: above 1 lowers confidence, below 1 raises it.
 
-    Args:
-        probabilities: float32 ``[N, C]``, rows that sum to 1; their logarithms are logits up to a constant.
-        temperature: 1 changes nothing.
-
-    Returns:
-        float32 ``[N, C]``, rows that sum to 1.
+    Probabilities in and out are float32 ``[N, C]``, rows that sum to 1; their logarithms are logits up to a constant.
     """
     if temperature == 1.0 or not len(probabilities):
         return probabilities

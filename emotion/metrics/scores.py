@@ -52,13 +52,7 @@ class Reliability:
 def reliability_curve(probabilities: ArrayLike, labels: ArrayLike, bins: int = CALIBRATION_BINS) -> Reliability:
     """Bin predictions by confidence: the curve behind the reliability plot and the expected calibration error.
 
-    Args:
-        probabilities: float ``[N, C]``, rows that sum to 1.
-        labels: int ``[N]``, true classes.
-        bins: Number of equal-width bins on [0, 1].
-
-    Raises:
-        ValueError: See :func:`score`.
+    ``probabilities`` and ``labels`` are as in :func:`score`; ``bins`` divide [0, 1] evenly.
     """
     p, y = _checked(probabilities, labels)
     edges = np.linspace(0.0, 1.0, bins + 1)
@@ -86,38 +80,33 @@ def score(
 
     Macro-F1 and balanced accuracy average over the classes that occur in ``labels``: scikit-learn's
     ``f1_score(..., labels=np.unique(labels), average="macro")``, and recall likewise. A class that does not occur has
-    recall None; one that is never predicted has precision None, and F1 0 if it occurs. Ties go to the first class, in
-    top-1 and top-2 alike. The log clips probabilities at float32's epsilon, 1.2e-7.
-
-    Intervals are 95 % percentile bootstrap intervals (Efron and Tibshirani 1993, chapter 13) over examples. Binning
-    makes resamples look worse calibrated than their sample, so the interval of the expected calibration error is
-    shifted by that bias and cut at 0.
+    recall None; one that is never predicted has precision None, and F1 0 if it occurs. Ties go to the first class.
+    Binning makes resamples look worse calibrated than their sample, so the interval of the expected calibration error
+    is shifted by that bias and cut at 0.
 
     Args:
         probabilities: float32 ``[N, C]``; rows sum to 1 within 1e-3 and are then scaled to sum to 1.
         labels: int64 ``[N]``, true classes in ``range(C)``.
         names: The C classes, in the order of the columns.
-        bootstrap: Resamples; 0 leaves every ``low`` and ``high`` None.
-        seed: Draws the resamples. The same seed and N give the same resamples.
+        bootstrap: Resamples of the 95 % percentile intervals; 0 leaves every ``low`` and ``high`` None.
+        seed: Draws the resamples; the same seed and N give the same ones.
 
     Returns:
-        A dict ready for strict JSON. ``n``, ``confusion_matrix`` (true classes on rows), ``bootstrap``, ``per_class``
-        (name to ``precision``, ``recall``, ``f1``, ``support``), and ``accuracy``, ``macro_f1``, ``balanced_accuracy``,
-        ``top2_accuracy``, ``negative_log_likelihood`` (nats) and ``expected_calibration_error`` (15 bins). Each metric
-        is ``{"value", "low", "high"}``, fractions from 0 to 1, None where undefined.
+        ``n``, ``confusion_matrix`` (true classes on rows), ``bootstrap``, ``per_class`` (name to ``precision``,
+        ``recall``, ``f1``, ``support``), ``accuracy``, ``macro_f1``, ``balanced_accuracy``, ``top2_accuracy``,
+        ``negative_log_likelihood`` (nats), ``expected_calibration_error``, ready for strict JSON. Each metric is
+        ``{"value", "low", "high"}``, None where undefined.
 
     Raises:
-        ValueError: No examples, shapes or names that do not fit, labels out of range, or rows that are not
-            probabilities.
+        ValueError: No examples, or inputs of another shape, range or sum.
     """
     p, y = _checked(probabilities, labels)
     if len(names) != p.shape[1] or len(set(names)) != len(names):
         raise ValueError(f"probabilities have {p.shape[1]} columns, names are {list(names)}: one name each is needed")
     if bootstrap < 0:
         raise ValueError(f"bootstrap is {bootstrap}, must be 0 or more")
-    entries = with_intervals(
-        lambda rows: _resampled(p, y, rows), len(y), bootstrap, seed, centred=("expected_calibration_error",)
-    )
+    centred = ("expected_calibration_error",)
+    entries = with_intervals(lambda rows: _resampled(p, y, rows), len(y), bootstrap, seed, centred)
     matrix = np.bincount(y * len(names) + p.argmax(axis=1), minlength=len(names) ** 2).reshape(len(names), -1)
     return {
         "n": len(y),
@@ -149,9 +138,6 @@ def score_with_leak_free(
     Returns:
         The official score, with the key ``leak_free``: the score of the other examples, with the number of those left
         out as ``excluded``; None if every example is leaked.
-
-    Raises:
-        ValueError: As in :func:`score`, or ``leaked`` is not bool ``[N]``.
     """
     leaked = np.asarray(leaked)
     p, y = np.asarray(probabilities), np.asarray(labels)
@@ -212,10 +198,7 @@ def _top2_correct(p: Floats, y: Integers) -> NDArray[np.bool_]:
 def _resampled(p: Floats, y: Integers, rows: Integers) -> dict[str, Floats]:
     """Every metric of each resample: ``[B]``, or ``[B, C]`` for those per class; NaN where undefined.
 
-    Args:
-        p: float64 ``[N, C]``.
-        y: int64 ``[N]``.
-        rows: int64 ``[B, N]``, the examples of each resample.
+    ``rows``, int64 ``[B, N]``, holds the examples of each resample.
     """
     count, classes = len(rows), p.shape[1]
     predicted, confidence = p.argmax(axis=1), p.max(axis=1)

@@ -27,7 +27,7 @@ def build(
     stage_dropout: float = 0.0,
     dropout: float = 0.3,
 ) -> keras.Model:
-    """Build the network.
+    """Build the network, from uint8 ``[N, H, W, C]`` to float32 ``[N, len(labels)]``.
 
     Args:
         contract: Input shape and labels.
@@ -41,9 +41,6 @@ def build(
         squeeze_excitation: Add a squeeze-and-excitation block to each stage.
         stage_dropout: Fraction of whole channels dropped after each stage.
         dropout: Fraction of features dropped before the dense layer.
-
-    Returns:
-        A model from uint8 ``[N, H, W, C]`` to float32 ``[N, len(labels)]``.
     """
     inputs, x = blocks.normalised_input(contract)
     for i, channels in enumerate(stages):
@@ -54,9 +51,7 @@ def build(
         for j in range(convolutions):
             name, splits = f"{stage}_conv{j + 1}", separable and (i > 0 or j > 0)
             if splits:
-                x = keras.layers.DepthwiseConv2D(
-                    3, padding="same", use_bias=False, depthwise_initializer="he_normal", name=f"{name}_depthwise"
-                )(x)
+                x = _depthwise(x, f"{name}_depthwise")
             x = _convolution(x, channels, name, size=1 if splits else 3, stride=stride if j == 0 else 1)
             if not (residual and j == convolutions - 1):
                 x = keras.layers.Activation(activation, name=f"{stage}_act{j + 1}")(x)
@@ -70,6 +65,12 @@ def build(
             x = keras.layers.SpatialDropout2D(stage_dropout, name=f"{stage}_dropout")(x)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(inputs, blocks.head(x, contract, dropout), name="cnn")
+
+
+def _depthwise(x: Any, name: str) -> Any:
+    return keras.layers.DepthwiseConv2D(
+        3, padding="same", use_bias=False, depthwise_initializer="he_normal", name=name
+    )(x)
 
 
 def _convolution(x: Any, channels: int, name: str, size: int = 3, stride: int = 1) -> Any:

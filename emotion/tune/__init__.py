@@ -18,9 +18,9 @@ from emotion.base.errors import UserError
 from emotion.base.interrupts import Interrupted, sigterm_raises
 from emotion.base.progress import bars
 from emotion.config import cli
-from emotion.tune import history, results, search_folder, space, worker
-from emotion.tune.plan import Plan
-from emotion.tune.reporter import Reporter, short
+from emotion.tune import history, results, space, workers
+from emotion.tune.plan import Plan, create_search, find_search, finish_search, resumed_plan
+from emotion.tune.results import Reporter, short
 from emotion.tune.space import Parameter
 
 log = logging.getLogger(__name__)
@@ -38,10 +38,8 @@ def tune(plan: Plan, cfg: DictConfig, parameters: list[Parameter], search: Path)
     """Search until the limit of trials or the end of the space, from wherever an earlier call ended.
 
     Args:
-        plan: Composes every trial's config.
-        cfg: What the plan composes to without values.
-        parameters: What is searched, from :meth:`emotion.tune.plan.Plan.parameters`.
-        search: The search's folder, which holds its plan.
+        plan, search: The search's plan and folder.
+        cfg, parameters: From :meth:`Plan.compose` without values and :meth:`Plan.parameters`.
 
     Returns:
         The best trial; None where none was completed.
@@ -57,7 +55,7 @@ def tune(plan: Plan, cfg: DictConfig, parameters: list[Parameter], search: Path)
         if (state := search / history.ORACLE / "oracle.json").is_file():
             files.read_json(state)
         logs.import_tensorflow()
-        from emotion.tune import chief, oracles
+        from emotion.tune import oracles
 
         oracle = oracles.build(cfg, parameters, search / history.ORACLE)
         total = oracles.total(cfg, oracle, space.trials_of_a_grid(parameters))
@@ -65,7 +63,7 @@ def tune(plan: Plan, cfg: DictConfig, parameters: list[Parameter], search: Path)
         with bars(sys.stdout) as display, sigterm_raises():
             reporter = Reporter(search, cfg.tuner.objective, total, display)
 
-            def look() -> None:
+            def report() -> None:
                 if oracle.fault is not None:
                     raise oracle.fault
                 ended = [int(number) for number in oracle.end_order[ended_before:]]  # first: trials may end meanwhile
@@ -75,8 +73,8 @@ def tune(plan: Plan, cfg: DictConfig, parameters: list[Parameter], search: Path)
                 if len(failed) >= cfg.tuner.max_failures:
                     raise FailingError(failed)
 
-            chief.run(oracle, plan, search, cfg.tuner.workers, cfg.tuner.objective, look)
-            look()
+            workers.run(oracle, plan, search, cfg.tuner.workers, cfg.tuner.objective, report)
+            report()
     return history.best(history.read(search), cfg.tuner.objective)
 
 
@@ -84,18 +82,18 @@ def _search(asked: cli.Request) -> int:
     """Do what the command line asks for; return the exit code."""
     assert asked.cfg is not None
     if asked.cfg.resume is None:
-        if worker.is_worker():
+        if workers.is_worker():
             raise UserError("KERASTUNER_TUNER_ID: this is a worker; say which search it joins: resume=<id>")
         plan, cfg = Plan.of(asked), asked.cfg
         parameters = plan.parameters(cfg)  # a wrong space is refused before a folder is made
         search = runs.new_folder(Path(cfg.outputs), "tune")
-        search_folder.create(search, plan, cfg)
+        create_search(search, plan, cfg)
     else:
-        search = search_folder.resolve(asked.cfg.resume, asked.cfg.outputs)
-        if worker.is_worker():
-            worker.join(search)
+        search = find_search(asked.cfg.resume, asked.cfg.outputs)
+        if workers.is_worker():
+            workers.join(search)
             return 0
-        plan = search_folder.resumed(search, asked)
+        plan = resumed_plan(search, asked)
         cfg = plan.compose()
         parameters = plan.parameters(cfg)
         files.write_text(search / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
@@ -119,7 +117,7 @@ def _search(asked: cli.Request) -> int:
         raise UserError(f"{where}: cannot write ({error.strerror}). Make room, then resume: {resume}") from None
     trials = history.read(search)
     results.write(plan, search, cfg, trials, parameters)
-    search_folder.finish(search)
+    finish_search(search)
     _print_result(search, cfg, trials, best)
     return 0 if best is not None else 1
 

@@ -47,11 +47,7 @@ class Trial:
 
 
 def read(search: Path) -> list[Trial]:
-    """All trials of a search that have begun, by number.
-
-    Raises:
-        UserError: A file of the search is damaged.
-    """
+    """All trials of a search that have begun, by number; UserError where a file of it is damaged."""
     trials = [_read(path, search) for path in (search / ORACLE).glob("trial_*/trial.json")]
     return sorted(trials, key=lambda t: t.number)
 
@@ -64,12 +60,7 @@ def best(trials: Sequence[Trial], objective: str) -> Trial | None:
 
 
 def failures_in_a_row(trials: list[Trial], ended: Sequence[int]) -> list[Trial]:
-    """The failed trials since the last one that did not fail, newest first.
-
-    Args:
-        trials: From :func:`read`.
-        ended: Numbers of those to look at, in the order in which they ended.
-    """
+    """The failed trials since the last one that did not fail, newest first; ``ended`` numbers them in order."""
     by_number = {t.number: t for t in trials}
     return list(takewhile(lambda t: t.status == "failed", (by_number[number] for number in reversed(ended))))
 

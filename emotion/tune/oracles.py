@@ -68,11 +68,7 @@ class _Resumable:
             self.fault = self.fault or error
 
     def resume(self) -> None:
-        """Load the saved state; trials that had begun but not ended come first.
-
-        Raises:
-            UserError: A file is damaged.
-        """
+        """Load the saved state, UserError if it is damaged; trials that had begun but not ended come first."""
         oracle: Any = self
         try:
             oracle.reload()
@@ -132,18 +128,10 @@ _ORACLES: dict[str, Any] = {"random": _Random, "grid": _Grid, "bayesian": _Bayes
 
 
 def build(cfg: DictConfig, parameters: list[Parameter], folder: Path) -> Any:
-    """The oracle that a config of ``emotion.tune`` names, in the state in which the search ended before.
-
-    Args:
-        cfg: From :meth:`emotion.tune.plan.Plan.compose`.
-        parameters: What is searched.
-        folder: Of its state.
-
-    Returns:
-        A ``keras_tuner.Oracle``.
+    """The ``keras_tuner.Oracle`` that a config of ``emotion.tune`` names, in the state saved in a folder, if any.
 
     Raises:
-        UserError: Its saved state is damaged.
+        UserError: The saved state is damaged.
     """
     tuner = cfg.tuner
     common: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The command line of a search, from which any trial's config is composed, in any process and at any time."""
+"""The folder of a search and its plan: the command line, from which any process composes any trial's config."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from emotion.base import files
+from emotion.base import files, locks, provenance
 from emotion.base.errors import UserError, did_you_mean
 from emotion.config import cli, explain, schema
 from emotion.config.checks import validate
@@ -22,7 +22,9 @@ from emotion.tune import space
 from emotion.tune.space import Choice, Parameter, Value
 
 FILE = "search.json"
-
+#: The keys that may change when a search is resumed; anything else would make its trials another search's.
+MAY_CHANGE = ("tuner.max_trials", "tuner.workers", "tuner.max_failures", "dataset.root", "dataset.cache",
+              "dataset.cache_dir", "trainer.threads")  # fmt: skip
 #: Hydra composes in one global state per process; a search's workers are threads.
 _COMPOSING = threading.Lock()
 
@@ -47,18 +49,13 @@ class Plan:
 
     @classmethod
     def of(cls, asked: cli.Request) -> Plan:
-        given = asked.arguments.config_dir
-        directory = str(Path(given).absolute()) if given else None
+        directory = asked.arguments.config_dir and str(Path(asked.arguments.config_dir).absolute())
         overrides = [_absolute(o) for o in asked.overrides if not o.startswith("resume=")]
         return cls(tuple(overrides), dict(asked.space), directory)
 
     @classmethod
     def load(cls, folder: Path) -> Plan:
-        """The plan of the search in a folder.
-
-        Raises:
-            UserError: It is missing or damaged.
-        """
+        """The plan of the search in a folder; UserError where it is missing or damaged."""
         content = files.read_json(folder / FILE).get("plan")
         try:
             return cls(tuple(content["overrides"]), dict(content["space"]), content["config_dir"])  # type: ignore[index]
@@ -69,11 +66,7 @@ class Plan:
         return asdict(self) | {"overrides": list(self.overrides), "space": dict(self.space)}
 
     def compose(self, values: Mapping[str, Value] | None = None) -> DictConfig:
-        """The config of ``emotion.tune`` with these values of the space, by key.
-
-        Raises:
-            UserError: The values do not compose or are not valid together.
-        """
+        """The config of ``emotion.tune`` with these values; UserError where they are not valid together."""
         chosen = [f"{k}={v}" for k, v in (values or {}).items()]
         with _COMPOSING:
             schema.register()
@@ -87,9 +80,6 @@ class Plan:
 
     def parameters(self, cfg: DictConfig) -> list[Parameter]:
         """What is searched: ``tuner.space`` and the command line's, without keys that are set to one value there.
-
-        Args:
-            cfg: From :meth:`compose` without values.
 
         Raises:
             UserError: The space is empty, or a key of it is unknown, takes no value of its kind, or one out of range.
@@ -184,3 +174,70 @@ def _refusal(cfg: DictConfig, sample: str) -> str | None:
         lines = str(error).splitlines()
         return next((line for line in lines if line.startswith(key)), lines[0])
     return None
+
+
+def create_search(search: Path, plan: Plan, cfg: DictConfig) -> None:
+    """Make a search's folder; UserError where it cannot be written to."""
+    record = {
+        "created": provenance.now(),
+        "command": provenance.command(),
+        "commit": provenance.commit(),
+        "versions": provenance.versions(),
+        "finished": None,
+        "plan": plan.as_json(),
+    }
+    try:
+        search.mkdir(parents=True, exist_ok=True)
+        files.write_json(search / FILE, record)
+        files.write_text(search / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    except OSError as error:
+        raise UserError(f"{search}: cannot be written ({error.strerror}); set outputs=... to another folder") from None
+
+
+def finish_search(search: Path) -> None:
+    """Record that the search has ended by itself."""
+    files.write_json(search / FILE, files.read_json(search / FILE) | {"finished": provenance.now()})
+
+
+def find_search(name: Any, outputs: str) -> Path:
+    """Find a search by id, unique prefix of it, path, or ``latest``; UserError if none or several have that name."""
+    root, name = Path(outputs), str(name)
+    for folder in (Path(name).expanduser(), root / name):
+        if (folder / FILE).is_file():
+            return folder
+    known = sorted((p.parent for p in root.glob(f"**/{FILE}")), key=lambda p: p.name)
+    if not known:
+        raise UserError(f"resume: there are no searches under '{root}'. Begin one: python -m emotion.tune")
+    if name == "latest":
+        return known[-1]
+    matches = [p for p in known if p.relative_to(root).as_posix().startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    newest = ", ".join(p.relative_to(root).as_posix() for p in (matches or known)[-5:])
+    if matches:
+        raise UserError(f"resume: '{name}' fits {len(matches)} searches ({newest}); write more of its name")
+    raise UserError(f"resume: no search '{name}' under '{root}'. There are: {newest}; also: latest")
+
+
+def resumed_plan(search: Path, asked: cli.Request) -> Plan:
+    """The plan of a search with the changes that the command line asks for, recorded in its folder.
+
+    Raises:
+        UserError: Another process runs it, or a change would make it another search.
+    """
+    if locks.is_held(search):
+        raise UserError(f"{search}: another process runs this search; stop it first")
+    before = Plan.load(search)
+    changes = [o for o in Plan.of(asked).overrides if not o.startswith("outputs=")]
+    names = [o.partition("=")[0] for o in changes]
+    wrong = [name for name in names if name not in MAY_CHANGE] + list(asked.space)
+    if wrong:
+        raise UserError(
+            f"{', '.join(wrong)}: would make {search.name} another search. On resume you may change "
+            f"{', '.join(MAY_CHANGE)}; to change more, begin a new one"
+        )
+    unchanged = [o for o in before.overrides if o.partition("=")[0] not in names]
+    plan = Plan((*unchanged, *changes), before.space, before.config_dir)
+    with locks.held(search):
+        files.write_json(search / FILE, files.read_json(search / FILE) | {"plan": plan.as_json(), "finished": None})
+    return plan

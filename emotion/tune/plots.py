@@ -23,10 +23,7 @@ _LONGEST_LABEL = 14
 def search(trials: Sequence[Trial], objective: str, path: Path | None) -> Picture:
     """Draw every trial's objective in the order of the trials, and the best so far.
 
-    Args:
-        trials: At least one of them completed.
-        objective: Name of the metric; lower is better for ``val_loss``.
-        path: Where to write a PNG; None writes nothing.
+    At least one trial is completed. ``path`` is where to write a PNG; None writes nothing.
     """
     done = [t for t in trials if t.objective is not None]
     failed = [t.number for t in trials if t.status == "failed"]
@@ -55,15 +52,7 @@ def search(trials: Sequence[Trial], objective: str, path: Path | None) -> Pictur
 def parameters(
     trials: Sequence[Trial], keys: Sequence[str], logarithmic: Collection[str], objective: str, path: Path | None
 ) -> Picture:
-    """Draw the objective of every completed trial against each key, one panel per key.
-
-    Args:
-        trials: At least one of them completed.
-        keys: The keys that were searched.
-        logarithmic: Those of them whose axis is logarithmic.
-        objective: Name of the metric.
-        path: Where to write a PNG; None writes nothing.
-    """
+    """Draw the objective of every completed trial against each key, one panel per key, as :func:`search` does."""
     done, winner = [t for t in trials if t.objective is not None], best(trials, objective)
     columns = min(_COLUMNS, len(keys))
     rows = math.ceil(len(keys) / columns)

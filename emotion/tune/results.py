@@ -1,39 +1,93 @@
-"""The results of a search: a table of its trials, plots, a report, and the best config as an experiment file."""
+"""What a search prints while it runs, and writes at its end: a table, plots, a report, the best config as a file."""
 
 from __future__ import annotations
 
 import csv
 import io
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
 from hydra import compose
+from markupsafe import Markup
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import Progress
 
 from emotion import runs
 from emotion.base import files
+from emotion.base.words import duration
 from emotion.config import cli, schema
+from emotion.reports import markdown
 from emotion.tune import history, plots
 from emotion.tune.history import Trial
 from emotion.tune.plan import Plan
-from emotion.tune.reporter import short
 from emotion.tune.space import Interval, Parameter
 
 #: The config groups of a run.
 _GROUPS = ("dataset", "augmentation", "model", "trainer")
 
 
-def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Trial], parameters: list[Parameter]) -> None:
-    """Write ``trials.csv``, ``report.md``, the plots and, where a trial is completed, ``experiment/best.yaml``.
+class Reporter:
+    """Prints a line for each trial that ended and, in a terminal, a bar below them.
 
     Args:
-        plan: The search's plan.
-        search: Its folder.
-        cfg: The config that the plan composes to without values.
-        trials: From :func:`emotion.tune.history.read`.
-        parameters: What was searched.
+        search, objective: The search's folder and metric.
+        total: How many trials there will be at most; None where that is not known.
+        display: From :func:`emotion.base.progress.bars` on stdout, or None.
     """
+
+    def __init__(self, search: Path, objective: str, total: int | None, display: Progress | None) -> None:
+        self._objective, self._total, self._display = objective, total, display
+        self._console = display.console if display else Console()
+        self._reported = {t.number for t in history.read(search) if t.status != "running"}
+        self._before, self._started = len(self._reported), time.monotonic()
+        if display is not None:
+            self._task = display.add_task("trials", total=total, completed=self._before, info="")
+        self.update(history.read(search))
+
+    def update(self, trials: list[Trial]) -> None:
+        """Print a line for each trial that has ended since the last call."""
+        for trial in trials:
+            if trial.status != "running" and trial.number not in self._reported:
+                self._reported.add(trial.number)
+                self._console.print(self._line(trial, trials), markup=False, highlight=False, soft_wrap=True)
+        if self._display is not None:
+            self._display.update(self._task, completed=len(self._reported), info=self._best(trials))
+
+    def _line(self, trial: Trial, trials: list[Trial]) -> str:
+        of = f"/{self._total}" if self._total else ""
+        head = f"trial {trial.number} ({len(self._reported)}{of})"
+        values = ", ".join(f"{k}={short(v)}" for k, v in trial.values.items())
+        if trial.objective is None:
+            last = (trial.message.strip().splitlines() or ["no reason given"])[-1]
+            return f"{head}  failed: {last}  [{values}]"
+        spread = f" ± {trial.deviation:.4f}" if trial.deviation is not None else ""
+        length = f", {trial.epochs} epochs" if trial.epochs is not None else ""
+        source = f", continues trial {trial.source}" if trial.source is not None else ""
+        end = ", ".join(filter(None, (self._best(trials), self._left())))
+        return f"{head}  {self._objective} {trial.objective:.4f}{spread}{length}{source}  [{values}]  {end}"
+
+    def _best(self, trials: list[Trial]) -> str:
+        best = history.best(trials, self._objective)
+        return f"best {best.objective:.4f} (trial {best.number})" if best else ""
+
+    def _left(self) -> str:
+        done = len(self._reported) - self._before
+        if not done or self._total is None or self._total <= len(self._reported):
+            return ""
+        seconds = (time.monotonic() - self._started) / done * (self._total - len(self._reported))
+        return f"{duration(seconds)} left"
+
+
+def short(value: object) -> str:
+    """A value in few characters."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def write(plan: Plan, search: Path, cfg: DictConfig, trials: list[Trial], parameters: list[Parameter]) -> None:
+    """Write ``trials.csv``, ``report.md``, the plots and, where a trial is completed, ``experiment/best.yaml``."""
     keys = list(dict.fromkeys(k for t in trials for k in t.values))
     files.write_text(search / "trials.csv", _csv(trials, keys))
     best = history.best(trials, cfg.tuner.objective)
@@ -56,59 +110,36 @@ def _csv(trials: list[Trial], keys: list[str]) -> str:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["trial", "status", "objective", "deviation", "epochs", "from", "training_seconds", *keys, "run"])
     for t in trials:
-        given = [t.objective, t.deviation, t.epochs, t.source, round(t.seconds, 1), *(t.values.get(k) for k in keys)]
-        rows.writerow([t.number, t.status, *("" if v is None else v for v in given), t.run])
+        values = [t.objective, t.deviation, t.epochs, t.source, round(t.seconds, 1), *(t.values.get(k) for k in keys)]
+        rows.writerow([t.number, t.status, *("" if v is None else v for v in values), t.run])
     return text.getvalue()
 
 
 def _report(search: Path, cfg: DictConfig, trials: list[Trial], keys: list[str], best: Trial | None) -> str:
-    objective = cfg.tuner.objective
-    failed = [t for t in trials if t.status == "failed"]
-    lines = [
-        f"# Search {search.name}",
-        "",
-        f"{cfg.tuner.name} search for {objective}: trials: {len(trials)}, failed: {len(failed)}, "
-        f"runs of each: {cfg.tuner.executions}.",
-        "",
-    ]
-    if best is None:
-        lines.append("No trial was completed.")
-    else:
-        spread = "" if best.deviation is None else f" (standard deviation over seeds {best.deviation:.4f})"
-        lines += [
-            f"Best: trial {best.number}, {objective} {best.objective:.4f}{spread}",
-            "",
-            "| key | value |",
-            "|---|---|",
-            *(f"| {k} | {short(v)} |" for k, v in best.values.items()),
-            "",
-            "Train this config, for instance with more epochs or other seeds:",
-            "",
-            f"    {command(search)}",
-            "",
-            f"The best of {len(trials)} trials looks better on the validation split than it is, since that split chose "
-            f"it; the test split had no part in the search.",
-            "",
-            "![objective over trials](objective.png)",
-            "",
-            "![objective against each key](parameters.png)",
-        ]
-    lines += ["", f"| trial | {objective} | sd | epochs | minutes | " + " | ".join(keys) + " |"]
-    lines += ["|---" * (5 + len(keys)) + "|"]
-    sign = 1 if objective == "val_loss" else -1
-    for t in sorted(trials, key=lambda t: (t.objective is None, sign * (t.objective or 0))):
-        row = [
+    sign = 1 if cfg.tuner.objective == "val_loss" else -1
+    rows = [
+        (
             str(t.number),
             t.status if t.objective is None else f"{t.objective:.4f}",
             "" if t.deviation is None else f"{t.deviation:.4f}",
             "" if t.epochs is None else str(t.epochs),
             f"{t.seconds / 60:.1f}",
             *(short(t.values.get(k, "")) for k in keys),
-        ]
-        lines.append("| " + " | ".join(row) + " |")
-    for t in failed:
-        lines += ["", f"Trial {t.number} failed:", "", *(f"    {line}" for line in t.message.strip().splitlines())]
-    return "\n".join(lines) + "\n"
+        )
+        for t in sorted(trials, key=lambda t: (t.objective is None, sign * (t.objective or 0)))
+    ]
+    return markdown.render(
+        Path(__file__).with_name("report.md.jinja"),
+        name=search.name,
+        tuner=cfg.tuner,
+        trials=trials,
+        failed=[t for t in trials if t.status == "failed"],
+        best=best,
+        best_values=[(k, short(v)) for k, v in best.values.items()] if best else [],
+        command=Markup(command(search)),
+        headings=["trial", cfg.tuner.objective, "sd", "epochs", "minutes", *keys],
+        rows=rows,
+    )
 
 
 def _experiment(plan: Plan, search: Path, cfg: DictConfig, best: Trial) -> str:

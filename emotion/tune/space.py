@@ -64,11 +64,7 @@ Parameter = Choice | Interval
 
 
 def parse(space: Mapping[str, Any]) -> list[Parameter]:
-    """Read a space; a key whose value is None is left out, as a key of a file may have to be.
-
-    Raises:
-        UserError: Names every key that cannot be read and what is wrong with it.
-    """
+    """Read a space without its keys whose value is None; UserError names every key that cannot be read, and why."""
     parameters, problems = [], []
     for key, text in space.items():
         if text is None:
@@ -84,12 +80,8 @@ def parse(space: Mapping[str, Any]) -> list[Parameter]:
 
 def trials_of_a_grid(parameters: list[Parameter]) -> int | None:
     """How many combinations a space of choices has; None with an interval, or where a choice depends on another."""
-    lengths = []
-    for parameter in parameters:
-        if isinstance(parameter, Interval) or parameter.only_for is not None:
-            return None
-        lengths.append(len(parameter.values))
-    return math.prod(lengths)
+    choices = [p for p in parameters if isinstance(p, Choice) and p.only_for is None]
+    return math.prod(len(choice.values) for choice in choices) if len(choices) == len(parameters) else None
 
 
 def samples(parameter: Parameter) -> list[str]:
@@ -116,11 +108,11 @@ def _parameter(key: str, text: Any) -> Parameter:
 
 
 def _choice(text: str, parsed: Override) -> tuple[Value, ...]:
-    given: list[Any] = [parsed._convert_value(v) for v in parsed.value().list]  # type: ignore[union-attr]
-    types = {type(value) for value in given}
+    numbers_or_texts: list[Any] = [parsed._convert_value(v) for v in parsed.value().list]  # type: ignore[union-attr]
+    types = {type(value) for value in numbers_or_texts}
     if types <= {int, float}:
         number = int if types == {int} else float
-        values: tuple[Value, ...] = tuple(number(value) for value in given)
+        values: tuple[Value, ...] = tuple(number(value) for value in numbers_or_texts)
     else:
         values = tuple(parsed.sweep_string_iterator())
     if len(set(values)) < len(values):

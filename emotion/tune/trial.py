@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 #: Keys by which Hyperband says how long a trial trains and which one it continues; all others are the space's.
 EPOCHS, SOURCE, OWN = "tuner/epochs", "tuner/trial_id", "tuner/"
 
-_SECONDS_BETWEEN_LOOKS = 1.0
+_POLL_SECONDS = 1.0
 
 
 class TrialFailedError(Exception):
@@ -43,15 +43,12 @@ def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, A
     """Train a trial's runs, each in a process of its own; those that are done already are not trained again.
 
     Args:
-        plan: Composes the config.
-        search: The search's folder.
-        trial_id: Keras Tuner's number of the trial.
-        hyperparameters: Keras Tuner's values: the space's keys, and Hyperband's own.
+        plan, search: Of the search; the plan composes the config.
+        trial_id, hyperparameters: Keras Tuner's number of the trial and values, Hyperband's own among them.
         stop: Ends the run in training.
 
     Returns:
-        The mean objective of the runs. The first one's record has each of them too, and their standard deviation
-        (n - 1) where there are several.
+        The mean objective of the runs. The first one's record has them all, and their standard deviation (n - 1).
 
     Raises:
         TrialFailedError: The values do not make a valid config, or a run failed.
@@ -138,5 +135,5 @@ def _wait_for_another(run: runs.Run, stop: threading.Event) -> None:
     if locks.is_held(run.path):
         log.warning("run %s is still training, left by a search that was killed; waiting for it", run.id)
     while locks.is_held(run.path):
-        if stop.wait(_SECONDS_BETWEEN_LOOKS):
+        if stop.wait(_POLL_SECONDS):
             raise Interrupted

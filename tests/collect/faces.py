@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from emotion.collect import collect
+from emotion.collect.counts import Outcome
 from emotion.collect.screening import Criteria
-from emotion.collect.table import Outcome
 from emotion.data import synthetic
 from emotion.faces.contract import Contract
 from emotion.faces.labels import EMOTIONS

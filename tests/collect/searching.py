@@ -8,20 +8,21 @@ from typing import Any
 
 from emotion.collect import bing
 from emotion.collect.candidates import Candidate
+from emotion.collect.fetching import Settings
 from tests.collect.bing_server import Entry, drawn
 
 #: No test waits for as long as this, in seconds.
 HOURS = 10_000
 
 
-def quick(**changes: Any) -> bing.Settings:
-    return bing.Settings(**{"timeout": 20, "retries": 2, "back_off": 0.01, "min_interval": 0.0, **changes})
+def quick(**changes: Any) -> Settings:
+    return Settings(**{"timeout": 20, "retries": 2, "back_off": 0.01, "min_interval": 0.0, **changes})
 
 
 def found(
     staging: Path,
     word: str = "happy",
-    settings: bing.Settings | None = None,
+    settings: Settings | None = None,
     known: tuple[str, ...] = (),
     stop: Callable[[], bool] = lambda: False,
     again: Callable[[str], None] = lambda url: None,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from bing_image_downloader.bing import Bing
 
-from emotion.collect import bing, bing_settings
-from emotion.collect.candidates import Candidate
+from emotion.collect import bing, fetching
+from emotion.collect.candidates import Candidate, staged
 from emotion.config import commands
 from emotion.faces import images
 from tests.collect.bing_server import BingServer, Entry, drawn, photos
@@ -74,7 +74,10 @@ def test_filters_reach_bing(tmp_path: Path, settings: dict[str, Any], adult: str
 
 
 def test_every_licence_of_the_config_is_known_to_bing() -> None:
-    filters = {licence: bing.Settings(licence=licence, face=None, size=None).filters for licence in commands.LICENCES}
+    filters = {
+        licence: bing._filters(fetching.Settings(licence=licence, face=None, size=None))
+        for licence in commands.LICENCES
+    }
     assert filters.pop("any") == ""
     assert len(set(filters.values())) == len(filters)
 
@@ -114,13 +117,13 @@ def test_pictures_that_several_threads_find_are_downloaded_by_one(tmp_path: Path
         assert len(server.pictures()) == 24
     assert len({c.key for c in had}) == len(had) == 24
     assert len(skipped) == 24
-    assert len(list(bing.staged(tmp_path))) == 24
+    assert len(list(staged(tmp_path))) == 24
 
 
 def test_every_request_waits_for_its_host(tmp_path: Path) -> None:
     hosts: list[tuple[str, float]] = []
 
-    class Recording(bing_settings.Pace):
+    class Recording(fetching.Pace):
         def reserve(self, host: str, interval: float) -> float:
             hosts.append((host, interval))
             return super().reserve(host, interval)

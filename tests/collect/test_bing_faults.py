@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from emotion.collect import bing
+from emotion.collect.candidates import staged
 from tests.collect.bing_server import FAULTS, INDEX_FAULTS, BingServer, Entry, drawn
 from tests.collect.searching import found, quick, some
 
@@ -16,8 +17,8 @@ EXPECTED: dict[str, tuple[str | None, int]] = {
     "503": ("HTTP 503", 3),
     "flaky": (None, 3),
     "busy": (None, 2),
-    "html": ("not a picture", 1),
-    "empty": ("not a picture", 1),
+    "html": ("not an image", 1),
+    "empty": ("not an image", 1),
     "truncated": ("truncated", 3),
     "cut": (None, 1),  # as long as the server said, so only decoding it shows that it is not whole
     "silent": ("timed out", 1),
@@ -113,7 +114,7 @@ def test_names_with_odd_characters(url: str, path: str, tmp_path: Path) -> None:
     assert candidate.path.read_bytes() == drawn(1)
     assert candidate.key.isascii()
     assert candidate.title == "odd “title” <b>"
-    assert list(bing.staged(tmp_path)) == [candidate]
+    assert list(staged(tmp_path)) == [candidate]
 
 
 # ------------------------------------------------------------------------------------------------------ pages' faults
@@ -159,7 +160,7 @@ def test_what_was_found_before_bing_broke_down_is_kept(tmp_path: Path) -> None:
         had = [next(candidates) for _ in range(10)]
         with pytest.raises(bing.GaveUp, match="HTTP 503"):
             next(candidates)
-    assert sorted(bing.staged(tmp_path), key=lambda c: c.key) == had
+    assert sorted(staged(tmp_path), key=lambda c: c.key) == had
 
 
 def test_every_index_fault_is_tried() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotion.collect import bing_page
+from emotion.collect import bing
 from tests.collect.bing_server import Entry, page_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -19,18 +19,16 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 def test_facts_are_found_by_the_links_that_the_package_cuts_out(results: list[tuple[str, str]]) -> None:
     page = page_of([(f"http://h.test/{url}", Entry("", title=title)) for url, title in results], broken=False)
     cut = [html.unescape(link).replace(" ", "%20") for link in re.findall("murl&quot;:&quot;(.*?)&quot;", page)]
-    facts = bing_page.facts(page)
+    facts = bing.facts(page)
     if len(set(cut)) == len(cut):
-        assert [bing_page.facts_of(link, facts).image_url for link in cut] == [
-            f"http://h.test/{url}" for url, _ in results
-        ]
-    assert bing_page.count(page) == len(cut) == len(results)
+        assert [bing.facts_of(link, facts).image_url for link in cut] == [f"http://h.test/{url}" for url, _ in results]
+    assert bing.count_results(page) == len(cut) == len(results)
 
 
 @given(st.text(max_size=200), st.text(max_size=20))
 def test_any_page_is_read_without_an_error(before: str, inside: str) -> None:
     good = page_of([("http://h.test/a.jpg", Entry("a.jpg", title="told"))], broken=False)
-    facts = bing_page.facts(f'{good}<a class="iusc" m="{inside}">{before}')
+    facts = bing.facts(f'{good}<a class="iusc" m="{inside}">{before}')
     assert facts["http://h.test/a.jpg"].title == "told"
 
 
@@ -44,10 +42,10 @@ def test_any_page_is_read_without_an_error(before: str, inside: str) -> None:
 )
 def test_what_bing_says_is_not_believed_blindly(said: dict[str, Any], page: str | None, title: str | None) -> None:
     text = json.dumps({"murl": "http://h.test/a.jpg", **said}, separators=(",", ":"))
-    facts = bing_page.facts(f'<a class="thumb iusc" m="{html.escape(text)}">')
-    assert facts == {"http://h.test/a.jpg": bing_page.Facts("http://h.test/a.jpg", page, title)}
+    facts = bing.facts(f'<a class="thumb iusc" m="{html.escape(text)}">')
+    assert facts == {"http://h.test/a.jpg": bing.Facts("http://h.test/a.jpg", page, title)}
 
 
 def test_json_escapes_in_links_are_undone_without_facts() -> None:
-    assert bing_page.facts_of(r"http://h.test/a?b=1\u0026c=2", {}).image_url == "http://h.test/a?b=1&c=2"
-    assert bing_page.facts_of("http://h.test/\\", {}).image_url == "http://h.test/\\"
+    assert bing.facts_of(r"http://h.test/a?b=1\u0026c=2", {}).image_url == "http://h.test/a?b=1&c=2"
+    assert bing.facts_of("http://h.test/\\", {}).image_url == "http://h.test/\\"

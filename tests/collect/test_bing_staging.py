@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emotion.base.errors import UserError
-from emotion.collect import bing, bing_staging
+from emotion.collect import candidates
 from emotion.collect.candidates import Candidate
 from tests.collect.bing_server import BingServer, Entry, drawn
 from tests.collect.searching import found, some
@@ -20,7 +20,7 @@ from tests.conftest import REPOSITORY
 def test_staged_pictures_are_found_again_and_not_downloaded_again(tmp_path: Path) -> None:
     with BingServer({"happy": some(6)}) as server, server.installed():
         before = [candidate for _, candidate in zip(range(3), found(tmp_path), strict=False)]
-        assert sorted(bing.staged(tmp_path), key=lambda c: c.key) == before
+        assert sorted(candidates.staged(tmp_path), key=lambda c: c.key) == before
         assert list(found(tmp_path))[:3] == before
         assert len(server.pictures()) == 6
 
@@ -46,7 +46,7 @@ def test_what_killed_processes_left_unfinished_is_removed(tmp_path: Path) -> Non
     (tmp_path / f".new-{stems[0]}.json-abc.json").write_bytes(b"{")
     (tmp_path / "notes.txt").write_text("a person's")
     (tmp_path / "other.json").write_text("{}")
-    assert list(bing.staged(tmp_path)) == [whole]
+    assert list(candidates.staged(tmp_path)) == [whole]
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         [f"{stems[0]}.jpg", f"{stems[0]}.json", "notes.txt", "other.json"]
     )
@@ -55,15 +55,15 @@ def test_what_killed_processes_left_unfinished_is_removed(tmp_path: Path) -> Non
 def test_discarding(tmp_path: Path) -> None:
     with BingServer({"happy": some(2)}) as server, server.installed():
         first, second = found(tmp_path)
-    bing.discard(first)
-    bing.discard(first)
-    assert list(bing.staged(tmp_path)) == [second]
+    candidates.discard(first)
+    candidates.discard(first)
+    assert list(candidates.staged(tmp_path)) == [second]
     assert len(list(tmp_path.iterdir())) == 2
-    bing.discard(Candidate("x", "happy", "bing", None, failure="HTTP 404"))
+    candidates.discard(Candidate("x", "happy", "bing", None, failure="HTTP 404"))
 
 
 def test_no_staging_folder_is_nothing_staged(tmp_path: Path) -> None:
-    assert list(bing.staged(tmp_path / "none")) == []
+    assert list(candidates.staged(tmp_path / "none")) == []
 
 
 def test_a_folder_that_cannot_be_written_to_is_the_users_to_put_right(tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_a_folder_that_cannot_be_written_to_is_the_users_to_put_right(tmp_path: 
 _SEARCH = """
 import sys
 from pathlib import Path
-from emotion.collect import bing
-settings = bing.Settings(timeout=5, retries=2, back_off=0.01, min_interval=0.0)
+from emotion.collect import bing, fetching
+settings = fetching.Settings(timeout=5, retries=2, back_off=0.01, min_interval=0.0)
 for candidate in bing.search("happy", "a happy face", settings, Path(sys.argv[1]), (), lambda: False):
     print(candidate.key, flush=True)
 """
@@ -103,7 +103,7 @@ def test_killed_at_random_moments_it_goes_on(tmp_path: Path) -> None:
             process.send_signal(signal.SIGKILL)
             process.stdout.close()
             kills += process.wait() == -signal.SIGKILL
-            kept = {c.key for c in bing.staged(tmp_path)}
+            kept = {c.key for c in candidates.staged(tmp_path)}
             before = {key: sum(server.address + r.path == key for r in server.pictures()) for key in kept}
         assert kills == 8
         done = subprocess.run(line, cwd=REPOSITORY, env=server.environment(), capture_output=True, check=True)
@@ -113,11 +113,11 @@ def test_killed_at_random_moments_it_goes_on(tmp_path: Path) -> None:
         # Only what was on its way at a kill was asked for twice.
         assert len(after) <= 40 + kills
     assert done.stderr == b""
-    whole = list(bing.staged(tmp_path))
+    whole = list(candidates.staged(tmp_path))
     assert sorted(c.path.read_bytes() for c in whole if c.path) == sorted(e.content for e in entries)
 
 
 def test_facts_survive_the_disk(tmp_path: Path) -> None:
     candidate = Candidate("http://h.test/a", "sad", "bing", None, query="q ü", title="„t“", page_url="http://p.test/")
-    kept = bing_staging.write(tmp_path, candidate, b"picture", "png")
-    assert list(bing.staged(tmp_path)) == [kept] == [bing_staging.read(tmp_path, candidate.key)]
+    kept = candidates.stage(tmp_path, candidate, b"picture", "png")
+    assert list(candidates.staged(tmp_path)) == [kept] == [candidates.read_staged(tmp_path, candidate.key)]

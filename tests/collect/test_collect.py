@@ -14,9 +14,10 @@ import pytest
 from emotion import collect as command
 from emotion.base import locks
 from emotion.base.errors import UserError
-from emotion.collect import bing, screening
+from emotion.collect import screening
 from emotion.collect.candidates import Candidate
 from emotion.collect.collector import Collector
+from emotion.collect.fetching import Settings
 from emotion.config import cli
 from emotion.data import folder, similar
 from emotion.data.crop_margin import CropMargin
@@ -44,8 +45,8 @@ def test_own_pictures_become_a_dataset(tmp_path: Path, capsys: pytest.CaptureFix
     (path / "Happiness" / "page.jpg").write_text("<html>")
     outcome = from_folder(root, path)
     assert (outcome["happy"].kept, outcome["angry"].kept) == (2, 2)
-    assert outcome["happy"].rejected == {"not a picture": 1}
-    assert "not a picture 1" in capsys.readouterr().out
+    assert outcome["happy"].rejected == {"not an image": 1}
+    assert "not an image 1" in capsys.readouterr().out
 
     read = folder.read(folder.layout(root))
     assert {"angry/", "happy/"} == {f"{Path(str(p)).parent.name}/" for p in read.parts["train"].paths}  # type: ignore[union-attr]
@@ -231,7 +232,7 @@ def test_pictures_from_search(
     said = capsys.readouterr().out
     assert (outcome["happy"].kept, outcome["sad"].kept) == (3, 2)
     assert (outcome["happy"].quarantined, outcome["sad"].quarantined) == (1, 1)  # one face under two emotions
-    assert outcome["happy"].rejected == {"HTTP 404": 1, "not a picture": 1, "duplicate": 1}
+    assert outcome["happy"].rejected == {"HTTP 404": 1, "not an image": 1, "duplicate": 1}
     assert again == complete == outcome
     assert "Fewer than per_emotion=6: " in said
     assert "Nothing to do: 2 images" in said
@@ -392,4 +393,4 @@ def test_decisions_are_named_as_they_are_typed(given: str, meant: object, tmp_pa
 
 def test_the_searchs_defaults_are_the_configs() -> None:
     search = compose("collect", "root=x").search
-    assert bing.Settings() == bing.Settings(**{k: v for k, v in search.items() if k != "parallel"})
+    assert Settings() == Settings(**{k: v for k, v in search.items() if k != "parallel"})

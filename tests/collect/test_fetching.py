@@ -11,9 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from emotion.collect.addresses import normalised
-from emotion.collect.bing_settings import Pace, Settings
-from emotion.collect.fetching import Fetcher, FetchError, Stopped
+from emotion.collect.fetching import Fetcher, FetchError, Pace, Settings, Stopped, normalised
 from tests.collect.bing_server import BingServer, Entry, drawn
 
 #: No test waits longer than this for what should not come.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emotion.collect import image_header
+from emotion.collect.screening import Header, read_header
 from tests.collect.bing_server import png_bomb
 
 
@@ -17,34 +17,34 @@ from tests.collect.bing_server import png_bomb
 def test_headers_tell_format_and_size(width: int, height: int, extension: str, colour: bool) -> None:
     image = np.zeros((height, width, 3) if colour else (height, width), np.uint8)
     data = cv2.imencode(f".{extension}", image)[1].tobytes()
-    assert image_header.read(data) == image_header.Header(extension, width, height)
+    assert read_header(data) == Header(extension, width, height)
 
 
 def test_gif() -> None:
     data = cv2.imencode(".gif", np.zeros((20, 30, 3), np.uint8))[1].tobytes()  # OpenCV writes no very small ones
-    assert image_header.read(data) == image_header.Header("gif", 30, 20)
+    assert read_header(data) == Header("gif", 30, 20)
 
 
 @pytest.mark.parametrize("quality", [50, 101])  # above 100 is lossless, another format inside WebP
 def test_both_kinds_of_webp(quality: int) -> None:
     data = cv2.imencode(".webp", np.zeros((20, 30, 3), np.uint8), [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
-    assert image_header.read(data) == image_header.Header("webp", 30, 20)
+    assert read_header(data) == Header("webp", 30, 20)
 
 
 def test_a_progressive_photo_with_metadata(shared: Path) -> None:
     data = (shared / "media" / "multi_face.jpg").read_bytes()
-    assert image_header.read(data) == image_header.Header("jpg", 1000, 667)
+    assert read_header(data) == Header("jpg", 1000, 667)
 
 
 def test_a_decompression_bomb_is_read_without_decoding_it() -> None:
-    assert image_header.read(png_bomb(50_000, 50_000)) == image_header.Header("png", 50_000, 50_000)
+    assert read_header(png_bomb(50_000, 50_000)) == Header("png", 50_000, 50_000)
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"<!DOCTYPE html>", b"<svg xmlns='x'/>", b"\xff\xd8\xff", b"RIFF....AVI ", b"BM", png_bomb(0, 9)]
 )
 def test_what_is_no_picture(data: bytes) -> None:
-    assert image_header.read(data) is None
+    assert read_header(data) is None
 
 
 _STARTS = (
@@ -61,7 +61,7 @@ _STARTS = (
 
 @given(st.sampled_from(_STARTS), st.binary(max_size=80))
 def test_any_bytes_are_read_without_an_error(start: bytes, rest: bytes) -> None:
-    header = image_header.read(start + rest)
+    header = read_header(start + rest)
     assert header is None or (header.width > 0 and header.height > 0)
 
 
@@ -69,6 +69,6 @@ def test_any_bytes_are_read_without_an_error(start: bytes, rest: bytes) -> None:
 def test_damaged_files_are_read_without_an_error(extension: str, where: float, byte: int) -> None:
     data = bytearray(cv2.imencode(f".{extension}", np.zeros((20, 30, 3), np.uint8))[1].tobytes())
     at = round(where * (len(data) - 1))
-    image_header.read(bytes(data[:at]))
+    read_header(bytes(data[:at]))
     data[at] = byte
-    image_header.read(bytes(data))
+    read_header(bytes(data))

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from emotion.collect import bing, screening
-from emotion.collect.candidates import Candidate
+from emotion.collect import screening
+from emotion.collect.candidates import Candidate, staged
 from emotion.collect.duplicates import Entry as Known
 from emotion.collect.duplicates import KnownCrops
 from emotion.data.manifest import Manifest, current
@@ -141,7 +141,7 @@ def _staged(root: Path, scratch: Path) -> list[Candidate]:
     if not (root / ".staging").exists():
         return []
     shutil.copytree(root / ".staging", copy)
-    return list(bing.staged(copy))
+    return list(staged(copy))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

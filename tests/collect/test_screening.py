@@ -51,7 +51,7 @@ def test_grey_crops_have_one_channel(tmp_path: Path) -> None:
 def test_what_is_no_whole_picture_is_refused(tmp_path: Path) -> None:
     whole = write(tmp_path / "a.jpg", drawn(0)).read_bytes()
     contents = {
-        "not a picture": b"<html>Not found</html>",
+        "not an image": b"<html>Not found</html>",
         "unreadable: truncated": whole[: len(whole) // 2],
         "too many pixels (50000x50000)": png_bomb(50_000, 50_000),
         "no face": cv2.imencode(".png", np.full((300, 300, 3), 90, np.uint8))[1].tobytes(),

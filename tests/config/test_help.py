@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from emotion.config import schema
-from emotion.config.help import explained
+from emotion.config.explain import with_comments
 from tests.conftest import emotion
 
 
@@ -23,7 +23,7 @@ def test_help_says_what_values_mean(command: str, line: str, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_every_value_of_live_is_explained(tmp_path: Path) -> None:
+def test_every_value_of_live_is_with_comments(tmp_path: Path) -> None:
     text = emotion("live", "--help", cwd=tmp_path).stdout
     values = text.partition("Values (set with key=value)\n")[2].strip().splitlines()
     assert len(values) > 20
@@ -32,7 +32,7 @@ def test_every_value_of_live_is_explained(tmp_path: Path) -> None:
 
 def test_comments_come_from_the_option_that_is_shown() -> None:
     text = "Values (set with key=value)\ndataset:\n  name: folder\n  root: data\nseed: 0\nnobody: knows\n"
-    lines = explained(text, "train", schema.CONF).splitlines()
+    lines = with_comments(text, "train", schema.CONF).splitlines()
     folder = (schema.CONF / "dataset" / "folder.yaml").read_text()
     comment = lines[3].partition("# ")[2]
     assert comment
@@ -41,4 +41,4 @@ def test_comments_come_from_the_option_that_is_shown() -> None:
 
 
 def test_other_texts_stay_as_they_are() -> None:
-    assert explained("nothing to say\n", "train", schema.CONF) == "nothing to say\n"
+    assert with_comments("nothing to say\n", "train", schema.CONF) == "nothing to say\n"

@@ -181,14 +181,14 @@ def test_progress_tells_this_attempt_from_the_one_before(tmp_path: Path) -> None
     assert sweep.name(2) == "job 2 (seed=2)", "only what differs"
 
     _made(tmp_path, 2)  # its process is starting, and holds no lock yet
-    assert sweep.look() == [2]
+    assert sweep.refresh() == [2]
     assert sweep.states[2].status == "running"
     runs.update(runs.Run(tmp_path / "1", "1"), status="done", epoch=2, best=0.25)
     runs.update(runs.Run(tmp_path / "2", "2"), status="failed", finished=provenance.now())
-    assert sweep.look() == [1, 2]
+    assert sweep.refresh() == [1, 2]
     assert sweep.line(1).startswith("job 1 (seed=1): done  best val_macro_f1 0.250")
     assert sweep.summary().startswith("2 of 4 done, 1 failed, 1 to come, about ")
-    assert sweep.look() == []
+    assert sweep.refresh() == []
 
 
 def test_the_table_shows_what_trains_before_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

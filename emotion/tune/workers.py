@@ -1,11 +1,16 @@
-"""The chief of a search: hands out trials to threads of its own and, over gRPC, to workers on other machines.
+"""The workers of a search, which run its trials: threads of the chief, and processes on other machines over gRPC.
 
-A thread only waits for the process that trains its trial. Keras Tuner's own chief waits for ever for a worker that
-died; this one serves the same protocol, and hands a trial that shows no sign of life to another worker.
+A thread only waits for the process that trains its trial. A worker on another machine is ``python -m emotion.tune
+resume=<id>`` with Keras Tuner's own variables, which name the worker and its chief's address: ``KERASTUNER_TUNER_ID``,
+``KERASTUNER_ORACLE_IP``, ``KERASTUNER_ORACLE_PORT``.
+
+Keras Tuner's own chief waits for ever for a worker that died. This one serves the same protocol, and hands a trial that
+shows no sign of life to another worker.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import threading
@@ -16,62 +21,142 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from emotion.base import locks
+from emotion.base import locks, logs
 from emotion.base.errors import UserError
-from emotion.tune import trial, worker
+from emotion.base.interrupts import sigterm_raises
+from emotion.tune import trial
 from emotion.tune.plan import Plan
 
 log = logging.getLogger(__name__)
 
-_SECONDS_BETWEEN_LOOKS = 0.5
+#: Hyperband has nothing to do until a round's last trial ends; Keras Tuner's own loop asks without a pause.
+_SECONDS_WHEN_IDLE = 1.0
+#: Keras Tuner's client waits an hour for a chief.
+_SECONDS_TO_ANSWER = 120.0
+_POLL_SECONDS = 0.5
 #: A worker elsewhere whose trial shows no life for so long is taken for dead: starting a child takes some seconds.
 _SECONDS_WITHOUT_LIFE = 180.0
 #: A thread that waits longer for its child to end is left to itself.
 _SECONDS_TO_STOP = 60.0
 
 
-def run(oracle: Any, plan: Plan, search: Path, workers: int, objective: str, look: Callable[[], None]) -> None:
+def is_chief() -> bool:
+    """Whether Keras Tuner's variables make this process the chief of workers on other machines."""
+    return "chief" in os.environ.get("KERASTUNER_TUNER_ID", "")
+
+
+def is_worker() -> bool:
+    """Whether Keras Tuner's variables make this process a worker elsewhere; UserError where only some are set."""
+    names = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
+    absent = [n for n in names if not os.environ.get(n)]
+    if "KERASTUNER_TUNER_ID" in absent or is_chief():
+        return False
+    if absent:
+        raise UserError(f"{', '.join(absent)}: not set, though other variables of Keras Tuner are; set all three")
+    return True
+
+
+def run(oracle: Any, plan: Plan, search: Path, workers: int, objective: str, report: Callable[[], None]) -> None:
     """Run trials until the oracle has no more and every worker has heard so.
 
     Args:
         oracle: A Keras Tuner oracle.
-        plan: Composes the trials' configs.
-        search: The search's folder, which workers elsewhere must see too.
+        plan, search: Of the search; workers elsewhere must see its folder too.
         workers: How many trials to train at once on this machine; with 0 it is one, or none where this process is the
-            chief of workers on other machines (:func:`emotion.tune.worker.is_chief`).
+            chief of workers on other machines (:func:`is_chief`).
         objective: Name of the metric.
-        look: Called twice a second and after each trial of a thread; stops the search by raising.
+        report: Called twice a second and after each trial of a thread; stops the search by raising.
 
     Raises:
         UserError: The chief cannot listen at its address.
     """
     with ExitStack() as stack:
-        serves = worker.is_chief()
+        serves = is_chief()
         if serves:
             address = stack.enter_context(_served(oracle))
             if not workers:
                 log.warning("waiting for workers at %s", address)
 
-        looking = threading.Lock()
+        reporting = threading.Lock()
 
-        def look_alone() -> None:
-            with looking:
-                look()
+        def report_alone() -> None:
+            with reporting:
+                report()
 
         def work(name: str, stop: threading.Event) -> None:
-            worker.run_trials(oracle, name, plan, search, objective, stop, look_alone)
+            run_trials(oracle, name, plan, search, objective, stop, report_alone)
 
         local = stack.enter_context(_Threads(workers or int(not serves), work))
         remote = _Remote(oracle, search, local.names)
         while True:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-            look_alone()
-            remote.look()
+            time.sleep(_POLL_SECONDS)
+            report_alone()
+            remote.check()
             if local.are_done():
                 if oracle._retry_queue:
                     local.start()  # what another left undone
                 elif oracle.asked and not oracle.ongoing_trials and not oracle.tuner_ids:
                     return
+
+
+def run_trials(
+    oracle: Any,
+    name: str,
+    plan: Plan,
+    search: Path,
+    objective: str,
+    stop: threading.Event,
+    report: Callable[[], None] = lambda: None,
+) -> None:
+    """Ask the oracle for trials and run them until it has no more.
+
+    Args:
+        oracle: A Keras Tuner oracle, or its client.
+        name: By which the oracle knows which worker has which trial; one that returns under it gets its trial again.
+        plan, search, objective: Of the search.
+        stop: Ends the trial in training and raises :class:`emotion.base.interrupts.Interrupted`.
+        report: Called after each trial; stops the search by raising.
+    """
+    while not stop.is_set():
+        asked = oracle.create_trial(name)
+        if asked.status == "STOPPED":
+            return
+        if asked.status == "IDLE":
+            stop.wait(_SECONDS_WHEN_IDLE)
+            continue
+        ended = copy.copy(asked)  # the oracle reads its own trials' status in other threads
+        try:
+            mean = trial.run(plan, search, asked.trial_id, asked.hyperparameters.values, stop)
+        except trial.TrialFailedError as error:
+            ended.status, ended.message = "FAILED", str(error)
+        else:
+            oracle.update_trial(asked.trial_id, {objective: mean})
+            ended.status = "COMPLETED"
+        oracle.end_trial(ended)
+        report()
+
+
+def join(search: Path) -> None:
+    """Work for the chief that the environment names until the search ends; UserError where it does not answer."""
+    plan = Plan.load(search)
+    cfg = plan.compose()
+    logs.import_tensorflow()
+    import grpc
+    from keras_tuner.src.distribute.oracle_client import OracleClient
+
+    name, host, port = (os.environ[f"KERASTUNER_{part}"] for part in ("TUNER_ID", "ORACLE_IP", "ORACLE_PORT"))
+    os.environ.setdefault("no_grpc_proxy", host)  # gRPC would ask http_proxy even within one network
+    log.warning("worker %s joins the chief at %s:%s", name, host, port)
+    try:
+        with grpc.insecure_channel(f"{host}:{port}") as channel:
+            grpc.channel_ready_future(channel).result(_SECONDS_TO_ANSWER)
+        with sigterm_raises():
+            # The client looks into its own oracle only for what is never asked here.
+            run_trials(OracleClient(None), name, plan, search, cfg.tuner.objective, threading.Event())
+    except grpc.FutureTimeoutError:
+        raise UserError(f"worker {name}: no chief answers at {host}:{port}; is it running there?") from None
+    except grpc.RpcError as error:
+        raise UserError(f"worker {name}: the chief at {host}:{port} does not answer ({error.code().name})") from None
 
 
 @contextmanager
@@ -142,7 +227,7 @@ class _Remote:
         self._oracle, self._search, self._local = oracle, search, set(local)
         self._alive: dict[str, float] = {}
 
-    def look(self) -> None:
+    def check(self) -> None:
         now = time.monotonic()
         for name in set(self._oracle.tuner_ids) - self._local:
             ongoing = self._oracle.ongoing_trials.get(name)
