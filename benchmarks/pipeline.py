@@ -68,7 +68,7 @@ def legacy(images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], threads: 
 
     def contrast(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         mean = x.mean()
-        return np.clip((x - mean) * generator_of_numbers.uniform(0.8, 1.2) + mean, 0, 255)
+        return np.asarray(np.clip((x - mean) * generator_of_numbers.uniform(0.8, 1.2) + mean, 0, 255))
 
     generator = ImageDataGenerator(
         horizontal_flip=True,

@@ -75,7 +75,7 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
 
 def _dataset(run: runs.Run, cfg: DictConfig) -> DictConfig:
     """The dataset config to score on, known to exist before anything takes time."""
-    dataset = run.config().dataset if cfg.dataset is None else cfg.dataset
+    dataset: DictConfig | None = run.config().dataset if cfg.dataset is None else cfg.dataset
     if dataset is None:
         raise UserError(f"run {run.id} was adopted without data. Say what to score it on: dataset=... dataset.root=...")
     root = OmegaConf.select(dataset, "root")

@@ -47,7 +47,7 @@ def write(folder: Path, report: Report) -> None:
 def content(report: Report) -> dict[str, Any]:
     """What ``audit.json`` holds: every finding with all of its images, by name, split and label."""
     fingerprint = report.pictures.splits.fingerprint
-    return files.as_json(
+    result: dict[str, Any] = files.as_json(
         {
             "format": FORMAT,
             "created": provenance.now(),
@@ -72,6 +72,7 @@ def content(report: Report) -> dict[str, Any]:
             "notes": list(report.pictures.splits.notes),
         }
     )
+    return result
 
 
 def _finding(report: Report, finding: Finding) -> dict[str, Any]:

@@ -48,10 +48,10 @@ class Pictures:
         return len(self.labels)
 
     def split_of(self, i: int) -> str:
-        return SPLITS[self.split[i]]
+        return SPLITS[int(self.split[i])]
 
     def label_of(self, i: int) -> str:
-        return self.splits.labels[self.labels[i]]
+        return self.splits.labels[int(self.labels[i])]
 
     def name_of(self, i: int) -> str:
         """Its path, or its row in a table, as one printable line."""
@@ -65,6 +65,7 @@ class Pictures:
         """
         examples, row = self.splits[self.split_of(i)], int(self.row[i])
         if examples.images is not None:
-            return examples.images[row]
+            image: Image = examples.images[row]
+            return image
         assert examples.paths is not None
         return images.read(str(examples.paths[row]))

@@ -27,12 +27,12 @@ def blank(measured: Measured) -> Flags:
     """bool ``[N]``: next to no contrast, or almost all of one grey and no face."""
     records = measured.records
     flat = (records["flat"] > _FLAT) & ~records["face"]
-    return measured.readable & ((records["contrast"] < _CONTRAST) | flat)
+    return np.asarray(measured.readable & ((records["contrast"] < _CONTRAST) | flat))
 
 
 def no_face(measured: Measured) -> Flags:
     """bool ``[N]``: the cascades find no face."""
-    return measured.readable & ~measured.records["face"]
+    return np.asarray(measured.readable & ~measured.records["face"])
 
 
 def judge(pictures: Pictures, measured: Measured, min_side: int, limits: AuditLimits) -> list[Finding]:

@@ -115,7 +115,8 @@ class Looker:
             folder = Path(cv2.data.haarcascades)  # type: ignore[attr-defined]
             others = [cv2.CascadeClassifier(str(folder / name)) for name in _OTHERS if (folder / name).is_file()]
             self._own.cascades = images.load_cascade(), others
-        return self._own.cascades
+        cascades: tuple[cv2.CascadeClassifier, list[cv2.CascadeClassifier]] = self._own.cascades
+        return cascades
 
 
 def _with_room(gray: Image, side: int) -> tuple[Image, float, int]:

@@ -35,7 +35,7 @@ class Predictions:
         pairs = self.labels * classes + self.probabilities.argmax(axis=2)
         counts = np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes).astype(np.float64)
         with np.errstate(invalid="ignore"):
-            return counts / counts.sum(axis=1, keepdims=True)
+            return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
 def read(entry: Entry, split: str) -> Predictions:

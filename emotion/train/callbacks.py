@@ -120,7 +120,7 @@ class Keeper(keras.callbacks.Callback):
         if best is None:
             return True
         gain = best - value if self.trainer.monitor == "val_loss" else value - best
-        return gain > self.trainer.min_delta
+        return bool(gain > self.trainer.min_delta)
 
     def _learning_rate(self) -> float:
         return float(self.model.optimizer.learning_rate)

@@ -23,7 +23,7 @@ from emotion.base.errors import UserError
 from emotion.data import cache
 from emotion.data.examples import Splits
 from emotion.inference import scoring
-from emotion.inference.runtimes import Traced
+from emotion.inference.runtimes import Probabilities, Traced
 from emotion.metrics import calibration
 from emotion.runs import checkpoints, creating
 
@@ -93,7 +93,7 @@ def _answers(cfg: DictConfig, splits: Splits, teacher: runs.Run) -> Targets:
     path = Path(cfg.dataset.cache_dir).expanduser() / f"teacher-flip-{digest.hexdigest()[:24]}.npy"
     shape = (len(splits.train), len(splits.labels))
     with suppress(OSError, ValueError, EOFError):
-        cached = np.load(path, allow_pickle=False)
+        cached: Probabilities = np.load(path, allow_pickle=False)
         if cached.shape == shape and cached.dtype == np.float32:
             return cached
     log.info("asking run %s about %s training images", teacher.id, f"{len(splits.train):,}")
