@@ -30,7 +30,7 @@ def _launcher(option: str, package: str) -> type[Launcher]:
     except ModuleNotFoundError:  # not even one of Hydra's plugins is
         is_installed = False
     if not is_installed:
-        return type("Missing", (_Missing,), {"option": option})
+        return _NoJoblib if option == "joblib" else _NoSlurm
     if option == "joblib":
         from emotion.jobs.joblib import JoblibLauncher
 
@@ -57,3 +57,11 @@ class _Missing(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         raise AssertionError("setup always raises")
+
+
+class _NoJoblib(_Missing):
+    option = "joblib"
+
+
+class _NoSlurm(_Missing):
+    option = "slurm"

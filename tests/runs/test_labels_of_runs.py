@@ -70,7 +70,7 @@ def test_eight_classes_and_soft_targets_from_training_to_the_report(tmp_path: Pa
     assert CONTEMPT in report
 
     seven = compose("evaluate", f"run={tmp_path / 'run'}", "dataset=synthetic", "dataset.per_emotion=10")
-    with pytest.raises(UserError, match=r"run .* knows"):
+    with pytest.raises(UserError, match=r"those of run .* are angry"):
         evaluate(seven)
 
     replace(run.contract(), temperature=0.5).save(run.path / "contract.json")
@@ -112,7 +112,7 @@ def test_collected_pictures_train_before_anybody_has_reviewed_them(tmp_path: Pat
     assert run.record().status == "done"
     assert run.contract().crop_margin == 0.1
     assert "This is no test split" in (run.path / "report.md").read_text()
-    with pytest.raises(UserError, match="the test split of this data has no pictures"):
+    with pytest.raises(UserError, match="the test split of this data has no images"):
         evaluate(compose("evaluate", f"run={run.path}"))
 
 

@@ -108,8 +108,8 @@ def test_more_epochs_go_on_from_the_last(uninterrupted: Path, tmp_path: Path) ->
     ("change", "said"),
     [
         ("model.dropout=0.1", "model.dropout: changing it from '0.3' to '0.1' would make run"),
-        ("model=mobilenet_v2", "model: leave it out"),
-        ("experiment=quickstart", "experiment: leave it out"),
+        ("model=mobilenet_v2", "model: cannot be changed on resume"),
+        ("experiment=quickstart", "experiment: cannot be changed on resume"),
         ("seed=4", "seed: changing it from '0' to '4'"),
         ("trainer.epochs=3", "is less than the 6"),
         ("trainer.epochs=6", "is done after 6 epochs"),
