@@ -158,11 +158,13 @@ def _predictions(run: Run) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     try:
         by_split = predictions.read(run, *_HELD_OUT).values()
     except UserError as error:
-        raise UserError(f"run {run.id}: {error}. Or name another run") from None
-    rows = np.concatenate([answers.probabilities for answers in by_split]).astype(np.float64)
-    if not np.isfinite(rows).all():
-        damage = ValueError("its probabilities are not all numbers")
-        raise predictions.damaged(run.results, run.evaluate_command(), damage)
+        raise UserError(f"run {run.id} (name another run, or mend it): {error}") from None
+    try:
+        rows = np.concatenate([answers.probabilities for answers in by_split]).astype(np.float64)
+        if not np.isfinite(rows).all():
+            raise ValueError("its probabilities are not all numbers")
+    except ValueError as damage:
+        raise predictions.damaged(run.results, run.evaluate_command(), damage) from None
     return np.concatenate([answers.hashes for answers in by_split]), rows
 
 

@@ -16,6 +16,7 @@ import ssl
 import threading
 import time
 import urllib.parse
+import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -35,14 +36,15 @@ _CHUNK = 1 << 16  # bytes
 _TIMED_OUT = "timed out"
 #: Codes that may go away: time-outs, too many requests, and what servers and their proxies answer when overloaded.
 _TRANSIENT_CODES = frozenset({408, 425, 429, 500, 502, 503, 504})
-_ENCODINGS = ("", "identity", "none", "gzip", "x-gzip", "deflate")
+_COMPRESSED = ("gzip", "x-gzip", "deflate")
+_ENCODINGS = ("", "identity", "none", *_COMPRESSED)
 #: The first that is among the causes of an error names it; whether a retry may help.
 _REASONS: tuple[tuple[type[BaseException], str, bool], ...] = (
     (TimeoutError, _TIMED_OUT, True),
     (ssl.SSLCertVerificationError, "bad certificate", False),
     (urllib3.exceptions.MaxRetryError, "no connection", True),
     (http.client.IncompleteRead, "truncated", True),
-    (urllib3.exceptions.DecodeError, "damaged encoding", False),
+    (zlib.error, "damaged encoding", False),
     (OSError, "connection lost", True),
 )
 _LABEL = "[a-z0-9_~-]{1,63}"
@@ -194,13 +196,25 @@ def _request(
     try:
         with requests.Session() as session:
             session.auth = lambda request: request  # or the passwords of ~/.netrc are sent
+            # or a redirect's body is read whole, whatever its size, to find the next request
+            session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
             with session.get(
                 address, headers=dict(headers), timeout=seconds, stream=True, allow_redirects=False
             ) as response:
-                location = session.get_redirect_target(response)
-                return _body(response, max_bytes, abandoned) if location is None else location
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                return _location(response) or _body(response, max_bytes, abandoned)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, zlib.error) as error:
         raise _failure(error) from None
+
+
+def _location(response: requests.Response) -> str | None:
+    """Where a redirect leads, as UTF-8 where it is that."""
+    if not response.is_redirect:
+        return None
+    raw = response.headers["location"].encode("latin-1")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _body(response: requests.Response, max_bytes: int, abandoned: threading.Event) -> bytes:
@@ -209,17 +223,22 @@ def _body(response: requests.Response, max_bytes: int, abandoned: threading.Even
         with suppress(urllib3.exceptions.InvalidHeader):
             wait = Retry().get_retry_after(response.raw) or 0.0
         raise FetchError(f"HTTP {response.status_code}", response.status_code in _TRANSIENT_CODES, wait)
-    if response.headers.get("Content-Encoding", "").strip().lower() not in _ENCODINGS:
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in _ENCODINGS:
         raise FetchError("unknown encoding")
+    decoder = zlib.decompressobj(wbits=47) if encoding in _COMPRESSED else None  # gzip or zlib, whichever it is
     if (response.raw.length_remaining or 0) > max_bytes:
         raise FetchError("too large")
-    body = bytearray()
-    while chunk := response.raw.read1(_CHUNK, decode_content=True):
-        body += chunk
-        if len(body) > max_bytes:
+    body, received = bytearray(), 0
+    while chunk := response.raw.read1(_CHUNK, decode_content=False):
+        received += len(chunk)
+        body += decoder.decompress(chunk, max_bytes + 1 - len(body)) if decoder else chunk
+        if max(received, len(body)) > max_bytes:
             raise FetchError("too large")
         if abandoned.is_set():
             raise FetchError(_TIMED_OUT, transient=True)
+    if decoder and received and not decoder.eof:
+        raise FetchError("truncated", transient=True)
     return bytes(body)
 
 

@@ -6,6 +6,7 @@ How the limits were chosen: ``docs/decisions/collected-faces.md``.
 from __future__ import annotations
 
 import io
+import struct
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -155,6 +156,13 @@ def read_header(data: bytes) -> Header | None:
         return None
     try:
         width, height = imagesize.get(io.BytesIO(data))
+        # Three headers that imagesize 2.0 reads wrongly.
+        if extension == "gif":  # its sides are unsigned
+            width, height = struct.unpack("<HH", data[6:10])
+        elif extension == "bmp" and data[14:18] == b"\x0c\0\0\0":  # the header of OS/2
+            width, height = struct.unpack("<HH", data[18:22])
+        elif data[12:16] == b"VP8 " and extension == "webp":  # two bits of scale come first
+            width, height = width & 0x3FFF, height & 0x3FFF
     except Exception:  # which ones damaged files raise is not documented
         return None
     return Header(extension, int(width), int(height)) if min(width, height) >= 1 else None

@@ -74,7 +74,7 @@ def cost() -> list[Column]:
         Column("parameters", lambda e: e.parameters, words.three_digits, -1),
         Column("multiply-adds", lambda e: e.multiply_adds, words.three_digits, -1),
         Column("file", lambda e: e.file_bytes, words.size, -1),
-        Column("latency, ms", lambda e: e.latency_ms, "{:.3g}".format, -1),
+        Column("latency, ms", lambda e: e.latency_ms, lambda ms: f"{ms:.3g}" if ms < 999.5 else f"{ms:,.0f}", -1),
         Column("peak memory", lambda e: e.peak_memory_bytes, words.size, -1),
         Column("training", lambda e: e.training_seconds, words.duration, -1),
     ]

@@ -13,7 +13,7 @@ from emotion.base.errors import UserError, did_you_mean
 from emotion.config import rules
 from emotion.config.commands import Audit, Collect, Training, Tune
 from emotion.config.fields import problems
-from emotion.config.schema import Augmentation, Dataset, MobileNetV2, Model, Trainer, Tuner
+from emotion.config.schema import GROUPS, Augmentation, Dataset, MobileNetV2, Model, Trainer, Tuner
 
 _BASES = {"dataset": Dataset, "augmentation": Augmentation, "trainer": Trainer, "tuner": Tuner}
 
@@ -95,6 +95,8 @@ def _key_problems(cfg: DictConfig, schema: Any = Training, prefix: str = "") -> 
             yield f"{path}: no such key.{did_you_mean(key, known)} Allowed here: {', '.join(sorted(known))}"
         elif isinstance(value, DictConfig):
             base = rules.MODELS.get(value.get("_target_"), Model) if key == "model" else _BASES.get(key)
+            if key in ("dataset", "tuner"):  # a user's own file of a known kind
+                base = GROUPS[key].get(_value(value, "name"), base)
             yield from _key_problems(value, base, f"{path}.")
         elif value is not None and key in known:
             yield from problems(path, value, known[key])

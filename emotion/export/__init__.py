@@ -67,10 +67,10 @@ def export(cfg: DictConfig) -> dict[str, Any]:
         folder.mkdir()  # a temporary folder is for its owner alone, an export for all
         comparison, files = make.make(run, kind, contract, splits, cfg.calibration, temporary)
         failures = list(make.failures(comparison, tolerance))
+        result = _content(cfg, run, kind, place, comparison, failures) | files
         if failures:
             place, folder = failed_place, temporary / "failed"
             folder.mkdir()
-        result = _content(cfg, run, kind, place, comparison, failures) | files
         result["checkpoint"] = {"path": _relative(run.checkpoint(), place), "sha256": files["checkpoint"]}
         result["data"] = splits.fingerprint["pixels"] if splits else None
         result["tolerance"] = asdict(tolerance)

@@ -121,8 +121,9 @@ def predict(model: Traced | Classifier, images: Batch | Iterable[Any]) -> Probab
     if isinstance(images, np.ndarray):
         images = [images[i : i + 256] for i in range(0, len(images), 256)]
     batches = [model.probabilities(batch) for batch in images]
-    labels = model.labels if isinstance(model, Traced) else len(model.contract.labels)
-    return np.concatenate(batches) if batches else np.empty((0, labels), np.float32)
+    if batches:
+        return np.concatenate(batches)
+    return np.empty((0, model.labels if isinstance(model, Traced) else len(model.contract.labels)), np.float32)
 
 
 def _words(spec: Spec) -> str:

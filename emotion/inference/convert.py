@@ -102,7 +102,10 @@ def export(
     expected = outputs("the checkpoint", Traced(model), 256)
     if not np.isfinite(expected).all():
         raise UserError(f"{run.checkpoint()}: its outputs are not numbers (NaN); training diverged, use another run")
-    return expected, outputs(kind.name, exported, LARGEST_BATCH)
+    try:
+        return expected, outputs(kind.name, exported, LARGEST_BATCH)
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), f"the {kind.name} export of {run.checkpoint()}")) from None
 
 
 def saved_model(model: keras.Model, folder: Path) -> None:

@@ -161,18 +161,19 @@ def _keras(path: Path, threads: int) -> Network:
 
 
 class Traced:
-    """A Keras model in inference mode as one ``tf.function`` of ``image``, traced once for all batches.
-
-    Attributes:
-        labels: Number of its outputs.
-    """
+    """A Keras model in inference mode as one ``tf.function`` of ``image``, traced once for all batches."""
 
     def __init__(self, model: keras.Model) -> None:
         import tensorflow as tf
 
         signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="image")]
-        self.labels = int(model.output_shape[-1])
+        self._model = model
         self._run = tf.function(lambda image: model(image, training=False), input_signature=signature, autograph=False)
+
+    @property
+    def labels(self) -> int:
+        """Number of its outputs."""
+        return int(self._model.output_shape[-1])
 
     def probabilities(self, batch: Any) -> Probabilities:
         """float32 ``[N, labels]`` of uint8 ``[N, H, W, C]``, an array or a tensor."""

@@ -51,7 +51,7 @@ def in_child(
         KeyboardInterrupt, emotion.base.interrupts.Interrupted: This process or thread was asked to stop, and the child
             has ended.
     """
-    line, variables = processes.module("emotion.train.job", run.path, run.id, environment=environment)
+    line, variables = processes.module("emotion.train.job", run.path, run.id, environment=environment, own_modules=True)
     with output.open("ab") if output else nullcontext() as file:
         child = subprocess.Popen(
             line, env=variables, pass_fds=descriptors, stdout=file, stderr=subprocess.STDOUT if file else None

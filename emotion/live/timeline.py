@@ -55,8 +55,10 @@ class _Track:
         self.shown.append(shown)
         if len(self.times) > MOST_POINTS:
             self._apart = 2 * self.duration / MOST_POINTS
-            values = np.array(self.values).reshape(len(self.times), -1)[::2]
-            self.times, self.values, self.shown = self.times[::2], array("f", values.tobytes()), self.shown[::2]
+            times = np.array(self.times)  # one observation per interval stays: evenly in time, none alone is lost
+            keep = np.unique(np.floor((times - self.first) / max(self._apart, 1e-9)), return_index=True)[1]
+            self.values = array("f", np.array(self.values).reshape(len(times), -1)[keep].tobytes())
+            self.times, self.shown = array("d", times[keep].tobytes()), array("b", np.array(self.shown)[keep].tobytes())
 
     def observations(self) -> tuple[Matrix, Matrix, Matrix]:
         """Times, probabilities ``[times, labels]``, and indices of the labels that were shown, -1 for uncertain."""

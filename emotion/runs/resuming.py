@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from emotion import runs
 from emotion.base.errors import UserError
 from emotion.config.checks import validate
+from emotion.runs import creating
 
 #: What the user may change on resume; everything else would make it another run.
 MAY_CHANGE = ("trainer.epochs", "trainer.patience", "trainer.threads", "trainer.bootstrap", "dataset.root",
@@ -42,7 +43,7 @@ def config_of(run: runs.Run, requested: DictConfig, overrides: list[str]) -> Dic
             f"run {run.id} ({record.status}) stopped before its first epoch ended; there is nothing to resume. "
             f"Start it again: {record.command or 'python -m emotion.train'}"
         )
-    cfg = _changed(run, requested, overrides)
+    cfg = creating.with_absolute_paths(_changed(run, requested, overrides))  # a teacher that is gone is named here
     validate(cfg)
     done, is_done = record.epoch, record.status == "done"
     if is_done and cfg.trainer.epochs == done:

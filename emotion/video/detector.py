@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from emotion.base.errors import UserError
 from emotion.config import commands
 from emotion.config.checks import validate
 from emotion.faces import images
@@ -103,7 +105,10 @@ class Detector:
 
     def __init__(self, settings: commands.Detector | None = None) -> None:
         self.settings = settings or commands.Detector()
-        validate(OmegaConf.create({"detector": self.settings}))
+        try:
+            validate(OmegaConf.create({"detector": self.settings}))
+        except OmegaConfBaseException as error:  # a value of another type
+            raise UserError(f"detector: {str(error).splitlines()[0]}") from None
         # A cascade stores its image, so that two threads cannot share one.
         self._scanning, self._finding = images.load_cascade(), images.load_cascade()
         self._thumbnail: Image | None = None

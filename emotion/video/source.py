@@ -186,7 +186,11 @@ def _address(text: str, options: _Options) -> Iterator[Stream]:
             with _finite(opening, partial(capture.url, text), name, options) as stream:
                 yield stream
         else:
-            _refuse_loop(options, name)
+            try:
+                _refuse_loop(options, name)
+            except UserError:
+                worker.close(opening)
+                raise
             yield from _endless(stream, opening, partial(capture.try_url, text), worker, options.stride)
     finally:
         worker.close()

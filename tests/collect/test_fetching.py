@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import socketserver
 import threading
 import urllib.parse
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,50 @@ def test_a_redirect_to_another_host_is_followed_and_paced_there() -> None:
     with BingServer({"happy": [Entry("a.jpg", drawn(1), "redirect")]}) as server, server.installed():
         assert fetcher().get("http://bücher.test/pictures/a.jpg", {}, MEGABYTE) == drawn(1)
         assert [r.host for r in server.requests] == ["xn--bcher-kva.test"] * 2
+
+
+@contextmanager
+def endless(head: bytes, block: bytes) -> Iterator[tuple[str, list[int]]]:
+    """A server whose answer never ends: its address, and the number of bytes that each client took."""
+    taken: list[int] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(head)
+            taken.append(0)
+            number = len(taken) - 1
+            with suppress(OSError):
+                while taken[number] < 100 * MEGABYTE:
+                    self.request.sendall(block)
+                    taken[number] += len(block)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/", taken
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("head", "block", "reason"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: /next\r\n\r\n", b"x" * 65536, "too many redirects"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\0\0\0\0\0\0\x03",
+         b"\0\0\0\xff\xff" * 10_000, "too large"),
+    ],
+    ids=["redirect", "empty blocks"],
+)  # fmt: skip
+def test_an_endless_answer_is_not_read_on(head: bytes, block: bytes, reason: str) -> None:
+    with endless(head, block) as (address, taken):
+        with pytest.raises(FetchError, match=reason):
+            fetcher().get(address, {}, 100_000)
+        assert taken
+        assert max(taken) < 20 * MEGABYTE, "what the system's buffers hold, not what the server would send"
 
 
 # -------------------------------------------------------------------------------------------------------- addresses

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,20 @@ def test_headers_tell_format_and_size(width: int, height: int, extension: str, c
 def test_gif() -> None:
     data = cv2.imencode(".gif", np.zeros((20, 30, 3), np.uint8))[1].tobytes()  # OpenCV writes no very small ones
     assert read_header(data) == Header("gif", 30, 20)
+
+
+def test_headers_that_are_easily_misread() -> None:
+    gif = cv2.imencode(".gif", np.zeros((20, 30, 3), np.uint8))[1].tobytes()
+    wide = gif[:6] + struct.pack("<HH", 40_000, 50_000) + gif[10:]
+    assert read_header(wide) == Header("gif", 40_000, 50_000), "its sides are unsigned"
+    os2 = b"BM" + struct.pack("<IHHI", 626, 0, 0, 26) + struct.pack("<IHHHH", 12, 10, 20, 1, 24) + bytes(600)
+    assert read_header(os2) == Header("bmp", 10, 20), "the header of OS/2 has sides of two bytes"
+    webp = bytearray(
+        cv2.imencode(".webp", np.zeros((20, 30, 3), np.uint8), [cv2.IMWRITE_WEBP_QUALITY, 50])[1].tobytes()
+    )
+    assert webp[12:16] == b"VP8 "
+    webp[27] |= 0x40  # one of the two bits of scale before the width
+    assert read_header(bytes(webp)) == Header("webp", 30, 20)
 
 
 @pytest.mark.parametrize("quality", [50, 101])  # above 100 is lossless, another format inside WebP

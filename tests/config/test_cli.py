@@ -266,6 +266,27 @@ def test_a_users_own_model_file_is_checked(text: str, part: str, tmp_path: Path)
     assert part in refused("--config-dir", str(tmp_path), "model=mine")
 
 
+@pytest.mark.parametrize(
+    ("command", "group", "text", "part"),
+    [
+        (
+            "train",
+            "dataset",
+            "name: ferplus\nroot: .\nlabel_mode: majorty\n",
+            "dataset.label_mode: 'majorty' is not one of",
+        ),
+        ("tune", "tuner", "name: hyperband\nobjective: val_loss\nfactor: 0\n", "tuner.factor: 0 is out of range"),
+    ],
+)
+def test_a_users_own_option_is_checked_by_its_name(
+    command: str, group: str, text: str, part: str, tmp_path: Path
+) -> None:
+    (tmp_path / group).mkdir()
+    (tmp_path / group / "mine.yaml").write_text(text)
+    with pytest.raises(UserError, match=part):
+        cli.request(command, ["--config-dir", str(tmp_path), f"{group}=mine"])
+
+
 def test_completion_offers_no_schema(tmp_path: Path) -> None:
     line = {"COMP_LINE": "emotion.train model=", "COMP_POINT": "20"}
     done = emotion("train", "-sc", "query=bash", cwd=tmp_path, env={**os.environ, **line})

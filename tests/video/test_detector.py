@@ -195,6 +195,7 @@ def test_a_lamp_is_no_cut(face: tuple[Image, Box]) -> None:
         (commands.Detector(mode="exakt"), "detector.mode: 'exakt' is not one of fast, exact"),
         (commands.Detector(scale_factor=1.0), "detector.scale_factor: 1.0 is out of range"),
         (commands.Detector(spread=0), "detector.spread: 0 is out of range"),
+        (commands.Detector(min_size="x"), "detector: Value 'x'"),  # type: ignore[arg-type]
     ],
 )
 def test_settings_are_checked(settings: commands.Detector, message: str) -> None:
