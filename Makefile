@@ -1,4 +1,4 @@
-# make demo | test | test-fast | setup; PYTHON=python3.12 make setup chooses another interpreter.
+# make demo | test | test-fast | test-all | test-docs | setup; PYTHON=python3.12 make setup chooses another interpreter.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,13 +6,21 @@ STAMP := $(VENV)/.installed
 # Three at the most, as every worker holds TensorFlow; more than cores, as many tests wait for processes and servers.
 WORKERS ?= 3
 
+# Hundreds of processes import the package: what Python compiled is kept, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check constraints clean
+.PHONY: help setup demo test test-fast test-all test-docs newest mutants check docs constraints vulnerabilities release clean
 
 help:
 	@echo "make demo       install, label a drawn video with the model that ships, train one on drawn faces (about 5 minutes)"
-	@echo "make test       install and run every check and test (up to 15 minutes on 2 cores)"
-	@echo "make test-fast  the loop while working (under 2 minutes)"
+	@echo "make test       install, run the checks and all tests that a push needs (up to 10 minutes on 2 cores)"
+	@echo "make test-fast  the loop while working (up to 90 seconds)"
+	@echo "make test-all   all tests but the next, with coverage, and the quick ones with the newest dependencies"
+	@echo "make test-docs  type what the documentation prints, tutorials to their end (about 8 minutes)"
+	@echo "make mutants    change the code that must never be wrong and list what no test notices (an hour or more)"
+	@echo "make docs       this documentation as a site, build/docs/index.html"
+	@echo "make release    wheel and source archive in dist/, checked, and the wheel installed and used in a fresh environment"
 	@echo "make setup      only install into $(VENV)"
 	@echo "make clean      remove $(VENV) and caches; runs under outputs/ stay"
 
@@ -41,17 +49,87 @@ check: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-test: check
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+# Warnings are errors, such as a link that leads nowhere; nothing is asked of the network.
+docs: setup
+	@$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --quiet --nitpicky -d build/doctrees docs build/docs
+	@echo "written: build/docs/index.html"
 
-test-fast: check
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+# $(call checked,python's options,pytest's options): tests, with the checks beside them, whose output is shown whole when
+# they end; fails if either does.
+PYTEST := -m pytest --dist worksteal
+define checked
+	@start=$$(date +%s); mkdir -p build; \
+	{ $(MAKE) --no-print-directory check >build/check.log 2>&1; code=$$?; cat build/check.log; exit $$code; } & checks=$$!; \
+	$(1) $(PYTEST) $(2); tests=$$?; wait $$checks; checks=$$?; \
+	test $$checks = 0 || echo "the checks failed; their output is in build/check.log"; \
+	echo "make $@ took $$(($$(date +%s) - start)) s"; test $$tests = 0 && test $$checks = 0
+endef
+
+test: setup
+	$(call checked,$(BIN)/python,-n $(WORKERS) -m "not nightly and not documentation")
+
+# Two workers: nothing waits, and each imports TensorFlow.
+test-fast: setup
+	$(call checked,$(BIN)/python,-n 2 -m "not slow and not nightly and not documentation" --hypothesis-profile=quick)
+
+# What the pages print, typed: trainings, sweeps and a search, most of it with the values that they show.
+test-docs: setup
+	@start=$$(date +%s); $(BIN)/python $(PYTEST) -n $(WORKERS) -m documentation; code=$$?; \
+	echo "make $@ took $$(($$(date +%s) - start)) s"; exit $$code
+
+# All but these once, with coverage, which costs half as much time again: processes are measured as well.
+test-all: setup
+	@start=$$(date +%s); $(MAKE) --no-print-directory covered coverage newest; code=$$?; \
+	echo "make $@ took $$(($$(date +%s) - start)) s"; exit $$code
+
+.PHONY: covered coverage
+covered: setup
+	@rm -rf build/coverage
+	$(call checked,$(BIN)/coverage run,-n $(WORKERS) -m "not documentation")
+
+coverage:
+	@$(BIN)/coverage combine --quiet
+	@echo "branch coverage, the least covered modules first:"
+	@$(BIN)/coverage report | sed -n '1,12p;$$p'
+
+# The newest versions that pyproject.toml allows, in an environment of their own.
+newest:
+	@$(PYTHON) -m venv --clear build/newest
+	@build/newest/bin/pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@build/newest/bin/python $(PYTEST) -n 2 -m "not slow and not nightly and not documentation"
+
+# Changes the code that must never be wrong, one place after the other, and lists what no test notices (an hour or more).
+mutants: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[mutants]" --constraint constraints.txt
+	@$(BIN)/mutmut run --max-children $(WORKERS) && $(BIN)/mutmut results
 
 # The pins that `make setup` installs: what a fresh resolution of pyproject.toml gives today.
 constraints:
 	@rm -rf build/constraints && $(PYTHON) -m venv build/constraints
-	@build/constraints/bin/pip install --quiet ".[dev]"
-	@build/constraints/bin/pip freeze --exclude emotion | grep -v '@' > constraints.txt
+	@build/constraints/bin/pip install --quiet ".[dev,mutants]"
+	@build/constraints/bin/pip install --quiet --upgrade setuptools  # needed by TensorFlow, and left out by pip freeze
+	@build/constraints/bin/pip freeze --all --exclude emotion --exclude pip | grep -v '@' > constraints.txt
+
+# Asks the advisory databases of PyPI and OSV about every pinned version.
+vulnerabilities:
+	@$(PYTHON) -m venv --clear build/vulnerabilities
+	@build/vulnerabilities/bin/pip install --quiet --disable-pip-version-check pip-audit
+	@build/vulnerabilities/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+
+# The wheel and the source archive in dist/, built and checked with tools of their own; the wheel is installed in a fresh
+# environment, and trains a network in another folder.
+release:
+	@test -z "$$(git status --porcelain)" || { echo "error: commit first, a release holds what is committed"; exit 2; }
+	@rm -rf dist build/release && $(PYTHON) -m venv build/release/tools
+	@build/release/tools/bin/pip install --quiet --disable-pip-version-check build twine
+	@build/release/tools/bin/python -m build --outdir dist .
+	@build/release/tools/bin/twine check --strict dist/*
+	@$(PYTHON) -m venv build/release/fresh
+	@build/release/fresh/bin/pip install --quiet --disable-pip-version-check dist/*.whl --constraint constraints.txt
+	@cd build/release && fresh/bin/emotion --version && \
+	  fresh/bin/emotion train experiment=quickstart dataset.per_emotion=20 trainer.epochs=1 trainer.bootstrap=50 && \
+	  fresh/bin/emotion runs
+	@echo "dist/ holds:" && ls -l dist
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -106,7 +106,7 @@ def _write(run: runs.Run, cfg: DictConfig, columns: dict[str, np.ndarray], score
 
 
 def _arguments(root: Path) -> list[str]:
-    return ["-m", "emotion.compare", "runs=all", f"outputs={root}", f"folder={root / 'comparison'}"]
+    return ["-m", "emotion.compare", "runs=all", "resamples=1000", f"outputs={root}", f"folder={root / 'comparison'}"]
 
 
 def main() -> None:

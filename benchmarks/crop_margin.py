@@ -31,9 +31,8 @@ import machine
 import numpy as np
 
 from emotion import runs
-from emotion.audit import framing, measuring
 from emotion.audit.pictures import Pictures
-from emotion.data import drawing, fer2013, fer_csv, synthetic
+from emotion.data import drawing, fer2013, fer_csv, framing, measuring, synthetic
 from emotion.data.examples import Examples, Splits
 from emotion.data.fingerprint import hash_pixels
 from emotion.faces import images as faces

@@ -82,7 +82,7 @@ def main() -> None:
         return
     if arguments.quick:
         arguments.rounds, arguments.steps, arguments.batch_size = 1, 1, 2
-    cores = machine.cores()
+    cores = devices.cores()
     print(machine.describe(), flush=True)
     print(f"Batches of {arguments.batch_size}; median of {arguments.rounds} turns; ratio of a round: median (range)")
     for case in range(1 if arguments.quick else len(CASES)):

@@ -34,10 +34,11 @@ from emotion import runs
 from emotion.base import files, provenance
 from emotion.config import commands, schema
 from emotion.faces.images import Box, Image, overlap
+from emotion.inference import engines
 from emotion.inference.classifier import Classifier
-from emotion.live import engines, main_loop
+from emotion.inference.labeller import Labeller
+from emotion.live import main_loop
 from emotion.live.face_log import JsonLinesLog
-from emotion.live.labeller import Labeller
 from emotion.video import source
 from emotion.video.detector import Detector
 
@@ -122,14 +123,7 @@ def ours(video: Path, classifier: Classifier, log: Path) -> float:
     """Frames a second from file to log."""
     labels = classifier.contract.labels
     with source.opened(video) as stream:
-        labeller = Labeller(
-            stream,
-            Detector(SETTINGS.detector),
-            classifier,
-            smoothing=SETTINGS.smoothing,
-            min_confidence=SETTINGS.min_confidence,
-            max_gap=SETTINGS.max_gap,
-        )
+        labeller = Labeller(stream, classifier)
         summary = main_loop.run(labeller, [JsonLinesLog(log, labels)])
     return summary.processed / summary.seconds
 

@@ -7,6 +7,8 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+from emotion.base import devices
+
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "opencv-python", "opencv-python-headless", "numpy")
 
 
@@ -19,7 +21,7 @@ def describe() -> str:
         except metadata.PackageNotFoundError:
             continue
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{_processor()}, {cores()} cores{load}; {', '.join(versions)}"
+    return f"{_processor()}, {devices.cores()} cores{load}; {', '.join(versions)}"
 
 
 def _processor() -> str:
@@ -29,8 +31,3 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """Those this process may use, where the system tells: a container may have fewer than the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -73,7 +73,7 @@ def prepare(name: str, overrides: list[str]) -> Case:
 
     cfg: Any = cli.request("train", overrides).cfg
     environment.set_up(cfg.trainer, cfg.seed)
-    contract = contract_of(cfg.model, cfg.dataset.crop_margin)
+    contract = contract_of(cfg.model, cfg.dataset.crop_margin or 0.0)
     rng = np.random.default_rng(0)
     labels = rng.integers(0, len(contract.labels), _PICTURES)
     pictures = rng.integers(0, 256, (_PICTURES, contract.height, contract.width), np.uint8)

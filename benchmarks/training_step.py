@@ -24,7 +24,7 @@ from typing import Any
 import machine
 import numpy as np
 
-from emotion.base import logs
+from emotion.base import devices, logs
 
 Turn = Callable[[int], tuple[float, float]]
 Rates = dict[str, list[tuple[float, float]]]
@@ -74,7 +74,7 @@ class Torch:
 
     def __init__(self, python: Path, batch_size: int) -> None:
         self.process = subprocess.Popen(
-            [str(python), "-c", f"import torch_networks; torch_networks.serve({machine.cores()})"],
+            [str(python), "-c", f"import torch_networks; torch_networks.serve({devices.cores()})"],
             cwd=Path(__file__).parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         cases = {
@@ -146,7 +146,7 @@ def measure(
         for who in turns if i % 2 == 0 else reversed(turns):
             taken, cpu = turns[who](counts[who])
             images = counts[who] * batch_size
-            rates[who].append((images / taken, images * machine.cores() / max(cpu, 1e-9)))
+            rates[who].append((images / taken, images * devices.cores() / max(cpu, 1e-9)))
     return rates
 
 

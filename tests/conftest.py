@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
 import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import absl.logging
 import hypothesis
 import pytest
 from hydra import compose as hydra_compose
@@ -16,34 +21,38 @@ from hydra import initialize_config_dir
 from omegaconf import DictConfig
 
 from emotion import runs
-from emotion.base import locks
+from emotion.base import processes
 from emotion.config import schema
-from tests.helpers import commands
+from tests.helpers import commands, properties
 from tests.helpers.commands import answered, emotion
+from tests.helpers.once import made_once
+from tests.helpers.trainings import TINY
 from tests.helpers.untrained import drawn, models, outputs
 
-__all__ = ["answered", "drawn", "emotion", "models", "outputs"]
+__all__ = ["TINY", "answered", "drawn", "emotion", "models", "outputs", "properties"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The tests run side by side on few cores; waiting threads that spin would take turns from those that work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and all processes that they start.
-for _number, _handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
-    if signal.getsignal(_number) is signal.SIG_IGN:
-        signal.signal(_number, _handler)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# A machine that is busy otherwise is no fault of the code.
-hypothesis.settings.register_profile("any machine", deadline=None)
-hypothesis.settings.load_profile("any machine")
+# Hydra's logging closes every handler there is, and absl's then the stream that it was made with: pytest's.
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
+
+hypothesis.settings.load_profile("full")  # see tests.helpers.properties
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _SHARED = REPOSITORY.parent / "shared"
 
 
 #: Modules with tests of a minute and more, the longest first.
-_LONGEST = ("test_resume", "test_sweep", "test_tune", "test_train", "test_benchmarks", "test_launchers", "test_slurm",
-            "test_mirrored", "test_kill", "test_wheel")  # fmt: skip
+_LONGEST = ("test_tutorials", "test_resume", "test_sweep", "test_tune", "test_train", "test_benchmarks",
+            "test_launchers", "test_slurm", "test_mirrored", "test_kills", "test_kill", "test_wheel")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -80,16 +89,6 @@ def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@contextmanager
-def made_once(folder: Path) -> Iterator[bool]:
-    """Whether this folder's content is still to be made; other workers wait until it is, or make it if that fails."""
-    folder.mkdir(exist_ok=True)
-    with locks.alone(folder):
-        missing = not (folder / "made").exists()
-        yield missing
-        (folder / "made").touch()
-
-
 @pytest.fixture(autouse=True, scope="session")
 def cache_folder(common: Path) -> Iterator[None]:
     """Keep parsed and decoded data out of the home folder; one folder serves the whole session."""
@@ -98,30 +97,62 @@ def cache_folder(common: Path) -> Iterator[None]:
         yield
 
 
+#: What commands set for their own process, before they import OpenCV or Hydra.
+_OF_A_PROCESS = ("OPENCV_FFMPEG_CAPTURE_OPTIONS", "OPENCV_IO_MAX_IMAGE_PIXELS", "HYDRA_FULL_ERROR", "QT_LOGGING_RULES")
+
+
+@pytest.fixture(autouse=True)
+def own_process(common: Path) -> Iterator[None]:
+    """Forget what a test leaves in the process: modules that it wrote, whose names others use too, and variables."""
+    before, unset = set(sys.modules), [name for name in _OF_A_PROCESS if name not in os.environ]
+    yield
+    for name in unset:
+        os.environ.pop(name, None)
+    for name in set(sys.modules) - before:
+        # Not by getattr, at which a lazy module imports what it stands for.
+        file = getattr(sys.modules[name], "__dict__", {}).get("__file__")
+        if isinstance(file, str) and Path(file).is_relative_to(common.parent):
+            del sys.modules[name]
+            importlib.invalidate_caches()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def forked_children(common: Path) -> Iterator[None]:
+    """Fork the children of commands that a test runs in its own process, as those of forked commands are."""
+    module = processes.module
+
+    def forked(*arguments: Any, **options: Any) -> tuple[list[str], dict[str, str]]:
+        line, variables = module(*arguments, **options)
+        return [commands.interpreter(), *line[1:]], variables
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "module", forked)
+        yield
+
+
 def compose(command: str, *overrides: str) -> DictConfig:
     """The real config of a command, with overrides."""
+    return copy.deepcopy(_composed(command, *overrides))
+
+
+@cache  # Hydra takes a tenth of a second for it
+def _composed(command: str, *overrides: str) -> DictConfig:
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         return hydra_compose(command, list(overrides))
 
 
-#: A training that takes seconds: few drawn faces, a tiny network.
-TINY = (
-    "dataset.per_emotion=24",
-    "dataset.image_size=48",
-    "dataset.noise=0.3",
-    "model.stages=[8,16]",
-    "trainer.epochs=2",
-    "trainer.batch_size=32",
-    "trainer.bootstrap=50",
-)
-
-
 @pytest.fixture(scope="session")
-def trained(common: Path) -> runs.Run:
-    """A finished run on drawn faces, shared by all tests; do not change it."""
-    folder = common / "trained"
-    with made_once(folder) as missing:
-        if missing:
+def trained(common: Path) -> Iterator[runs.Run]:
+    """A finished run on drawn faces, shared by all tests, none of which may change it."""
+    with made_once(common / "trained") as folder:
+        if folder:
             emotion("train", *TINY, f"outputs={folder / 'outputs'}", cwd=folder)
-    return runs.resolve("latest", folder / "outputs")
+    run = runs.resolve("latest", common / "trained" / "outputs")
+    before = _listed(run.path)
+    yield run
+    assert _listed(run.path) == before, "a test changed the run that all share; it must copy it first"
+
+
+def _listed(folder: Path) -> dict[str, int]:
+    return {p.relative_to(folder).as_posix(): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}

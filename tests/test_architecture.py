@@ -48,3 +48,11 @@ def test_every_key_of_the_files_is_explained() -> None:
 def test_the_files_that_the_page_names_exist() -> None:
     for path in re.findall(r"`((?:emotion|conf|tests)/[\w/.]+)`", PAGE):
         assert Path(REPOSITORY / path).exists(), path
+
+
+def test_every_make_target_has_a_recipe() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    targets = {name for line in re.findall(r"^\.PHONY: (.*)$", makefile, re.M) for name in line.split()}
+    assert {"vulnerabilities", "constraints", "newest"} <= targets
+    for target in targets - {"setup"}:  # which is a file's
+        assert re.search(rf"^{target}:.*\n\t", makefile, re.M), target

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 import venv
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.conftest import REPOSITORY
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +97,22 @@ def test_the_wheel_trains(binaries: Path, tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("outputs/*/model.tflite"))) == 1
     again = run(str(binaries / "python"), "-m", "emotion.evaluate", "run=latest", "bootstrap=0", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
+
+
+def test_the_wheel_serves_a_page_that_labels_a_face(binaries: Path, tmp_path: Path) -> None:
+    """Those who installed ``emotion[serve]`` type one command and open the address that it prints."""
+    from tests.helpers.serving import face
+
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    line = [str(binaries / "emotion-serve"), "port=0"]
+    with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=clean) as process:
+        try:
+            address = re.findall(r"http://\S+/", process.stdout.readline())[0]
+            with httpx.Client(base_url=address, timeout=60) as client:
+                for name in ("", "page.js", "page.css", "openapi.json"):
+                    assert client.get(name).status_code == 200, name
+                answer = client.post("v1/pictures", content=face(), headers={"Content-Type": "image/jpeg"}).json()
+        finally:
+            process.terminate()
+    assert len(answer["pictures"][0]["faces"]) == 1
+    assert list(tmp_path.iterdir()) == []

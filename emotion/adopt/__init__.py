@@ -1,7 +1,8 @@
 """Import a third-party model: ``python -m emotion.adopt file=net.h5 labels=fer2013 pixels=raw dataset=...``.
 
-A Keras model that was trained elsewhere becomes a run like any other. Nothing here imports TensorFlow until the file's
-architecture and the labels have been checked.
+A model that was trained elsewhere becomes a run like any other: a Keras file, or a LiteRT or ONNX file, which can be
+scored, compared and run live, but not trained on. Nothing here imports TensorFlow until file and labels have been
+checked, and for LiteRT and ONNX not at all.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from emotion import runs
-from emotion.adopt import model_file
+from emotion.adopt import model_file, plan, ready_made
 from emotion.base import files, logs
 from emotion.base.errors import UserError, did_you_mean
+from emotion.base.progress import working
 from emotion.config import cli
 from emotion.faces import labels
 from emotion.faces.contract import Contract
 from emotion.runs import status
 
 if TYPE_CHECKING:
-    import keras
-
+    from emotion.adopt.ready_made import ReadyMade
+    from emotion.adopt.wrap import KerasNetwork
     from emotion.data.examples import Splits
 
 log = logging.getLogger(__name__)
@@ -35,16 +37,17 @@ _SUM_TOLERANCE = 0.02
 
 
 def adopt(cfg: DictConfig) -> runs.Run:
-    """Make a run of a Keras model that was trained elsewhere, by a config of ``conf/adopt.yaml``.
+    """Make a run of a model that was trained elsewhere, by a config of ``conf/adopt.yaml``.
 
-    Its ``best.keras`` takes uint8 images and returns probabilities in our order of labels; the run has the usual files
-    except those of a training. ``run.json`` records the source under ``adopted``.
+    Its ``best.keras``, ``best.tflite`` or ``best.onnx`` takes uint8 images and returns probabilities in our order of
+    labels; the run has the usual files except those of a training. ``run.json`` records the source under ``adopted``.
 
     Raises:
-        UserError: A file that is no whole Keras model of built-in layers, labels that are not the dataset's, or values
+        UserError: A file that is no whole model of built-in operations, labels that are not the dataset's, or values
             that do not fit the network. Nothing is left behind.
     """
-    source = model_file.read(Path(cfg.file))
+    path = model_file.find(Path(cfg.file))
+    source = ready_made.read(path) if path.suffix.lower() in runs.READY_MADE else model_file.read(path)
     order = label_order(cfg.labels)
     keeps_contempt = labels.CONTEMPT in order if cfg.dataset is None else cfg.dataset.get("contempt") == "keep"
     names = (*labels.EMOTIONS, labels.CONTEMPT) if keeps_contempt else labels.EMOTIONS
@@ -52,19 +55,38 @@ def adopt(cfg: DictConfig) -> runs.Run:
         raise UserError(
             f"labels: {', '.join(order)} must be the dataset's, each once, in the network's order: {', '.join(names)}"
         )
-    name = _name(cfg.name, source.path)
-    logs.import_tensorflow()
-    from emotion.adopt import wrap
+    name = _name(cfg.name, path)
+    with working("loading the network"):
+        network = _opened(source)
+    contract = _contract(cfg, network.signature, names)
+    steps = plan.plan(network.signature, contract, order, cfg.pixels, cfg.output, cfg.colour == "bgr")
     from emotion.data import sources
 
-    network = wrap.load(source)
-    contract = _contract(cfg, network, names)
-    model = wrap.wrap(network, contract, order, cfg.pixels, cfg.output)
-    _check_outputs(model, contract)
-    splits = None if cfg.dataset is None else sources.load(cfg.dataset)
-    adopted = {"file": source.path.name, "sha256": source.sha256, "pixels": cfg.pixels, "labels": list(order)}
+    with files.temporary_folder() as folder:
+        made = network.saved(steps, folder)
+        _check_outputs(network, contract)
+        splits = None if cfg.dataset is None else sources.load(cfg.dataset)
+        adopted = {"file": path.name, "sha256": source.sha256, "pixels": cfg.pixels, "labels": list(order)}
+        adopted |= {"channels": "bgr"} if cfg.colour == "bgr" else {}
+        config = _config(cfg, name, adopted, contract)
+        root = Path(cfg.outputs)
+        run = runs.create(runs.new_folder(root, name), root, config)
+        try:
+            with status.recorded(run):
+                _fill(run, network, made, contract, splits)
+                runs.update(run, adopted=adopted | {"source": cfg.source, "licence": cfg.licence})
+        except BaseException:
+            shutil.rmtree(run.path, ignore_errors=True)  # it can be made again, and is of no use as it is
+            raise
+    print(f"imported {path.name} as {run.path}")
+    print(f"score it: python -m emotion.evaluate run={run.reference}" + ("" if splits else " dataset=..."))
+    return run
+
+
+def _config(cfg: DictConfig, name: str, adopted: dict[str, Any], contract: Contract) -> DictConfig:
+    """What the run's config says of the network and its data."""
     inputs = {key: getattr(contract, key) for key in ("height", "width", "colour", "interpolation")}
-    config = OmegaConf.create(
+    return OmegaConf.create(
         {
             "dataset": cfg.dataset,
             "model": {"name": name, **adopted, "output": cfg.output, **inputs},
@@ -72,17 +94,6 @@ def adopt(cfg: DictConfig) -> runs.Run:
             "outputs": cfg.outputs,
         }
     )
-    root = Path(cfg.outputs)
-    run = runs.create(runs.new_folder(root, name), root, config)
-    try:
-        with status.recorded(run):
-            _fill(run, model, contract, splits, adopted | {"source": cfg.source, "licence": cfg.licence})
-    except BaseException:
-        shutil.rmtree(run.path, ignore_errors=True)  # it can be made again, and is of no use as it is
-        raise
-    print(f"imported {source.path.name} as {run.path}")
-    print(f"score it: python -m emotion.evaluate run={run.reference}" + ("" if splits else " dataset=..."))
-    return run
 
 
 def _name(name: str | None, file: Path) -> str:
@@ -93,22 +104,28 @@ def _name(name: str | None, file: Path) -> str:
     return name
 
 
-def _fill(run: runs.Run, model: keras.Model, contract: Contract, splits: Splits | None, adopted: Any) -> None:
-    from emotion.inference import litert
-    from emotion.runs import checkpoints
+def _opened(source: model_file.ModelFile | ReadyMade) -> KerasNetwork | ReadyMade:
+    if not isinstance(source, model_file.ModelFile):
+        return source
+    logs.import_tensorflow()
+    from emotion.adopt.wrap import KerasNetwork
 
+    return KerasNetwork(source)
+
+
+def _fill(
+    run: runs.Run, network: KerasNetwork | ReadyMade, made: Path, contract: Contract, splits: Splits | None
+) -> None:
     contract.save(run.path / "contract.json")
     run.checkpoints.mkdir()
-    with files.replacing(run.best) as temporary:
-        model.save(temporary)
-    model = checkpoints.load(run.checkpoint())  # as every other command will
-    runs.update(run, adopted=adopted, parameters=model.count_params())
+    with files.replacing(run.checkpoints / made.name) as temporary:
+        shutil.copyfile(made, temporary)
+    runs.update(run, parameters=network.parameters)
     if splits is not None:
         runs.update(run, data=splits.fingerprint, unreadable=[list(u) for u in splits.unreadable])
         for note in splits.notes:
             log.info("%s", note)
-    images, compared_on = litert.comparison_images(splits.validation if splits else None, contract)
-    runs.update(run, efficiency=litert.efficiency(run, model, images, compared_on))
+    runs.update(run, efficiency=network.efficiency(run, splits))
 
 
 def label_order(given: Any) -> tuple[str, ...]:
@@ -147,12 +164,12 @@ def label_order(given: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _contract(cfg: DictConfig, network: keras.Model, names: tuple[str, ...]) -> Contract:
-    from emotion.adopt import wrap
+def _contract(cfg: DictConfig, signature: plan.Signature, names: tuple[str, ...]) -> Contract:
     from emotion.data import crop_margin
 
-    height, width, channels = wrap.input_shape(network, cfg.height, cfg.width)
-    colour = cfg.colour or ("gray" if channels == 1 else "rgb")
+    height, width, channels = plan.input_shape(signature, cfg.height, cfg.width)
+    # Our images are RGB; the network's own order is restored inside the model.
+    colour = "rgb" if cfg.colour == "bgr" else cfg.colour or ("gray" if channels == 1 else "rgb")
     if colour == "rgb" and channels == 1:
         raise UserError("colour: the network takes one channel, so its images are gray; leave colour out")
     margin = 0.0
@@ -162,15 +179,14 @@ def _contract(cfg: DictConfig, network: keras.Model, names: tuple[str, ...]) -> 
     return Contract(height, width, colour, margin, cfg.interpolation, names)
 
 
-def _check_outputs(model: keras.Model, contract: Contract) -> None:
+@working("trying the network on drawn faces")
+def _check_outputs(network: KerasNetwork | ReadyMade, contract: Contract) -> None:
     """Refuse outputs that are no probabilities, which no score would show."""
     import numpy as np
 
     from emotion.inference import litert
-    from emotion.inference.classifier import predict
-    from emotion.inference.runtimes import Traced
 
-    outputs = predict(Traced(model), litert.drawn_faces(contract))
+    outputs = network.predict(litert.drawn_faces(contract))
     if not np.isfinite(outputs).all():
         raise UserError("file: the network's outputs are not all numbers; its weights are damaged, or pixels is wrong")
     sums = outputs.sum(axis=1)

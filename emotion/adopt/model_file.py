@@ -5,21 +5,22 @@ Such files are untrusted. Nothing here imports TensorFlow, so an unsuitable file
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emotion.base import files
+from emotion.base import files, guarded
 from emotion.base.errors import UserError
+from emotion.base.words import shortened
+from emotion.runs import checkpoints
 
 #: Layers that contain code or a graph of their own, which Keras's safe mode cannot check.
 _FOREIGN = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 #: Modules of built-in classes in a ``.keras`` file; any other is code that is not in the file.
 _KERAS = ("keras", "builtins")
-_EXPECTED = "Give a whole model as Keras saves it: .keras, .h5 or .hdf5"
+_EXPECTED = "Give a whole model: .keras, .h5 or .hdf5 as Keras saves it, .tflite or .onnx"
 _ADVICE = "Save the model again without it, from built-in layers only"
 
 
@@ -40,20 +41,29 @@ class ModelFile:
     architecture: dict[str, Any]
 
 
-def read(path: Path) -> ModelFile:
-    """Read a model file's architecture, not its weights.
+def find(path: Path) -> Path:
+    """The path of a file that is there.
 
     Raises:
-        UserError: No such file, not a whole Keras model, or one with layers that are not built in; names the layer.
+        UserError: No such file.
     """
     try:
         path = path.expanduser()
         is_there = path.is_file()
+        what = "is a folder" if path.is_dir() else "not a regular file" if path.exists() else "no such file"
     except (OSError, RuntimeError):  # too long for a name, or ~ with an unknown user
-        is_there = False
+        is_there, what = False, "no such file"
     if not is_there:
-        what = "is a folder" if path.is_dir() else "no such file"
-        raise UserError(f"file: {what} '{path}'. Set file=<a Keras model: .keras, .h5 or .hdf5>")
+        raise UserError(f"file: {what} '{shortened(path, 200)}'. Set file=<a model: .keras, .h5, .tflite or .onnx>")
+    return path
+
+
+def read(path: Path) -> ModelFile:
+    """Read a model file's architecture, not its weights.
+
+    Raises:
+        UserError: Not a whole Keras model, or one with layers that are not built in; names the layer.
+    """
     try:
         is_archive = zipfile.is_zipfile(path)
         text = _from_archive(path) if is_archive else _from_hdf5(path)
@@ -61,9 +71,10 @@ def read(path: Path) -> ModelFile:
     except OSError as error:
         raise UserError(f"file: '{path}' cannot be read ({error.strerror or error})") from None
     try:
-        architecture = json.loads(text)
-        if not isinstance(architecture, dict) or not isinstance(architecture.get("config"), dict):
+        architecture = guarded.parse_json(text)
+        if not isinstance(architecture, dict) or not isinstance(architecture.get("config"), dict | list):
             raise ValueError("it is no model")
+        checkpoints.check_sizes(architecture)
     except (ValueError, RecursionError) as error:
         raise UserError(f"file: '{path}' is damaged, its architecture cannot be read ({error})") from None
     for name, fault in _foreign(architecture):
@@ -74,6 +85,8 @@ def read(path: Path) -> ModelFile:
 def _from_archive(path: Path) -> str | bytes:
     try:
         with zipfile.ZipFile(path) as archive:
+            if archive.getinfo("config.json").file_size > guarded.LARGEST_TEXT:
+                raise UserError(f"file: '{path}' is damaged, its architecture is too large")
             return archive.read("config.json")
     except KeyError:
         raise UserError(f"file: '{path}' is an archive without a Keras model in it. {_EXPECTED}") from None
@@ -82,7 +95,7 @@ def _from_archive(path: Path) -> str | bytes:
 
 
 def _from_hdf5(path: Path) -> str | bytes:
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     if not h5py.is_hdf5(path):
         raise UserError(f"file: '{path}' is no Keras model. {_EXPECTED}")

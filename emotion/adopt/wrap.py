@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py  # type: ignore[import-untyped]
+import h5py
 import keras
 
+from emotion import runs
 from emotion.adopt.model_file import ModelFile
+from emotion.adopt.plan import Plan, Signature, image_axes, shown
 from emotion.base import files
 from emotion.base.errors import UserError
-from emotion.faces.contract import Contract
+from emotion.data.examples import Splits
+from emotion.inference import litert
+from emotion.inference.classifier import predict
+from emotion.inference.runtimes import Batch, Probabilities, Traced
+from emotion.runs import checkpoints, trial
 
-#: Factors and offsets per channel from values 0 to 255 to those that the network was trained on. ``imagenet`` uses the
-#: mean and standard deviation of ImageNet's images, as torchvision's networks do.
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_RANGES: dict[str, tuple[Any, Any]] = {
-    "minus_one_to_one": (1 / 127.5, -1.0),
-    "zero_to_one": (1 / 255, 0.0),
-    "raw": (1.0, 0.0),
-    "imagenet": ([1 / 255 / s for s in _DEVIATION], [-m / s for m, s in zip(_MEAN, _DEVIATION, strict=True)]),
-}
 #: Layers that pass values on unchanged, or their means.
 _TRANSPARENT = (
     keras.layers.Activation,
@@ -38,114 +33,133 @@ _TRANSPARENT = (
 _LINEAR = (keras.layers.BatchNormalization, keras.layers.Conv2D, keras.layers.Dense)
 
 
+class KerasNetwork:
+    """A Keras file that is loaded; as :class:`emotion.adopt.ready_made.ReadyMade`."""
+
+    def __init__(self, source: ModelFile) -> None:
+        self._network = load(source)
+        self.signature = signature(self._network)
+
+    def saved(self, steps: Plan, folder: Path) -> Path:
+        """The network with steps before and behind it, in a file in a folder."""
+        self._model = wrap(self._network, steps)
+        path = folder / "best.keras"
+        self._model.save(path)
+        return path
+
+    def predict(self, images: Batch) -> Probabilities:
+        """Answers of what was saved."""
+        return predict(Traced(self._model), images)
+
+    @property
+    def parameters(self) -> int:
+        return int(self._model.count_params())
+
+    def efficiency(self, run: runs.Run, splits: Splits | None) -> dict[str, float]:
+        """Make the run's LiteRT export, and measure both."""
+        model = checkpoints.load(run.checkpoint(), made_here=True)  # as every other command will
+        images, compared_on = litert.comparison_images(splits.validation if splits else None, run.contract())
+        return litert.efficiency(run, model, images, compared_on)
+
+
 def load(source: ModelFile) -> keras.Model:
     """Load a network in safe mode, without its optimizer and its losses.
 
     Raises:
         UserError: Keras cannot build it, such as for a layer that it does not know.
     """
-    with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
+    with files.temporary_folder() as folder:
         # A copy, by the ending that Keras goes by, and in the words of today's layers.
-        copy = Path(folder) / f"model.{'h5' if source.is_hdf5 else 'keras'}"
+        copy = folder / f"model.{'h5' if source.is_hdf5 else 'keras'}"
         shutil.copyfile(source.path, copy)
         if files.sha256(copy) != source.sha256:
             raise UserError(f"file: '{source.path}' was changed while it was read; try again")
-        if source.is_hdf5 and _drop_groups(source.architecture):
+        if source.is_hdf5 and (modern := _modernised(source.architecture)) != source.architecture:
             with h5py.File(copy, "r+") as file:
-                file.attrs["model_config"] = json.dumps(source.architecture)
+                file.attrs["model_config"] = json.dumps(modern)
+        fault = trial.fault(copy)
         try:
-            network = keras.saving.load_model(copy, compile=False, safe_mode=True)
+            network = None if fault else keras.saving.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:  # an old or a foreign file can fail anywhere in Keras
-            reason = str(error).strip().partition("\n")[0].replace(str(copy), source.path.name)[:300]
+            fault = str(error).strip().partition("\n")[0] or type(error).__name__
+        if fault:
+            reason = fault.replace(str(copy), source.path.name)[:300]
             raise UserError(
-                f"file: Keras {keras.__version__} cannot load '{source.path}' ({reason or type(error).__name__}). "
+                f"file: Keras {keras.__version__} cannot load '{source.path}' ({reason}). "
                 f"Only built-in layers are loaded; save it again with such, in a newer Keras if it is old"
-            ) from None
+            )
     if not isinstance(network, keras.Model):
         raise UserError(f"file: '{source.path}' holds a {type(network).__name__}, not a model")
     return network
 
 
-def _drop_groups(node: Any) -> bool:
-    """Drop a setting of depthwise convolutions that Keras 2 wrote, that has no effect, and that Keras 3 refuses."""
-    inner = node if isinstance(node, list) else list(node.values()) if isinstance(node, dict) else []
-    dropped = [_drop_groups(value) for value in inner]
-    if isinstance(node, dict) and node.get("class_name") == "DepthwiseConv2D" and node["config"].get("groups") == 1:
-        del node["config"]["groups"]
-        return True
-    return any(dropped)
+def _modernised(node: Any) -> Any:
+    """What Keras 2 wrote in the words of Keras 3, which refuses these or reads them wrongly."""
+    if isinstance(node, list):
+        return [_modernised(inner) for inner in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _modernised(inner) for key, inner in node.items()}
+    kind, config = node.get("class_name"), node.get("config")
+    if kind == "Sequential" and isinstance(config, list):  # before Keras 2.2.3
+        config = node["config"] = {"name": "sequential", "layers": config}
+    if not isinstance(config, dict):
+        return node
+    if kind == "DepthwiseConv2D" and config.get("groups") == 1:  # without effect
+        del config["groups"]
+    if kind == "BatchNormalization" and isinstance(config.get("axis"), list) and len(config["axis"]) == 1:
+        config["axis"] = config["axis"][0]
+    layers = config.get("layers") if kind == "Sequential" else None
+    if layers and isinstance(layers[0], dict) and layers[0].get("class_name") != "InputLayer":
+        shape = layers[0].get("config", {}).pop("batch_input_shape", None)
+        if shape:  # Keras would take it, the number of images included, for the shape of one image
+            layers.insert(0, {"class_name": "InputLayer", "config": {"batch_shape": shape, "name": "input"}})
+    return node
 
 
-def input_shape(network: keras.Model, height: int | None, width: int | None) -> tuple[int, int, int]:
-    """Height, width and channels of a network's input; the given size counts where the network takes any.
+def signature(network: keras.Model) -> Signature:
+    """What a network takes and gives.
 
     Raises:
-        UserError: It has several inputs, takes no grey or colour images, or leaves open what was not given.
+        UserError: Not one image in and one vector out.
     """
     if len(network.inputs) != 1:
         raise UserError(f"file: the network has {len(network.inputs)} inputs, must have one, an image")
-    shape = tuple(network.inputs[0].shape)
-    if len(shape) != 4 or shape[3] not in (1, 3):
-        raise UserError(
-            f"file: the network takes {_shown(shape)}, must take images [N, height, width, channels] of 1 or 3 channels"
-        )
-    sides = []
-    for key, given, own in (("height", height, shape[1]), ("width", width, shape[2])):
-        if own is None and given is None:
-            raise UserError(f"{key}: the network takes images of any {key} ({_shown(shape)}). Set {key}=<pixels>")
-        if own is not None and given not in (None, own):
-            raise UserError(f"{key}: the network takes {own} pixels, not {given}; leave {key} out")
-        sides.append(own or given or 0)
-    return sides[0], sides[1], int(shape[3])
+    shape, shapes = tuple(network.inputs[0].shape), [tuple(tensor.shape) for tensor in network.outputs]
+    if image_axes(shape):
+        raise UserError(f"file: the network takes {shown(shape)}, channels first, which Keras runs on GPUs alone")
+    if len(shapes) != 1 or len(shapes[0]) != 2:
+        raise UserError(f"labels: the network gives {', '.join(map(shown, shapes))}, must give [N, labels]")
+    _, height, width, channels = shape
+    return Signature(None, height, width, channels, False, "float32", shapes[0][1], _last_activation(network))
 
 
-def _shown(shape: Sequence[int | None]) -> str:
-    return f"[{', '.join('N' if i == 0 else '?' if n is None else str(n) for i, n in enumerate(shape))}]"
-
-
-def wrap(
-    network: keras.Model, contract: Contract, labels: Sequence[str], pixels: str, output: str | None = None
-) -> keras.Model:
+def wrap(network: keras.Model, steps: Plan) -> keras.Model:
     """Put a network into our contract, by built-in layers alone.
 
     Args:
-        network: From :func:`load`, with one input of the contract's size. Of 3 channels under a grey contract it gets
-            the grey channel three times.
-        contract: Of the result.
-        labels: Names of the network's outputs, in its own order: all labels of the contract.
-        pixels: Values that it was trained on: ``minus_one_to_one`` (x / 127.5 - 1), ``zero_to_one`` (x / 255),
-            ``raw`` (0 to 255) or ``imagenet`` (x / 255 less ImageNet's mean, by its deviation; RGB).
-        output: ``probabilities`` or ``logits``; None is decided by its last activation.
+        network: From :func:`load`.
+        steps: What stands before and behind it.
 
     Returns:
-        A model from uint8 ``[N, H, W, C]`` to float32 ``[N, len(labels)]``.
-
-    Raises:
-        UserError: It has several outputs, or not one per label; ``pixels`` or ``output`` does not fit it.
+        A model from uint8 ``[N, H, W, C]`` to float32 ``[N, labels]``.
     """
-    if len(network.outputs) != 1 or len(network.outputs[0].shape) != 2 or network.outputs[0].shape[1] != len(labels):
-        shapes = ", ".join(_shown(tuple(tensor.shape)) for tensor in network.outputs)
-        raise UserError(
-            f"labels: the network gives {shapes}, must give [N, {len(labels)}]: one output per label: "
-            f"{', '.join(labels)}"
-        )
-    logits = _gives_logits(network, output)
-    channels = network.inputs[0].shape[3]
-    if pixels == "imagenet" and channels != 3:
-        raise UserError("pixels: imagenet is for networks of 3 channels, and this one takes 1; choose another")
-    scale, offset = _RANGES[pixels]
+    contract, channels = steps.contract, network.inputs[0].shape[3]
     inputs = keras.Input(contract.shape, dtype="uint8", name="image")
     x: Any = inputs
-    if channels == 3 and contract.channels == 1:
+    if steps.repeat:
         x = keras.layers.Concatenate(name="repeat_gray")([x, x, x])
+    scale, offset = (numbers[0] if len(numbers) == 1 else list(numbers) for numbers in (steps.scale, steps.offset))
     x = keras.layers.Rescaling(scale, offset, dtype="float32", name="normalise")(x)
+    if steps.swap:
+        x = keras.ops.take(x, [2, 1, 0], axis=-1)
     x = _of_size(network, (contract.height, contract.width, channels))(x)
-    if logits:
+    if steps.softmax:
         x = keras.layers.Softmax(dtype="float32", name="probabilities")(x)
     elif x.dtype != "float32":  # of a network in mixed precision
         x = keras.layers.Activation("linear", dtype="float32", name="probabilities")(x)
-    if tuple(labels) != contract.labels:
-        x = keras.ops.take(x, [list(labels).index(label) for label in contract.labels], axis=-1)
+    if steps.order is not None:
+        x = keras.ops.take(x, list(steps.order), axis=-1)
     return keras.Model(inputs, x, name="adopted")
 
 
@@ -157,19 +171,6 @@ def _of_size(network: keras.Model, shape: tuple[int, int, int]) -> keras.Model:
     clone = keras.models.clone_model(network, input_tensors=keras.Input(shape, name="picture"))
     clone.set_weights(network.get_weights())
     return clone
-
-
-def _gives_logits(network: keras.Model, output: str | None) -> bool:
-    """Whether a softmax is missing."""
-    last = _last_activation(network)
-    if output is None and last not in ("softmax", "linear"):
-        raise UserError(
-            f"output: the network ends in {last}, so the kind of its outputs is not known; set output=logits or "
-            f"output=probabilities"
-        )
-    if output == "logits" and last == "softmax":
-        raise UserError("output: the network ends in a softmax, so its outputs are probabilities; leave output out")
-    return output == "logits" or (output is None and last == "linear")
 
 
 def _last_activation(network: keras.Model) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from emotion import runs
+from emotion.base import staging
 from emotion.base.errors import UserError
 from emotion.config import cli
 
@@ -52,6 +53,7 @@ def _folder(cfg: DictConfig) -> Path:
     folder = Path(cfg.folder).expanduser() if cfg.folder else runs.new_folder(Path(cfg.outputs), "audit")
     if runs.around(folder) is not None:
         raise UserError(f"folder: '{folder}' is a run's folder or inside one; choose another")
+    staging.check_writable(folder)
     return folder
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emotion.audit import framing
-from emotion.audit.measuring import Measured
 from emotion.audit.pictures import Pictures
+from emotion.data import framing
 from emotion.data.examples import SPLITS
+from emotion.data.measuring import Measured
 
 _BINS = 32
 _PERCENTILES = (5, 50, 95)
@@ -63,10 +63,10 @@ def _distribution(
     logarithmic: bool,
     pictures: Pictures,
 ) -> Distribution:
+    logarithmic = logarithmic and bool((values[known] > 0).any())
     if logarithmic:
         known = known & (values > 0)
-    used = values[known]
-    low, high = (float(v) for v in np.percentile(used, (0.1, 99.9))) if len(used) else (0.0, 1.0)
+    low, high = (float(v) for v in np.percentile(values[known], (0.1, 99.9)))
     if high <= low:
         edges = np.array([low - 0.5, low + 0.5])
         logarithmic = False

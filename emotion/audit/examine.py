@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from emotion.audit import distributions, framing, label_noise, measuring, quality, repeats, votes
+from emotion.audit import distributions, label_noise, quality, repeats, votes
 from emotion.audit.distributions import Distribution
 from emotion.audit.finding import Finding
-from emotion.audit.framing import Framing
 from emotion.audit.pictures import Pictures
 from emotion.audit.votes import Contradicted, NotFaces
 from emotion.config.commands import FINDINGS
-from emotion.data import crop_margin, duplicates
+from emotion.data import crop_margin, duplicates, framing, measuring
 from emotion.data.crop_margin import CropMargin
 from emotion.data.examples import SPLITS, Splits
 from emotion.data.folder import show
-from emotion.faces.images import UnreadableImageError
+from emotion.data.framing import Framing
+from emotion.faces.formats import UnreadableImageError
 from emotion.runs.folder import Run
 
 _NAME = "emotion.audit"
@@ -90,7 +90,11 @@ def examine(dataset: DictConfig, splits: Splits, cfg: DictConfig, judges: Sequen
         for finding in (
             *repeats.judge(pictures, _repeated(splits, cache_dir)),
             *quality.judge(pictures, measured, cfg.min_side, cfg.limits),
-            *([label_noise.finding(pictures, doubts, cfg.limits.label_noise)] if doubts else []),
+            *(
+                [label_noise.finding(pictures, doubts, cfg.limits.label_noise, cfg.limits.run_accuracy)]
+                if doubts
+                else []
+            ),
         )
     }
     fail_on = [cfg.fail_on] if isinstance(cfg.fail_on, str) else cfg.fail_on or []
@@ -103,7 +107,7 @@ def examine(dataset: DictConfig, splits: Splits, cfg: DictConfig, judges: Sequen
         findings=tuple(findings[name] for name in FINDINGS if name in findings),
         failed=tuple(name for name in FINDINGS if name in findings and findings[name].met and name in fail_on),
         framing=framed,
-        contract=_contract(framed, root),
+        contract=_contract(framed, root, dataset.name),
         distributions=distributions.of(pictures, measured),
         not_faces=None if cast is None else votes.not_faces(cast, quality.blank(measured), quality.no_face(measured)),
         contradicted=None if cast is None or doubts is None else votes.contradicted(cast, pictures, doubts),
@@ -119,8 +123,18 @@ def _repeated(splits: Splits, cache_dir: Path) -> duplicates.Duplicates:
     return duplicates.find(parts, perceptual)
 
 
-def _contract(framed: Framing, root: Path | None) -> str:
-    """Write the derived margin into the dataset's contract; return what became of it, in a sentence."""
+def _contract(framed: Framing, root: Path | None, name: str) -> str:
+    """Write the derived margin into the dataset's contract; return what became of it, in a sentence.
+
+    Photos that are not face crops are called so.
+    """
+    if root is not None and name == "folder" and framing.are_photos(framed):
+        what, cut = framing.photos(framed, root)
+        return f"{what[0].upper()}{what[1:]}. {cut}. {_margin(framed, root)}"
+    return _margin(framed, root)
+
+
+def _margin(framed: Framing, root: Path | None) -> str:
     if framed.margin is None:
         return "No crop margin is written."
     override = f"set dataset.crop_margin={framed.margin:g} when you train"

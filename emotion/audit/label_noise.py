@@ -34,6 +34,7 @@ class Doubts:
         flagged: int64 ``[F]``, image numbers whose label is likely to be wrong, the most doubtful first.
         noise: The estimated share of wrong labels among those judged.
         runs: Ids of the runs.
+        accuracy: The share of the judged images on which the runs, together, give the label.
     """
 
     judged: np.ndarray[Any, Any]
@@ -42,6 +43,7 @@ class Doubts:
     flagged: np.ndarray[Any, Any]
     noise: float
     runs: tuple[str, ...]
+    accuracy: float
 
 
 def check(runs: Sequence[Run], labels: Sequence[str] | None = None) -> None:
@@ -85,11 +87,7 @@ def doubts(pictures: Pictures, runs: Sequence[Run]) -> Doubts:
     given, shown = pictures.labels[judged], probabilities[judged]
     if len(np.unique(given)) < 2 or len(judged) < 10 * shown.shape[1]:
         raise UserError(f"run: {names} predicted {len(judged)} of these images, too few to judge their labels by")
-    from cleanlab.filter import find_label_issues
-
-    wrong = np.asarray(
-        find_label_issues(given, shown, filter_by="prune_by_noise_rate", return_indices_ranked_by=None, n_jobs=1)
-    )
+    wrong = flags(given, shown)
     own = shown[np.arange(len(given)), given]
     flagged = judged[np.flatnonzero(wrong)[np.argsort(own[wrong], kind="stable")]]
     return Doubts(
@@ -97,13 +95,25 @@ def doubts(pictures: Pictures, runs: Sequence[Run]) -> Doubts:
         suggested=shown.argmax(axis=1),
         self_confidence=own.astype(np.float64),
         flagged=flagged,
-        noise=_noise_rate(given, shown),
+        noise=noise_rate(given, shown),
         runs=tuple(run.id for run in runs),
+        accuracy=float((shown.argmax(axis=1) == given).mean()),
     )
 
 
-def finding(pictures: Pictures, found: Doubts, allowed: float) -> Finding:
-    """The doubtful labels as a finding, most doubtful first."""
+def finding(pictures: Pictures, found: Doubts, allowed: float, least: float) -> Finding:
+    """The doubtful labels as a finding, most doubtful first.
+
+    What a run gets wrong itself looks like a wrong label to it, so its accuracy is shown, and a share is given only for
+    runs that are right for at least the share ``least`` of the judged images (``docs/decisions/label-noise.md``).
+    """
+    fit = found.accuracy >= least
+    share = (
+        f"the estimated share of wrong labels is {100 * found.noise:.1f} %, which is too high where the run, not the "
+        f"label, is wrong"
+        if fit
+        else f"no share of wrong labels is given, as it would be the run's own errors (limits.run_accuracy={least:g})"
+    )
     place = {int(i): k for k, i in enumerate(found.judged)}
     names = pictures.splits.labels
     groups = [
@@ -116,14 +126,16 @@ def finding(pictures: Pictures, found: Doubts, allowed: float) -> Finding:
         title="Doubtful labels",
         count=len(found.flagged),
         of=len(found.judged),
-        met=found.noise > allowed,
+        met=fit and found.noise > allowed,
         meaning=f"Of {counted(len(found.judged), 'image')} that {counted(len(found.runs), 'run')} predicted without "
-        f"having been trained on them, {len(found.flagged):,} seem to carry a wrong label; the estimated share of "
-        f"wrong labels is {100 * found.noise:.1f} %.",
+        f"having been trained on them, {100 * found.accuracy:.1f} % of them right, {len(found.flagged):,} seem to "
+        f"carry a wrong label; {share}.",
         advice=f"Look at the most doubtful and correct or remove them. Up to {100 * allowed:g} % is tolerated "
         f"(limits.label_noise).",
         details={
-            "noise": found.noise,
+            "noise": found.noise if fit else None,
+            "run_accuracy": found.accuracy,
+            "least_run_accuracy": least,
             "allowed": allowed,
             "runs": list(found.runs),
             "judged": len(found.judged),
@@ -168,7 +180,18 @@ def _predictions(run: Run) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     return np.concatenate([answers.hashes for answers in by_split]), rows
 
 
-def _noise_rate(given: Any, probabilities: Any) -> float:
+def flags(given: Any, probabilities: Any) -> np.ndarray[Any, Any]:
+    """bool ``[N]``, the labels that confident learning doubts, of int64 ``[N]`` and float64 ``[N, C]``."""
+    from cleanlab.filter import find_label_issues
+
+    return np.asarray(
+        find_label_issues(
+            given, probabilities, filter_by="prune_by_noise_rate", return_indices_ranked_by=None, n_jobs=1
+        )
+    )
+
+
+def noise_rate(given: Any, probabilities: Any) -> float:
     """One minus the trace of the joint of given and true labels that confident learning estimates."""
     from cleanlab.count import estimate_joint
 

@@ -13,7 +13,7 @@ from emotion.audit.examine import Report
 from emotion.audit.finding import Finding, Group
 from emotion.audit.pictures import Pictures
 from emotion.data.examples import SPLITS
-from emotion.faces.images import UnreadableImageError
+from emotion.faces.formats import UnreadableImageError
 from emotion.reports import html
 
 _LARGEST = 128  # pixels, longer side

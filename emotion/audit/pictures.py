@@ -9,7 +9,6 @@ import numpy as np
 
 from emotion.data.examples import SPLITS, Splits
 from emotion.data.folder import show
-from emotion.faces import images
 from emotion.faces.images import Image
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
@@ -61,11 +60,7 @@ class Pictures:
         """The image, uint8 grey ``[H, W]`` or BGR ``[H, W, 3]``.
 
         Raises:
-            emotion.faces.images.UnreadableImageError: Its file can no longer be read.
+            emotion.faces.formats.UnreadableImageError: Its file can no longer be read.
         """
         examples, row = self.splits[self.split_of(i)], int(self.row[i])
-        if examples.images is not None:
-            image: Image = examples.images[row]
-            return image
-        assert examples.paths is not None
-        return images.read(str(examples.paths[row]))
+        return examples.image(row)

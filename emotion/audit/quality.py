@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from emotion.audit.finding import Finding, Group
-from emotion.audit.measuring import Measured
 from emotion.audit.pictures import Pictures
 from emotion.base.words import counted
 from emotion.config.commands import AuditLimits
+from emotion.data.measuring import Measured
 
 #: Standard deviation of the grey levels below which an image is blank; see ``docs/decisions/audit.md``.
 _CONTRAST = 5.0

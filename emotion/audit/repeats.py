@@ -51,7 +51,7 @@ def _leakage(found: Duplicates) -> Finding:
         meaning=f"{details['test_in_train_or_validation']:,} of {counted(details['test'], 'test image')} are in "
         f"training or validation too, pixel for pixel, and {details['validation_in_train']:,} of "
         f"{counted(details['validation'], 'validation image')} in training: a model can memorise them.",
-        advice=f"{_DROP}, and read the accuracy without these images, which every run reports beside the official one.",
+        advice=f"{_DROP}, and read the accuracy without these images, which every run reports too.",
         details=details,
         groups=_side_by_side(found, found.exact, leaks),
     )
@@ -86,7 +86,7 @@ def _duplicates(pictures: Pictures, found: Duplicates) -> Finding:
         of=len(pictures),
         met=count > 0,
         meaning=f"{counted(count, 'image')} in {counted(groups, 'group')} of identical pixels, {count - groups:,} "
-        f"more than needed: they count twice in training and make error bars too narrow.",
+        f"more than needed: they count twice in training and make confidence intervals too narrow.",
         advice="Train with dataset.drop_duplicates=all to keep one of each.",
         details={"groups": groups, "pictures": count, "surplus": count - groups, "within": within},
         groups=_groups(found.exact, repeated),

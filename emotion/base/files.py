@@ -7,15 +7,31 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
+import socket
+import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from emotion.base.errors import UserError
+from emotion.base.guarded import read_json as read_json
+
+
+def _numbering() -> str:
+    """What tells this machine, and a container's own numbering of processes, from all others."""
+    try:
+        processes = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not Linux
+        processes = ""
+    return hashlib.sha256(f"{socket.gethostname()} {processes}".encode()).hexdigest()[:8]
+
+
+_HOST = _numbering()
 
 #: An unfinished file or folder that was not written to for so long belongs to a process that was killed.
 ABANDONED_SECONDS = 3600.0
@@ -55,17 +71,48 @@ def replacing_in_cache(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(path: Path, seconds: float = 0.0) -> None:
-    """Remove what killed processes left beside ``path``, where it was untouched for so many seconds."""
-    now = time.time()
-    for file in path.parent.glob(f"{glob.escape(prefix(path))}*"):
+    """Remove what killed processes left beside ``path``: at once where this machine knows that the process has ended,
+    else where it was untouched for so many seconds."""
+    _sweep(path.parent, f".new-{path.name[:40]}-", seconds)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left in a folder, as :func:`remove_unfinished` does for one file."""
+    _sweep(folder, ".new-", ABANDONED_SECONDS)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for the machine's temporary files; those of this user's processes that were killed are removed first."""
+    _sweep(Path(tempfile.gettempdir()), "emotion-", ABANDONED_SECONDS * 24)
+    with tempfile.TemporaryDirectory(prefix=f"emotion-{_HOST}-{os.getpid()}-") as name:
+        yield Path(name)
+
+
+def _sweep(folder: Path, beginning: str, seconds: float) -> None:
+    for file in folder.glob(f"{glob.escape(beginning)}*"):
+        owner = re.search(r"-([0-9a-f]{8})-(\d{1,10})-", file.name)
+        ended = owner is not None and owner[1] == _HOST and not _is_alive(int(owner[2]))
         with suppress(OSError):
-            if now - file.stat().st_mtime >= seconds:
-                shutil.rmtree(file) if file.is_dir() else file.unlink()
+            status = file.lstat()
+            is_ours = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+            if is_ours and (ended or time.time() - status.st_mtime >= seconds):
+                shutil.rmtree(file) if stat.S_ISDIR(status.st_mode) else file.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 def prefix(path: Path) -> str:
     """How the names of unfinished files and folders beside a path begin; a long name leaves room for their ends."""
-    return f".new-{path.name[:40]}-"
+    return f".new-{path.name[:40]}-{_HOST}-{os.getpid()}-"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -97,20 +144,18 @@ def as_json(value: Any) -> Any:
     return value if isinstance(value, str | int | bool | None) else str(value)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; UserError where the file is missing or damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds {type(content).__name__}, expected an object")
-    return content
-
-
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def own_path(text: str) -> Path:
+    """A path with the user's folder for ``~``, which stays where that is not known, as in containers."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - pathlib raises
+
+
+def from_here(path: Path) -> str:
+    """A path as it is typed in this folder: relative to it, where it is in it."""
+    whole, here = path.absolute(), Path.cwd()
+    return str(whole.relative_to(here)) if whole.is_relative_to(here) else str(path)

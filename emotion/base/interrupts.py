@@ -75,7 +75,7 @@ def end_at_once(code: int) -> NoReturn:
     away, where a crash gives the process another exit code.
     """
     logging.shutdown()
-    with suppress(OSError):  # the reader of the output is gone
+    with suppress(OSError, ValueError):  # the reader of the output is gone, or the stream is closed
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)

@@ -9,14 +9,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
+from emotion.base import guarded
 from emotion.base.errors import UserError
 
 try:
     import fcntl
 except ImportError:  # Windows: there a killed run keeps the status running
     fcntl = None  # type: ignore[assignment]
+
+
+#: A run's lock, in its folder.
+NAME = ".lock"
 
 
 @contextmanager
@@ -39,27 +43,38 @@ def alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a run while it is worked on; UserError where another process holds it."""
-    with (folder / ".lock").open("w") as file:
+    """Hold a run while it is worked on.
+
+    Raises:
+        UserError: Another process holds it.
+        OSError: Its lock cannot be opened, or is not a regular file.
+    """
+    handle = guarded.open_regular(folder / NAME, os.O_RDWR | os.O_CREAT)
+    try:
         try:
-            _lock(file)
+            _lock(handle)
         except BlockingIOError:
             raise UserError(f"{folder}: another process is training this run; stop it first") from None
         yield
+    finally:
+        os.close(handle)
 
 
 def is_held(folder: Path) -> bool:
     """Whether a process holds this run."""
     try:
-        with (folder / ".lock").open("r+") as file:
-            _lock(file)
-    except BlockingIOError:
-        return True
+        handle = guarded.open_regular(folder / NAME, os.O_RDWR)
     except OSError:  # no lock was ever made, or it is not ours to try
         return False
+    try:
+        _lock(handle)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
     return False
 
 
-def _lock(file: IO[str]) -> None:
+def _lock(handle: int) -> None:
     if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from emotion.base import guarded
 from emotion.base.interrupts import deferred
+from emotion.base.progress import working
+from emotion.base.words import printable
 
 STAMPED = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -21,8 +24,19 @@ class Sentences(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(message)s")
 
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         return ""
+
+
+class RunLog(logging.FileHandler):
+    """Appends to a run's log, which must be a regular file: a link in a received run would lead elsewhere."""
+
+    def _open(self) -> Any:
+        path = Path(self.baseFilename)
+        return os.fdopen(guarded.open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a", encoding="utf-8")
 
 
 def set_up(path: Path | None = None) -> None:
@@ -31,7 +45,7 @@ def set_up(path: Path | None = None) -> None:
     terminal.setFormatter(Sentences())
     handlers: list[logging.Handler] = [terminal]
     if path is not None:
-        file = logging.FileHandler(path)
+        file = RunLog(path)
         file.setFormatter(logging.Formatter(STAMPED))
         handlers.append(file)
     logging.basicConfig(level=logging.WARNING, handlers=handlers)
@@ -61,7 +75,7 @@ def import_tensorflow() -> None:
     # Keras imports these wherever they are installed, for features that are not used here, which takes a third of the
     # time. A None lets a package look absent.
     absent = dict.fromkeys({"pandas", "sklearn", "matplotlib"} - sys.modules.keys())
-    with deferred(), quiet_stderr():
+    with working("loading TensorFlow"), deferred(), quiet_stderr():
         sys.modules |= absent  # type: ignore[arg-type]
         try:
             import keras  # noqa: F401

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 _SECONDS_BETWEEN_LINES = 15.0
+#: What takes longer than this is named.
+_SECONDS_IN_SILENCE = 1.5
 
 
 class Pace:
@@ -32,6 +35,44 @@ class Pace:
             return False
         self._last = now
         return True
+
+
+@contextmanager
+def working(doing: str) -> Iterator[None]:
+    """Say on stderr what is being done, in a line, where it takes longer than a moment.
+
+    The line comes also while stderr is hidden from C++ libraries. It decorates functions too.
+
+    Args:
+        doing: What is done, such as ``loading TensorFlow``.
+    """
+    with ExitStack() as stack:
+        stream = stack.enter_context(_kept_stderr())
+
+        def say() -> None:
+            with suppress(OSError, ValueError):  # nobody listens any more
+                print(f"{doing} ...", file=stream, flush=True)
+
+        timer = threading.Timer(_SECONDS_IN_SILENCE, say)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()  # else it might write to a stream that is closed
+
+
+@contextmanager
+def _kept_stderr() -> Iterator[TextIO]:
+    """Stderr as it is now, whatever becomes of its descriptor."""
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):  # a program's own stream, or none
+        yield sys.stderr
+        return
+    with os.fdopen(descriptor, "w") as stream:
+        yield stream
 
 
 @contextmanager
@@ -72,13 +113,13 @@ def progress(total: int, doing: str, *, hidden: bool = False) -> Iterator[Callab
     with ExitStack() as stack:
         stream = None
         if hidden:
-            stderr = sys.__stderr__.fileno() if sys.__stderr__ else 2
-            stream = stack.enter_context(os.fdopen(os.dup(stderr), "w"))
+            stream = stack.enter_context(_kept_stderr())
         display = stack.enter_context(bars(stream))
         if display is not None:
             task = display.add_task(doing, total=total, info="")
             yield lambda number: display.advance(task, number)
             return
+        stack.enter_context(working(doing))
         done, pace = 0, Pace()
 
         def advance(number: int) -> None:

@@ -1,19 +1,15 @@
-"""What a run records of its origin: time, command, code, packages and process."""
+"""What a run records of its origin: time, code, packages and process."""
 
 from __future__ import annotations
 
 import os
 import platform
-import shlex
 import socket
 import subprocess
-import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-from hydra.core.hydra_config import HydraConfig
 
 _PACKAGES = ("emotion", "tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python", "opencv-python-headless")
 
@@ -21,14 +17,6 @@ _PACKAGES = ("emotion", "tensorflow", "tensorflow-cpu", "keras", "numpy", "openc
 def now() -> str:
     """The time in UTC, ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def command() -> str:
-    """The command that makes this run; a sweep's job names its own overrides."""
-    if HydraConfig.initialized():
-        hydra = HydraConfig.get()
-        return shlex.join(["python", "-m", f"emotion.{hydra.job.config_name}", *hydra.overrides.task])
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def commit() -> str | None:

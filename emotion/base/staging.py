@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from emotion.base import files, locks
 from emotion.base.errors import UserError
+from emotion.base.words import shortened
 
 
 def named(text: str, example: str) -> Path:
@@ -23,6 +25,29 @@ def named(text: str, example: str) -> Path:
     if place.name in ("", "..") or place.absolute() == Path.cwd():
         raise UserError(f"folder: '{text}' is no name for a new folder; give one, such as folder={example}")
     return place
+
+
+def check_writable(folder: Path, key: str = "folder") -> None:
+    """Refuse a folder for results, the value of a key, that cannot be made or written to, before any work for it.
+
+    Raises:
+        UserError: Says why.
+    """
+    why = ""
+    for place in (folder, *folder.absolute().parents):
+        try:
+            is_folder = stat.S_ISDIR(place.stat().st_mode)
+        except FileNotFoundError:
+            if not place.is_symlink():
+                continue
+            why = "a link that leads nowhere"
+        except OSError as error:  # a name that is too long, a loop of links, a file in the place of a folder
+            why = error.strerror or str(error)
+        else:
+            why = "Not a directory" if not is_folder else "" if os.access(place, os.W_OK) else "Permission denied"
+        break
+    if why:
+        raise UserError(f"{key}: cannot write to '{shortened(folder, 200)}' ({why}); set {key}=... to another")
 
 
 @contextmanager

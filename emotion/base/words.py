@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
+
+#: What a terminal would obey instead of show: control characters, and marks that turn the direction of text.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def printable(text: str) -> str:
+    """Text with what a terminal would obey as escapes, ``\\x1b`` for one; tabs and ends of lines stay."""
+    return _OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def shortened(value: object, most: int = 60) -> str:
+    """A value as text of at most so many characters, its middle left out where it is longer."""
+    text = str(value)
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:half]} … {text[-half:]}"
+
+
+def cell(value: object) -> object:
+    """A value for a CSV file: text that a spreadsheet would run as a formula gets an apostrophe in front.
+
+    ``EMOTION_RAW_CSV=1`` in the environment leaves it as it is, for programs that read names.
+    """
+    is_formula = isinstance(value, str) and value.startswith(_FORMULAS)
+    return f"'{value}" if is_formula and os.environ.get("EMOTION_RAW_CSV", "0") == "0" else value
 
 
 def counted(n: int, one: str, more: str | None = None) -> str:

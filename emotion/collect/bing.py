@@ -24,7 +24,7 @@ from typing import Any
 from emotion.base.errors import UserError
 from emotion.collect.candidates import Candidate, read_staged, stage
 from emotion.collect.fetching import Fetcher, FetchError, Settings, Stopped, normalised
-from emotion.collect.screening import read_header
+from emotion.faces import decoding
 
 _BARREN_PAGES = 3  # pages in a row without a new link, after which a query is exhausted
 _PAGE = 50  # results per request; Bing may send fewer
@@ -164,7 +164,7 @@ class _Results:
         except BaseException:
             del claims[wanted.key]
             raise
-        header = read_header(data)
+        header = decoding.header(data)
         if header is None:
             return replace(wanted, failure="not an image")
         if header.width * header.height > self._settings.max_pixels:

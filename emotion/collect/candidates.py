@@ -16,7 +16,9 @@ from typing import Any
 
 from emotion.base import files
 from emotion.base.errors import UserError
+from emotion.config.commands import LABEL_SOURCES
 from emotion.faces.images import Image
+from emotion.faces.labels import EMOTIONS
 
 _OURS = re.compile(r"(\.new-)?[0-9a-f]{24}\.[a-z]{3,4}(-.*)?")
 
@@ -105,4 +107,7 @@ def _read(path: Path) -> Candidate | None:
         candidate = Candidate(path=image, **content)
     except (UserError, KeyError, TypeError):
         return None
-    return candidate if image.is_file() else None
+    facts = [v for k, v in asdict(replace(candidate, image=None, path=None)).items() if k not in ("image", "path")]
+    is_ours = candidate.emotion in EMOTIONS and candidate.source in LABEL_SOURCES and isinstance(candidate.key, str)
+    is_ours = is_ours and all(isinstance(fact, str | None) for fact in facts)
+    return candidate if is_ours and image.is_file() and not image.is_symlink() else None

@@ -18,12 +18,14 @@ from emotion.collect.candidates import Candidate
 from emotion.collect.duplicates import Entry, KnownCrops
 from emotion.collect.held_out import HeldOut
 from emotion.collect.screening import Criteria, Crop, Screened, screen
-from emotion.collect.storage import move, place, reconcile
+from emotion.collect.storage import move, prepared, reconcile
 from emotion.config.commands import LABEL_SOURCES
 from emotion.data.fingerprint import hash_pixels
 from emotion.data.manifest import FOUND_AGAIN, KEPT, QUARANTINED, REJECTED, Manifest, Record, now
 from emotion.data.similar import perceptual_hash
-from emotion.faces.images import Box, UnreadableImageError, read
+from emotion.faces.decoding import read
+from emotion.faces.formats import UnreadableImageError
+from emotion.faces.images import Box
 from emotion.faces.labels import EMOTIONS
 
 _OURS = re.compile(r"[0-9a-f]{32}\.png")
@@ -209,9 +211,7 @@ class Collector:
     def _write(self, record: Record, png: bytes = b"") -> Record:
         """Put a crop, where there is one, and then its record on disk."""
         if record["file"] is not None:
-            path = place(self._root, record["file"], record["decision"])
-            path.parent.mkdir(parents=True, exist_ok=True)
-            files.write_bytes(path, png)
+            files.write_bytes(prepared(self._root, record["file"], record["decision"]), png)
             self.unrecorded.discard(record["file"])
             self._leftovers.discard(record["file"])
         self._manifest.append(record)
@@ -259,9 +259,7 @@ class Collector:
     def _set_aside(self, file: str) -> None:
         """Move out what a killed process wrote of an image that is not to be kept now; nothing is deleted."""
         if file in self._leftovers:
-            target = place(self._root, file, QUARANTINED)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            (self._root / file).replace(target)
+            (self._root / file).replace(prepared(self._root, file, QUARANTINED))
             self.unrecorded.discard(file)
             self._leftovers.discard(file)
 

@@ -17,7 +17,7 @@ from emotion.collect.candidates import Candidate
 from emotion.collect.collector import Collector
 from emotion.collect.counts import Outcome
 from emotion.collect.screening import Criteria
-from emotion.config.cli import typed
+from emotion.config.typed import as_typed
 from emotion.data.crop_margin import CropMargin
 from emotion.data.manifest import KEPT, Manifest
 from emotion.faces.contract import Contract
@@ -77,7 +77,7 @@ def _apply(root: Path, paths: object) -> Outcome:
 
 def _create(root: Path) -> None:
     try:
-        (root / image_search.STAGING).mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"root: '{root}' cannot be created ({error.strerror}); set root=... to another place") from None
 
@@ -144,8 +144,6 @@ def _collect_from(cfg: DictConfig, root: Path, collector: Collector, stop: Stop)
         frames = local_images.frames(path, cfg.emotion, cfg.stride, collector, stop)
         return _take_all(frames, {cfg.emotion: None}, collector, stop)
     totals = local_images.count(path, cfg.emotion)
-    if not totals:
-        raise UserError(f"path: no images in '{path}'" + (f" of {cfg.emotion}" if cfg.emotion else ""))
     return _take_all(local_images.images(path, cfg.emotion, collector), totals, collector, stop)
 
 
@@ -175,11 +173,11 @@ def _print_next(root: Path, outcome: Outcome) -> None:
         for row in rows:
             print(f"  {(root / review.name(row.emotion)).absolute().as_uri()}")
         print("then apply the decisions that these pages save:")
-        print(f"  python -m emotion.collect {typed('root', root)} 'apply=<where you saved it>/decisions-*.json'")
+        print(f"  python -m emotion.collect {as_typed('root', root)} 'apply=<where you saved it>/decisions-*.json'")
     _print_audit(root)
 
 
 def _print_audit(root: Path) -> None:
     print()
     for command in ("audit", "train"):
-        print(f"python -m emotion.{command} dataset=folder {typed('dataset.root', root)}")
+        print(f"python -m emotion.{command} dataset=folder {as_typed('dataset.root', root)}")

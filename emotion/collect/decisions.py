@@ -11,12 +11,12 @@ from pathlib import Path
 
 from omegaconf import ListConfig
 
-from emotion.base import files
+from emotion.base import files, guarded
 from emotion.base.errors import UserError, did_you_mean
 from emotion.base.words import listed
 from emotion.collect import review
 from emotion.collect.storage import move, reconcile
-from emotion.data.manifest import ACCEPTED, KEPT, REJECTED, Manifest, Record, now
+from emotion.data.manifest import ACCEPTED, KEPT, REJECTED, Manifest, Record, is_place, now
 from emotion.faces.labels import EMOTIONS
 
 
@@ -79,9 +79,11 @@ def read(path: Path) -> Decisions:
     """
     try:
         content = files.read_json(path)
-        emotion, saved, rows = content["emotion"], str(content["saved"]), content["decisions"]
-        by_file = {str(row["file"]): (str(row["shown"]), str(row["decision"])) for row in rows}
-        problem = "" if emotion in EMOTIONS else f"emotion is '{emotion}'"
+        problem = guarded.misfit(content, {"emotion": str, "saved": str, "decisions": list[dict[str, str]]}) or ""
+        emotion, saved, rows = content["emotion"], str(content["saved"]), [] if problem else content["decisions"]
+        by_file = {row["file"]: (row["shown"], row["decision"]) for row in rows}
+        problem = problem or ("" if emotion in EMOTIONS else f"emotion is '{emotion}'")
+        problem = problem or next((f"a file is {file[:100]!r}" for file in by_file if not is_place(file)), "")
         for _, decision in by_file.values():
             if decision not in (ACCEPTED, REJECTED):
                 problem = f"a decision is '{decision}'"
@@ -98,9 +100,11 @@ def _paths(texts: object) -> list[Path]:
     paths: list[Path] = []
     for text in map(str, texts if isinstance(texts, list | tuple | ListConfig) else [texts]):
         path = Path(text).expanduser()
-        matches = [path] if path.is_file() else [Path(p) for p in sorted(glob.glob(str(path)))]  # noqa: PTH207
+        matches = [path] if path.is_file() else [] if path.exists() else [Path(p) for p in sorted(glob.glob(str(path)))]  # noqa: PTH207
         if not matches:
             inside = [p.name for p in path.parent.glob("*.json")] if path.parent.is_dir() else []
+            if path.exists():
+                raise UserError(f"apply: '{text}' is not a regular file; give one that a review page saved")
             raise UserError(
                 f"apply: no such file '{text}'.{did_you_mean(path.name, inside)} Browsers save into their downloads "
                 f"folder: apply='~/Downloads/decisions-*.json'"

@@ -4,7 +4,7 @@ Addresses are taken as pages write them, with spaces, umlauts and stray percent 
 
 A failure is named by one of a few stable reasons: ``not http(s)``, ``bad address``, ``HTTP 404`` (and other codes),
 ``timed out``, ``no connection``, ``bad certificate``, ``connection lost``, ``truncated``, ``too large``,
-``too many redirects``, ``unknown encoding``, ``damaged encoding``, ``no HTTP answer``.
+``too many redirects``, ``unknown encoding``, ``damaged encoding``, ``private address``, ``no HTTP answer``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import requests
 import urllib3.exceptions
 from urllib3.util import Retry, parse_url
 
+from emotion.collect import addresses
 from emotion.collect.candidates import Candidate
 from emotion.config.commands import Collect, ImageSearch
 
@@ -40,6 +41,7 @@ _COMPRESSED = ("gzip", "x-gzip", "deflate")
 _ENCODINGS = ("", "identity", "none", *_COMPRESSED)
 #: The first that is among the causes of an error names it; whether a retry may help.
 _REASONS: tuple[tuple[type[BaseException], str, bool], ...] = (
+    (addresses.PrivateAddressError, "private address", False),
     (TimeoutError, _TIMED_OUT, True),
     (ssl.SSLCertVerificationError, "bad certificate", False),
     (urllib3.exceptions.MaxRetryError, "no connection", True),
@@ -157,7 +159,8 @@ class Fetcher:
 
         def work() -> None:
             try:
-                answer.set_result(_request(address, headers, max_bytes, max(seconds, 0.001), abandoned))
+                private = self._settings.allow_private
+                answer.set_result(_request(address, headers, max_bytes, max(seconds, 0.001), abandoned, private))
             except Exception as error:
                 answer.set_exception(error)
 
@@ -186,7 +189,12 @@ class Fetcher:
 
 
 def _request(
-    address: str, headers: Mapping[str, str], max_bytes: int, seconds: float, abandoned: threading.Event
+    address: str,
+    headers: Mapping[str, str],
+    max_bytes: int,
+    seconds: float,
+    abandoned: threading.Event,
+    allow_private: bool = False,
 ) -> bytes | str:
     """The body, or where a redirect leads; each wait for the network takes at most so many seconds.
 
@@ -195,6 +203,8 @@ def _request(
     """
     try:
         with requests.Session() as session:
+            if not allow_private:
+                addresses.public_only(session)
             session.auth = lambda request: request  # or the passwords of ~/.netrc are sent
             # or a redirect's body is read whole, whatever its size, to find the next request
             session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]

@@ -13,7 +13,6 @@ from emotion.collect.duplicates import HashTable
 from emotion.config import schema
 from emotion.data import fer2013, folder, similar, sources
 from emotion.data.examples import Examples
-from emotion.faces.images import read
 from emotion.faces.labels import index_of
 
 log = logging.getLogger(__name__)
@@ -56,8 +55,7 @@ def load(place: str, root: Path) -> HeldOut:
         if test.perceptual is not None:
             hashes = int(test.perceptual[i, 0]), int(test.perceptual[i, 1])
         else:
-            image = test.images[i] if test.images is not None else read(str(test.paths[i]))  # type: ignore[index]
-            hashes = similar.perceptual_hash(image)
+            hashes = similar.perceptual_hash(test.image(i))
         held_out.add(bytes(test.hashes[i]).ljust(16, b"\0"), hashes)
     log.info("%s: %s test images must not be collected", place, f"{len(test):,}")
     return held_out
@@ -107,7 +105,7 @@ def _no_classes(place: Path) -> list[str]:
 
 
 def _is_image(path: Path) -> bool:
-    return not path.name.startswith(".") and not path.name.lower().endswith(folder.NO_PICTURES) and not path.is_dir()
+    return folder.may_be_image(path.name) and not path.is_dir()
 
 
 def _is_class(name: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emotion.base.errors import UserError
 from emotion.collect.candidates import Candidate
-from emotion.data.folder import NO_PICTURES, folders_in, show
+from emotion.data.folder import folders_in, may_be_image, show
 from emotion.faces.labels import EMOTIONS, index_of
 
 
@@ -22,7 +22,8 @@ def check(place: str, emotion: str | None, root: Path) -> None:
     elif target.is_relative_to(path):
         how = f"contains the root '{root}'"
     else:
-        count(place, emotion)
+        if not count(place, emotion):
+            raise UserError(f"path: no images in '{place}'" + (f" of {emotion}" if emotion else ""))
         return
     raise UserError(f"path: '{place}' {how}. Give a folder of images apart from it, or set root=... to another place")
 
@@ -76,7 +77,7 @@ def _files(place: str, emotion: str | None) -> Iterator[tuple[str, Path]]:
             except OSError as error:
                 raise UserError(f"path: '{folder}' cannot be listed ({error.strerror})") from None
             for path in paths:
-                if path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in NO_PICTURES:
+                if path.is_file() and may_be_image(path.name):
                     yield name, path
 
 
@@ -94,14 +95,14 @@ def frames(
     Raises:
         UserError: No such video, or nothing in it that can be decoded.
     """
-    from emotion.video import source
+    from emotion.video import diagnose, source
 
-    video = place if "://" in place else str(Path(place).expanduser().absolute())
+    video = diagnose.shown(place) if "://" in place else str(Path(place).expanduser().absolute())
     try:
         with source.opened(place, None, stride, stopped=stop) as stream:
             if stream.kind != "video":
                 hint = "source=folder reads images" if stream.kind == "pictures" else "source=camera reads cameras"
-                raise UserError(f"path: '{place}' is no video; {hint}")
+                raise UserError(f"path: '{diagnose.shown(place)}' is no video; {hint}")
             for frame in stream.frames:
                 key = f"{video}#{frame.index}"
                 if key not in known:

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from emotion.base.errors import UserError
 from emotion.collect.storage import place
-from emotion.config.cli import typed
+from emotion.config.typed import as_typed
 from emotion.data.manifest import KEPT, QUARANTINED, REJECTED, Record
-from emotion.faces import images
+from emotion.faces import decoding, images
+from emotion.faces.formats import UnreadableImageError
 from emotion.faces.labels import EMOTIONS
 from emotion.reports import html
 
@@ -63,7 +64,7 @@ def _values(root: Path, emotion: str, records: Sequence[Record]) -> dict[str, An
         "title": f"Review: {emotion}",
         "emotion": emotion,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": f"python -m emotion.collect {typed('root', root)} {saved}",
+        "command": f"python -m emotion.collect {as_typed('root', root)} {saved}",
         "count": sum(map(len, cards.values())),
         "cards": cards,
     }
@@ -72,8 +73,8 @@ def _values(root: Path, emotion: str, records: Sequence[Record]) -> dict[str, An
 def _card(root: Path, record: Record) -> dict[str, Any] | None:
     """An image that can be clicked; None where its file cannot be read."""
     try:
-        image = images.read(place(root, record["file"], record["decision"]))
-    except images.UnreadableImageError:
+        image = decoding.read(place(root, record["file"], record["decision"]))
+    except UnreadableImageError:
         return None
     side = min(_LARGEST, max(image.shape[:2]))
     return {

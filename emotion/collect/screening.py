@@ -5,8 +5,6 @@ How the limits were chosen: ``docs/decisions/collected-faces.md``.
 
 from __future__ import annotations
 
-import io
-import struct
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -15,29 +13,20 @@ from hashlib import sha256
 from typing import Any
 
 import cv2
-import imagesize
 import numpy as np
 
 from emotion.collect.candidates import Candidate
 from emotion.config.commands import Collect, FaceSearch
 from emotion.data.fingerprint import hash_pixels
 from emotion.data.similar import perceptual_hash
+from emotion.faces import decoding
 from emotion.faces import images as faces
 from emotion.faces.contract import Contract
-from emotion.faces.images import Box, Image, UnreadableImageError
+from emotion.faces.formats import UnreadableImageError, UnsupportedImageError, kind_of
+from emotion.faces.images import Box, Image
 
 _SHARPNESS_SIDE = 64
 _DETECTOR = "haarcascade_frontalface_default"
-_FORMATS = {
-    b"\xff\xd8\xff": "jpg",
-    b"\x89PNG\r\n\x1a\n": "png",
-    b"GIF87a": "gif",
-    b"GIF89a": "gif",
-    b"BM": "bmp",
-    b"RIFF": "webp",
-    b"II\x2a\x00": "tiff",
-    b"MM\x00\x2a": "tiff",
-}
 
 
 class _Cascade(threading.local):
@@ -127,62 +116,31 @@ def screen(candidate: Candidate, criteria: Criteria, thorough: bool = False) -> 
     except OSError as error:
         return Screened(reason=f"unreadable: {error.strerror or error}")
     digest = sha256(data).hexdigest()
-    header = read_header(data)
-    if header is None:
+    if kind_of(data) is None:
         return Screened(digest, reason="not an image")
-    size = header.width, header.height
-    if size[0] * size[1] > criteria.max_pixels:
+    header = decoding.header(data)
+    size = (header.width, header.height) if header else None
+    if size and size[0] * size[1] > criteria.max_pixels:
         return Screened(digest, size, reason=f"too many pixels ({size[0]}x{size[1]})")
     try:
-        image = faces.decode(data)
+        image = decoding.decode(data)
+    except UnsupportedImageError as error:
+        return Screened(digest, size, reason=str(error))
     except UnreadableImageError as error:
         return Screened(digest, size, reason=f"unreadable: {error}")
     return _screen_image(image, digest, criteria, thorough)
 
 
-@dataclass(frozen=True)
-class Header:
-    """An image file's format, as the usual suffix of its name (``jpg``), and its size in pixels."""
-
-    extension: str
-    width: int
-    height: int
-
-
-def read_header(data: bytes) -> Header | None:
-    """Format and size of a JPEG, PNG, GIF, BMP, WebP or TIFF file, without decoding it; None for anything else."""
-    extension = next((name for magic, name in _FORMATS.items() if data.startswith(magic)), None)
-    if extension is None:
-        return None
-    try:
-        width, height = imagesize.get(io.BytesIO(data))
-        # Three headers that imagesize 2.0 reads wrongly.
-        if extension == "gif":  # its sides are unsigned
-            width, height = struct.unpack("<HH", data[6:10])
-        elif extension == "bmp" and data[14:18] == b"\x0c\0\0\0":  # the header of OS/2
-            width, height = struct.unpack("<HH", data[18:22])
-        elif data[12:16] == b"VP8 " and extension == "webp":  # two bits of scale come first
-            width, height = width & 0x3FFF, height & 0x3FFF
-    except Exception:  # which ones damaged files raise is not documented
-        return None
-    return Header(extension, int(width), int(height)) if min(width, height) >= 1 else None
-
-
 def find(image: Image, criteria: Criteria) -> list[Box]:
     """The faces of a BGR image, in its pixels, largest first."""
-    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    scale = max(1.0, max(gray.shape) / criteria.working_size)
-    if scale > 1:
-        height, width = (max(1, round(side / scale)) for side in gray.shape)
-        gray = faces.resize(gray, height, width, "area")  # type: ignore[arg-type]
-    boxes = faces.detect(
+    return faces.detect(
         criteria.cascade.classifier,
-        gray,  # type: ignore[arg-type]
+        image,
         scale_factor=criteria.scale_factor,
         min_neighbors=criteria.min_neighbors,
         min_size=criteria.min_size,
+        working_size=criteria.working_size,
     )
-    return [Box(*(round(v * scale) for v in (b.x, b.y, b.width, b.height))) for b in boxes]
 
 
 def sharpness(image: Image, box: Box) -> float:
@@ -217,7 +175,7 @@ def _crop(image: Image, box: Box, criteria: Criteria, thorough: bool) -> Crop | 
     png = data.tobytes()
     boxes = (box, *_boxes_around(box)) if thorough else (box,)
     hashes = tuple(perceptual_hash(_cut(image, near, criteria)) for near in boxes)
-    return Crop(box, png, hash_pixels(faces.decode(png)), hashes)
+    return Crop(box, png, hash_pixels(decoding.decode(png)), hashes)
 
 
 def _cut(image: Image, box: Box, criteria: Criteria) -> Image:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from emotion import runs
+from emotion.base import staging
 from emotion.base.errors import UserError
 from emotion.config import cli
 from emotion.runs import selection
@@ -28,15 +29,24 @@ _MOST_LEFT_OUT = 10
 def compare(cfg: DictConfig) -> list[Board]:
     """Compare the runs that a config of ``conf/compare.yaml`` names; print the verdict and write it to a folder.
 
+    A folder of ``emotion.evaluate`` with several datasets is compared across these: :mod:`emotion.compare.across`.
+
     Raises:
         UserError: No such run, a named run that cannot be compared, or a folder that cannot be written to.
     """
+    folder = Path(cfg.folder) if cfg.folder else runs.new_folder(Path(cfg.outputs), "comparison")
+    if isinstance(cfg.runs, str) and (Path(cfg.runs).expanduser() / runs.ACROSS).is_file():
+        from emotion.compare import across
+        from emotion.metrics.bootstrap import RESAMPLES
+
+        across.compare(Path(cfg.runs).expanduser(), folder, cfg.resamples or RESAMPLES, cfg.seed)
+        return []
     selected = selection.select(cfg.runs, cfg.outputs)
     return compare_runs(
         [choice.run for choice in selected],
-        Path(cfg.folder) if cfg.folder else runs.new_folder(Path(cfg.outputs), "comparison"),
+        folder,
         named=[choice.run for choice in selected if choice.named],
-        **{key: cfg[key] for key in ("split", "rank_by", "resamples", "seed", "latency", "pictures")},
+        **{key: cfg[key] for key in ("split", "rank_by", "rank_on", "resamples", "seed", "latency", "pictures")},
     )
 
 
@@ -47,7 +57,8 @@ def compare_runs(
     named: Collection[runs.Run] = (),
     split: str = "test",
     rank_by: str = "accuracy",
-    resamples: int = 1000,
+    rank_on: str = "validation",
+    resamples: int | None = None,
     seed: int = 0,
     latency: str = "auto",
     pictures: int = 12,
@@ -58,8 +69,7 @@ def compare_runs(
         compared, folder: The runs, and where the comparison is written.
         named: The runs that the user named: if one of them cannot be compared, that is an error. Others are left out,
             and a note says why.
-        split, rank_by: ``test`` or ``validation``; ``accuracy`` or ``macro_f1``.
-        resamples, seed: Of the bootstrap.
+        split, rank_by, rank_on, resamples, seed: See :class:`emotion.compare.ranking.How`.
         latency: ``auto``, ``measured`` or ``recorded``; see :func:`emotion.compare.speed.timed`.
         pictures: How many disagreements the page shows.
 
@@ -71,14 +81,17 @@ def compare_runs(
     """
     if runs.around(folder) is not None:
         raise UserError(f"folder: '{folder}' is a run's folder or inside one; choose another")
-    from emotion.compare import candidates, ranking, speed
+    staging.check_writable(folder)
+    from emotion.compare import candidates, folds, ranking, speed
 
     fit, unfit = candidates.read(compared, split)
     left_out = _left_out(unfit, named, bool(fit))
+    fit, incomplete = folds.pool(fit) if split == "test" else (fit, [])
     from emotion.compare import documents, page, tables  # plots take time to import, errors need none
 
-    ranked = ranking.build(fit, split, rank_by, resamples, seed, lambda entries: speed.timed(entries, latency))
-    ranked[0] = replace(ranked[0], notes=(*left_out, *ranked[0].notes))
+    how = ranking.How(split, rank_by, rank_on, resamples, seed)
+    ranked = ranking.build(fit, how, lambda entries: speed.timed(entries, latency))
+    ranked[0] = replace(ranked[0], notes=(*left_out, *incomplete, *ranked[0].notes))
     command = documents.tensorboard_command(ranked)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +100,7 @@ def compare_runs(
     except OSError as error:
         raise UserError(f"folder: cannot write to '{folder}' ({error.strerror}); set folder=... to another") from None
     tables.show(ranked)
-    print(f"\nwritten to {folder}: comparison.html, .md, .csv, .json\ncurves: {command}")
+    print(f"\nwritten to {folder}: comparison.html, .md, .csv, .json, differences.csv\ncurves: {command}")
     return ranked
 
 

@@ -1,11 +1,11 @@
-"""What a comparison is made of, which every view of it reads, and its verdict in words."""
+"""What a comparison is made of, which every view of it reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emotion.base import words
 from emotion.runs.folder import Run
 
 
@@ -32,7 +32,7 @@ class Entry:
 
     Attributes:
         name: Short and unique in its board: the model, and the settings in which it differs from the other entries.
-        runs: Its runs, by seed.
+        runs: Its runs, by seed, and of each seed by fold.
         seeds: Their seeds; None of a network that was trained elsewhere.
         accuracy: On the whole split.
         macro_f1: On the whole split.
@@ -46,6 +46,8 @@ class Entry:
         peak_memory_bytes: The training process's largest resident memory.
         training_seconds: Mean over the runs.
         settings: Of its config, as dotted keys, what differs between the board's entries.
+        folds: Runs of each seed: 1, or the folds of a cross-validation, which answer different images.
+        validation: What it is ranked by where that is the validation split: the mean over its runs.
     """
 
     name: str
@@ -63,6 +65,8 @@ class Entry:
     peak_memory_bytes: int | None
     training_seconds: float | None
     settings: dict[str, Any]
+    folds: int = 1
+    validation: Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,15 @@ class Difference:
     """The better of two entries against the other, on the same images.
 
     Attributes:
-        better: Name of the entry with the higher value of the metric that the board is ranked by.
+        better: Name of the entry with the higher value of this metric; of two equals the one that ranks higher.
         worse: Name of the other.
         metric: ``accuracy`` or ``macro_f1``.
         gain: How much better, a fraction, with the interval of the paired bootstrap.
         p: Of the paired test, before correction.
         p_holm: After Holm's correction over the board's differences.
         significant: Whether the corrected test and the interval both exclude no difference.
+        test: What the test is called.
+        comparisons: How many hypotheses the correction counts.
     """
 
     better: str
@@ -86,6 +92,43 @@ class Difference:
     p: float
     p_holm: float
     significant: bool
+    test: str = "McNemar, mid-p"
+    comparisons: int = 1
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A main effect, or an interaction of two keys; see :mod:`emotion.compare.effects`.
+
+    Attributes:
+        key: The key that was varied.
+        better: Its value with the higher score.
+        worse: The other value.
+        within: Of an interaction the other key; empty for a main effect.
+        stronger: Its value with which the difference between ``better`` and ``worse`` is larger.
+        weaker: Its other value.
+        metric: ``accuracy`` or ``macro_f1``.
+        gain: The mean difference, or by how much it is larger; a fraction, 0 or more, with its interval.
+        p, p_holm, significant, test, comparisons: As of :class:`Difference`.
+        contexts: Over how many combinations of the other keys it is averaged.
+        seeds: The fewest seeds of an entry in it.
+    """
+
+    key: str
+    better: str
+    worse: str
+    within: str
+    stronger: str
+    weaker: str
+    metric: str
+    gain: Figure
+    p: float
+    p_holm: float
+    significant: bool
+    contexts: int
+    seeds: int
+    comparisons: int
+    test: str
 
 
 @dataclass(frozen=True)
@@ -101,8 +144,15 @@ class Board:
         n: Images in the split.
         entries: Best first.
         differences: Best against each other entry; all pairs where there are few.
-        verdict: Sentences, the first about the best two.
+        verdict: Sentences: about the keys that were varied, then about the best entry.
         notes: What a reader must know to judge it.
+        test_set: What the images are, such as ``FER2013 PublicTest``.
+        ranked_on: The split whose scores give the order, ``validation`` or ``test``.
+        rank_by: The metric that gives it.
+        resamples: Of the bootstrap.
+        seed: What draws them.
+        effects: Of each key that was varied.
+        interactions: Of two such keys.
     """
 
     data: str
@@ -115,77 +165,18 @@ class Board:
     differences: tuple[Difference, ...]
     verdict: tuple[str, ...]
     notes: tuple[str, ...]
+    test_set: str = ""
+    ranked_on: str = "test"
+    rank_by: str = "accuracy"
+    resamples: int = 0
+    seed: int = 0
+    effects: tuple[Effect, ...] = ()
+    interactions: tuple[Effect, ...] = ()
 
-
-_METRICS = {"accuracy": "", "macro_f1": " of macro-F1"}
-
-
-def sentences(board: Board, rank_by: str) -> Iterator[str]:
-    """The verdict: first about the best two, then about the best and all others; nothing for one entry."""
-    if len(board.entries) < 2:
-        return
-    entries = {entry.name: entry for entry in board.entries}
-    ranked = [d for d in board.differences if d.metric == rank_by]
-    best, second = board.entries[0], board.entries[1]
-    count = len(board.entries)
-    yield _pair(_of(ranked, best, second), entries, board.split, count * (count - 1) // 2)
-    if count < 3:
-        return
-    against = [_of(ranked, best, other) for other in board.entries[1:]]
-    beaten = [d for d in against if d.significant]
-    equal = [d for d in against if not d.significant]
-    if not equal:
-        yield f"{best.name} beats all {len(against)} others."
-    elif beaten:
-        yield f"{best.name} beats {len(beaten)} of the {len(against)} others; {_unbeaten(equal, board.split)}."
-    else:
-        yield f"{best.name} beats none of the {len(against)} others as far as this {board.split} set can show."
-    if equal:
-        yield from _cheapest([best, *(entries[d.worse] for d in equal)], board.split)
-
-
-def _of(differences: Sequence[Difference], better: Entry, worse: Entry) -> Difference:
-    return next(d for d in differences if (d.better, d.worse) == (better.name, worse.name))
-
-
-def _pair(difference: Difference, entries: dict[str, Entry], split: str, comparisons: int) -> str:
-    better, worse = entries[difference.better], entries[difference.worse]
-    gain = difference.gain
-    low, high = gain.low or 0.0, gain.high or 0.0
-    evidence = f"95 % interval {points(low)} to {points(high)}, {p_value(difference.p_holm)}"
-    if comparisons > 1:
-        evidence += f" after Holm's correction for {comparisons} comparisons"
-    seeds = _seeds(better, worse)
-    if seeds:
-        evidence += f"; {seeds}"
-    by = f"{points(gain.value)} points{_METRICS[difference.metric]} ({evidence})"
-    times = ratio(better.multiply_adds, worse.multiply_adds)
-    if difference.significant:
-        return f"{better.name} beats {worse.name} by {by}" + (f" at {times}" if times else "") + "."
-    text = f"{better.name} against {worse.name}: no difference that this {split} set can show, {by}"
-    return text + (f"; {better.name} runs at {times}." if times else ".")
-
-
-def _seeds(better: Entry, worse: Entry) -> str:
-    a, b = len(better.seeds), len(worse.seeds)
-    if a == b:
-        return f"{a} seeds each" if a > 1 else ""
-    return f"{a} {'seeds' if a > 1 else 'seed'} against {b}"
-
-
-def _unbeaten(equal: Sequence[Difference], split: str) -> str:
-    names = ", ".join(d.worse for d in equal[:4]) + (f" and {len(equal) - 4} more" if len(equal) > 4 else "")
-    return f"not shown to be worse by this {split} set: {names}"
-
-
-def _cheapest(alike: Sequence[Entry], split: str) -> Iterator[str]:
-    known = [entry for entry in alike if entry.multiply_adds]
-    if len(known) < 2 or len(known) < len(alike):
-        return
-    cheapest = min(known, key=lambda e: e.multiply_adds or 0)
-    times = ratio(cheapest.multiply_adds, alike[0].multiply_adds)
-    if cheapest is not alike[0] and times and not times.startswith("the same"):
-        yield f"Of those that this {split} set cannot tell apart, {cheapest.name} is the cheapest, at {times}."
+    @property
+    def where(self) -> str:
+        """The images that figures, intervals and tests are of: ``FER2013 PublicTest (3,589 images)``."""
+        return f"{self.test_set or self.split} ({words.counted(self.n, 'image')})"
 
 
 def points(fraction: float) -> str:
@@ -199,16 +190,3 @@ def p_value(p: float) -> str:
     if p < 0.001:
         return "p < 0.001"
     return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
-
-
-def ratio(mine: int | None, other: int | None) -> str:
-    """``0.4 times the multiply-adds``; empty where one is not known."""
-    if not mine or not other:
-        return ""
-    times = mine / other
-    if abs(times - 1) < 0.005:
-        return "the same multiply-adds"
-    shown = f"{times:.2g}" if times < 0.95 else f"{times:.0f}" if times >= 10 else f"{times:.1f}"
-    if shown == "1.0":
-        shown = f"{times:.2f}"
-    return f"{shown} times the multiply-adds"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +14,9 @@ import yaml
 from numpy.typing import NDArray
 
 from emotion import metrics
-from emotion.base import files
+from emotion.base import files, guarded
 from emotion.base.errors import UserError
+from emotion.compare import resampling
 from emotion.runs import RunRecord, predictions
 from emotion.runs.folder import Run
 
@@ -24,11 +24,17 @@ from emotion.runs.folder import Run
 #: checkpoints, just those that are younger than the figures.
 _HASHED_BYTES = 2**29
 
-#: Order and fingerprint of each set of images, by the digest of how it is stored.
-Orders = dict[bytes, tuple[NDArray[np.intp], str]]
-
 # libyaml, which nearly every wheel of PyYAML has, reads a config ten times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A run's scores on its validation split: fractions, and the fingerprint of these images with their labels."""
+
+    pictures: str
+    accuracy: float
+    macro_f1: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +53,9 @@ class Candidate:
         leaked: bool ``[N]``, in training or validation too; None where that is not known.
         calibration_error: Expected calibration error.
         stale: Whether the figures are those of another checkpoint than ``best.keras``.
+        resamples: Of the bootstrap in the run's own figures; 0 where that is not known.
+        validation: What it scored on its validation split, by which runs are chosen; None where that is not known.
+        folds: Of a cross-validation the candidates that it is made of, by fold; see :func:`emotion.compare.folds.pool`.
     """
 
     run: Run
@@ -59,6 +68,14 @@ class Candidate:
     leaked: NDArray[np.bool_] | None
     calibration_error: float
     stale: bool
+    folds: tuple[Candidate, ...] = ()
+    resamples: int = 0
+    validation: Validation | None = None
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Its run, or those of its folds."""
+        return tuple(fold.run for fold in self.folds) or (self.run,)
 
 
 @dataclass(frozen=True)
@@ -72,7 +89,7 @@ class Unfit:
 def read(runs: Sequence[Run], split: str) -> tuple[list[Candidate], list[Unfit]]:
     """Read runs for a comparison on one split: those that can be compared, and those that cannot."""
     hashing = sum(run.best.stat().st_size for run in runs if run.best.is_file()) <= _HASHED_BYTES
-    orders: Orders = {}
+    orders: predictions.Orders = {}
     candidates, unfit = [], []
     for run in runs:
         try:
@@ -82,7 +99,7 @@ def read(runs: Sequence[Run], split: str) -> tuple[list[Candidate], list[Unfit]]
     return candidates, unfit
 
 
-def _read(run: Run, split: str, orders: Orders, hashing: bool) -> Candidate:
+def _read(run: Run, split: str, orders: predictions.Orders, hashing: bool) -> Candidate:
     record = run.record()
     if record.status != "done":
         raise UserError(f"it is {record.status}, not done; {run.advice(record.status, 'wait for it to end')}")
@@ -97,10 +114,11 @@ def _read(run: Run, split: str, orders: Orders, hashing: bool) -> Candidate:
             raise ValueError(f"{probabilities.shape[1]} classes, but contract.json names {len(names)}")
     except ValueError as damage:
         raise predictions.damaged(run.results, run.evaluate_command(split), damage) from None
-    order, pictures = _order(stored.hashes, labels, orders)
+    order, pictures = predictions.ordered(stored.hashes, labels, orders)
     config = _config(run)
     if run.export is not None:
         record, config = _as_exported(run.export, record, config)
+    stale, scored = _figures(run, split, hashing)
     return Candidate(
         run=run,
         record=record,
@@ -111,8 +129,22 @@ def _read(run: Run, split: str, orders: Orders, hashing: bool) -> Candidate:
         predicted=probabilities.argmax(axis=1)[order].astype(np.uint8),
         leaked=None if leaked is None else leaked[order],
         calibration_error=error,
-        stale=_is_stale(run, split, hashing),
+        stale=stale,
+        resamples=scored,
+        validation=_validation(run, len(names), orders) if split == "test" else None,
     )
+
+
+def _validation(run: Run, classes: int, orders: predictions.Orders) -> Validation | None:
+    try:
+        stored = predictions.read(run, "validation")["validation"]
+    except UserError:  # it has none: then it is not chosen by them
+        return None
+    if not len(stored.labels) or stored.probabilities.shape[1] != classes:
+        return None
+    order, pictures = predictions.ordered(stored.hashes, stored.labels, orders)
+    predicted = stored.probabilities.argmax(axis=1)[order].astype(np.uint8)
+    return Validation(pictures, *resampling.single(stored.labels[order].astype(np.int64), predicted, classes))
 
 
 def _as_exported(folder: Path, record: RunRecord, config: dict[str, Any]) -> tuple[RunRecord, dict[str, Any]]:
@@ -126,10 +158,8 @@ def _as_exported(folder: Path, record: RunRecord, config: dict[str, Any]) -> tup
 def _config(run: Run) -> dict[str, Any]:
     path = run.path / "config.yaml"
     try:
-        config = _parsed(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: missing; restore it, or leave this run out") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        config = _parsed(guarded.content(path, advice="restore it, or leave this run out").decode())
+    except (ValueError, yaml.YAMLError) as error:
         first = str(error).splitlines()[0]
         raise UserError(f"{path}: cannot be read ({first}); restore it, or leave this run out") from None
     if not isinstance(config.get("model"), dict):
@@ -145,32 +175,22 @@ def _parsed(text: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _section(text: str) -> Any:
-    return yaml.load(text, Loader=_LOADER)
+    return yaml.load(guarded.check_yaml(text), Loader=_LOADER)
 
 
-def _is_stale(run: Run, split: str, hashing: bool) -> bool:
+def _figures(run: Run, split: str, hashing: bool) -> tuple[bool, int]:
+    """Whether the run's figures are of another checkpoint, and how many resamples their intervals have."""
     figures, checkpoint = run.results / "metrics.json", run.best
     try:
-        scored = files.read_json(figures).get("checkpoint")
+        written = files.read_json(figures)
     except UserError as error:
         raise UserError(f"{error}; delete it and regenerate it: {run.evaluate_command(split)}") from None
+    stale = False
     try:
         if hashing or checkpoint.stat().st_mtime > figures.stat().st_mtime:
-            return scored != files.sha256(checkpoint)
+            stale = written.get("checkpoint") != files.sha256(checkpoint)
     except OSError:  # the checkpoint was removed to save room; what it scored stays true
         pass
-    return False
-
-
-def _order(hashes: NDArray[Any], labels: NDArray[Any], known: Orders) -> tuple[NDArray[np.intp], str]:
-    """Rows by image, then label, and the fingerprint of both; computed once for runs that store them in one order."""
-    stored = hashlib.sha256(hashes.tobytes())
-    stored.update(labels.astype(np.int64).tobytes())
-    if stored.digest() not in known:
-        pairs = np.empty((len(labels), 17), np.uint8)
-        pairs[:, :16] = np.ascontiguousarray(hashes).view(np.uint8).reshape(-1, 16)
-        pairs[:, 16] = labels
-        keys = pairs.view("S17").ravel()
-        order = np.argsort(keys, kind="stable")
-        known[stored.digest()] = order, hashlib.sha256(keys[order].tobytes()).hexdigest()
-    return known[stored.digest()]
+    scores = written.get(split)
+    resamples = scores.get("bootstrap") if isinstance(scores, dict) else 0
+    return stale, resamples if isinstance(resamples, int) else 0

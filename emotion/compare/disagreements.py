@@ -1,7 +1,11 @@
-"""The images on which the best two entries disagree most: they teach more than another score."""
+"""The images on which the best entry errs most confidently, and on which the best two disagree most.
+
+They teach more than another score.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,15 +48,22 @@ def read(entry: Entry, split: str) -> Predictions:
     Raises:
         UserError: A run's file is missing or damaged, or its runs answered different images.
     """
-    stored = [predictions.read(run, split)[split] for run in entry.runs]
+    by_run = [predictions.read(run, split)[split] for run in entry.runs]
+    stored = [_together(by_run[i : i + entry.folds]) for i in range(0, len(by_run), entry.folds)]
     orders = [np.lexsort((answers.labels, answers.hashes)) for answers in stored]
     images = [(answers.hashes[order], answers.labels[order]) for answers, order in zip(stored, orders, strict=True)]
     hashes, labels = images[0]
-    for run, (run_hashes, run_labels) in zip(entry.runs, images, strict=True):
+    for run, (run_hashes, run_labels) in zip(entry.runs[:: entry.folds], images, strict=True):
         if not np.array_equal(hashes, run_hashes) or not np.array_equal(labels, run_labels):
             raise UserError(f"run {run.id}: scored on other images than run {entry.runs[0].id}")
     probabilities = np.stack([answers.probabilities[order] for answers, order in zip(stored, orders, strict=True)])
     return Predictions(hashes, labels.astype(np.int64), probabilities)
+
+
+def _together(folds: Sequence[predictions.Predictions]) -> predictions.Predictions:
+    """The answers of a cross-validation's folds as those of one run."""
+    columns = ([getattr(fold, name) for fold in folds] for name in ("probabilities", "labels", "hashes"))
+    return predictions.Predictions(*map(np.concatenate, columns))
 
 
 @dataclass(frozen=True)
@@ -158,20 +169,62 @@ class Disagreeing:
         return sum(map(len, self.sides))
 
 
-def disagreeing(board: Board, first: Predictions, second: Predictions, most: int) -> Disagreeing:
-    """Find the images on which a board's best two entries, by their answers, disagree most.
+@dataclass(frozen=True)
+class Mistaken:
+    """The most confident mistakes of the best entry, by the mean of its runs' probabilities.
 
-    ``most`` limits the images in both directions together; 0 shows none.
+    Attributes:
+        wrong: How many of its answers are wrong.
+        wanted: How many of them were to be shown.
+        found: Hash, index of the label, and the answer, of those whose images are there.
+        sources: As of :class:`Disagreeing`, for the images of both.
     """
-    best, next_best = board.entries[:2]
-    short = max(len(best.name), len(next_best.name)) <= _LONGEST_NAME
-    names = (best.name, next_best.name) if short else ("the best", "the second")
-    sides = _most(first, second, (most + 1) // 2) if most > 0 else ([], [])
-    wanted = {d.hash for side in sides for d in side}
-    images, reasons = pictures.find((best, next_best), wanted) if wanted else ({}, [])
-    nearer, further = ([d for d in side if d.hash in images] for side in sides)
+
+    wrong: int
+    wanted: int
+    found: list[tuple[bytes, int, Answer]]
+    sources: dict[bytes, tuple[str, bool]]
+
+
+def look(
+    board: Board, first: Predictions, second: Predictions | None, most: int
+) -> tuple[Mistaken, Disagreeing | None]:
+    """Find the images on which a board's best entry errs most confidently, and the best two disagree most.
+
+    Args:
+        board: The comparison.
+        first, second: Answers of its best entry, and of the second where there is one.
+        most: How many images are shown of each; 0 shows none.
+    """
+    wrong, mistakes = _mistakes(first, most)
+    sides = ([], []) if second is None or most <= 0 else _most(first, second, (most + 1) // 2)
+    wanted = {d.hash for side in sides for d in side} | {hash_ for hash_, _, _ in mistakes}
+    images, reasons = pictures.find(board.entries[:2], wanted) if wanted else ({}, [])
     sources = {
         hash_: (html.data_uri(image, _LARGEST), max(image.shape[:2]) >= _SMALL) for hash_, image in images.items()
     }
+    mistaken = Mistaken(wrong, len(mistakes), [mistake for mistake in mistakes if mistake[0] in images], sources)
+    if second is None:
+        return mistaken, None
+    best, next_best = board.entries[:2]
+    short = max(len(best.name), len(next_best.name)) <= _LONGEST_NAME
+    names = (best.name, next_best.name) if short else ("the best", "the second")
+    nearer, further = ([d for d in side if d.hash in images] for side in sides)
     tally = _tally(first, second)
-    return Disagreeing(names, tally, most, sum(map(len, sides)), (nearer, further), sources, reasons)
+    shown = Disagreeing(names, tally, most, sum(map(len, sides)), (nearer, further), sources, reasons)
+    return mistaken, shown
+
+
+def _mistakes(answers: Predictions, most: int) -> tuple[int, list[tuple[bytes, int, Answer]]]:
+    """How many answers are wrong, and the most confident of these, each image once."""
+    mean = answers.probabilities.mean(axis=0)
+    said, confidence, rows = mean.argmax(axis=1), mean.max(axis=1), np.arange(len(mean))
+    wrong = np.flatnonzero(said != answers.labels)
+    first: dict[bytes, tuple[bytes, int, Answer]] = {}
+    for row in wrong[np.argsort(-confidence[wrong], kind="stable")].tolist():
+        if len(first) == most:
+            break
+        label, hash_ = int(answers.labels[row]), bytes(answers.hashes[row])
+        truth = float(mean[rows[row], label])
+        first.setdefault(hash_, (hash_, label, Answer(int(said[row]), float(confidence[row]), truth)))
+    return len(wrong), list(first.values())

@@ -15,16 +15,21 @@ from emotion.compare.candidates import Candidate
 from emotion.config.schema import CONF
 
 #: What does not change a run's result, given the same images; the seed changes it, and is what a group varies in.
-IRRELEVANT = ("seed", "outputs", "resume", "dataset.root", "dataset.votes", "dataset.cache", "dataset.cache_dir",
-              "dataset.crop_margin", "trainer.threads", "trainer.bootstrap", "compare")  # fmt: skip
+IRRELEVANT = ("seed", "outputs", "resume", "dataset.root", "dataset.votes", "dataset.metadata", "dataset.cache",
+              "dataset.cache_dir", "dataset.crop_margin", "trainer.threads", "trainer.bootstrap",
+              "compare")  # fmt: skip
 #: Values that mean what was done before there was such a key.
-_AS_BEFORE = {"dataset.drop_duplicates": "none", "dataset.test_unreviewed": False, "trainer.teacher": None}
+_AS_BEFORE = {"dataset.drop_duplicates": "none", "dataset.test_unreviewed": False, "dataset.group": None,
+              "dataset.folds": None, "dataset.fold": None, "trainer.teacher": None}  # fmt: skip
 #: Keys that mean nothing where there is no teacher.
 _OF_TEACHERS = ("trainer.teacher_weight", "trainer.teacher_temperature")
 #: Longer names are of no use as names; then the run's id takes the place of the settings.
 _LONGEST = 44
 #: Not a setting, and named only where it alone tells two entries apart.
 _DATA, _COMMIT = "training data", "commit"
+#: What tells entries apart without being a setting.
+_FROM = "continued from"
+NO_SETTINGS = (_DATA, _COMMIT, _FROM)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +147,7 @@ def _facts(candidate: Candidate) -> dict[str, Any]:
     option = _augmentation(candidate.config)
     if option is not None:
         facts = {k: v for k, v in facts.items() if not k.startswith("augmentation.")} | {"augmentation": option}
-    origin = {"went on from": began_from(candidate)} if began_from(candidate) else {}
+    origin = {_FROM: began_from(candidate)} if began_from(candidate) else {}
     return facts | origin | {_DATA: trained_on(candidate)[:8], _COMMIT: candidate.record.code}
 
 
@@ -151,7 +156,7 @@ def names(groups: Sequence[Group]) -> list[str]:
 
     Where the settings are too many to name, the end of the run's id takes their place.
     """
-    models = [_model(group.members[0]) for group in groups]
+    models = [model_of(group.members[0]) for group in groups]
     of_model: dict[str, list[int]] = defaultdict(list)
     for number, model in enumerate(models):
         of_model[model].append(number)
@@ -186,7 +191,8 @@ def _word(key: str, value: Any) -> str:
     return f"{key.rpartition('.')[2]}={'null' if value is None else shown}"
 
 
-def _model(candidate: Candidate) -> str:
+def model_of(candidate: Candidate) -> str:
+    """What a run's model is called."""
     model = candidate.config["model"]
     return str(model.get("name") or str(model.get("_target_", "model")).rpartition(".")[2])
 

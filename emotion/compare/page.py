@@ -51,7 +51,7 @@ def write(path: Path, boards: Sequence[Board], pictures: int = 24) -> None:
         Path(__file__).with_name("page.html"),
         title=f"Comparison of {_title(boards) or words.counted(len(entries), 'entry', 'entries')}",
         runs=sum(len(entry.runs) for entry in entries),
-        images=sum(section["disagreements"].count for section in sections if section["disagreements"]),
+        images=sum(len(section["sources"]) for section in sections),
         sections=sections,
     )
 
@@ -74,17 +74,23 @@ def _section(board: Board, key: str, pictures: int) -> dict[str, Any]:
         except UserError as error:
             faults.append(f"{entry.name}: {error}")
     best, second = (answers.get(name) for name in [*(entry.name for entry in board.entries[:2]), ""][:2])
+    mistaken, disagreeing = disagreements.look(board, best, second, pictures) if best else (None, None)
     return {
         "key": key,
         "board": board,
-        "several_seeds": any(len(entry.runs) > 1 for entry in board.entries),
+        "several_seeds": any(len(entry.seeds) > 1 for entry in board.entries),
         **_ranking(board),
         "paretos": _paretos(board, key),
+        "effects": [tables.effect(e) for e in (*board.effects, *board.interactions)],
         "differences": [tables.difference(d) for d in board.differences],
+        "effects_caption": tables.effects_caption(board),
+        "caption": tables.caption(board),
         "training": _histories(board, key),
         "matrices": _matrices(board, answers),
         "recalls": _recalls(board, answers),
-        "disagreements": disagreements.disagreeing(board, best, second, pictures) if best and second else None,
+        "mistakes": mistaken,
+        "disagreements": disagreeing,
+        "sources": mistaken.sources if mistaken else {},
         "faults": faults,
         "settings": [(entry.name, [run.id for run in entry.runs], tables.settings(entry)) for entry in board.entries],
     }
@@ -206,7 +212,8 @@ def save_pareto(board: Board, path: Path) -> None:
     """Write the first plot of accuracy against cost as a PNG; nothing where no cost is known."""
     for cost in costs(board)[:1]:
         points, _ = _points(board, cost)
-        note = f"{board.data}: {board.n:,} {board.split} images. Vertical lines: 95 % intervals."
+        drawn = f"of several seeds bootstrap, {board.resamples:,} resamples"
+        note = f"{board.where}. Vertical lines: 95 % intervals (of one run Wilson's, {drawn})."
         with files.replacing(path) as temporary:
             pareto(points, temporary, cost=_COSTS[cost], title="Accuracy against cost", note=note)
 

@@ -15,7 +15,8 @@ from emotion.base.errors import UserError
 from emotion.compare.board import Entry
 from emotion.data import sources
 from emotion.data.fingerprint import hash_pixels
-from emotion.faces import images
+from emotion.faces import decoding
+from emotion.faces.formats import UnreadableImageError
 from emotion.faces.images import Image
 
 
@@ -64,8 +65,8 @@ def _image(stored: Any) -> Image | None:
     if isinstance(stored, np.ndarray):
         return stored
     try:
-        return images.read(str(stored))
-    except images.UnreadableImageError:
+        return decoding.read(str(stored))
+    except UnreadableImageError:
         return None
 
 

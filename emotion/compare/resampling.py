@@ -20,7 +20,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion.metrics.bootstrap import Floats, draw
+from emotion.metrics import bootstrap as draws
+from emotion.metrics.bootstrap import Floats
 
 Weights = NDArray[np.float32]
 
@@ -62,6 +63,13 @@ def scores(answers: Answers) -> Scores:
     return _scores(answers, np.ones((1, len(answers.labels)), np.float32))
 
 
+def single(labels: NDArray[np.int64], predicted: NDArray[np.uint8], classes: int) -> tuple[float, float]:
+    """Accuracy and macro-F1 of one run's answers, ``[N]``."""
+    nothing: NDArray[np.bool_] = np.zeros((1, len(labels)), np.bool_)
+    found = scores(Answers(labels, predicted[None], nothing, classes, 0))
+    return float(found.accuracy[0, 0]), float(found.macro_f1[0, 0])
+
+
 def bootstrap(answers: Answers, resamples: int, seed: int) -> Scores:
     """The metrics in resamples of the images, ``[resamples, R]``: the resamples of :mod:`emotion.metrics`."""
     chunks = [_scores(answers, weights) for weights in _weights(len(answers.labels), resamples, seed)]
@@ -69,9 +77,7 @@ def bootstrap(answers: Answers, resamples: int, seed: int) -> Scores:
 
 
 def _weights(n: int, resamples: int, seed: int) -> Iterator[Weights]:
-    for rows in draw(n, resamples, seed):
-        flat = rows + n * np.arange(len(rows))[:, None]
-        yield np.bincount(flat.ravel(), minlength=rows.size).reshape(rows.shape).astype(np.float32)
+    yield from (drawn.astype(np.float32) for drawn in draws.weights(n, resamples, seed))
 
 
 def _scores(answers: Answers, weights: Weights) -> Scores:

@@ -25,27 +25,6 @@ from emotion.metrics.bootstrap import Floats
 CONFIDENCE = 0.95
 
 
-def holm(p: ArrayLike, family: int | None = None) -> Floats:
-    """Holm's step-down adjustment (1979, Scandinavian Journal of Statistics 6), in the order given.
-
-    Args:
-        p: float ``[K]``, p values.
-        family: How many hypotheses there are; default K. Those whose p values are not given are taken to be smaller
-            than none of these, which can only make the adjusted values larger.
-
-    Returns:
-        float64 ``[K]``; rejecting those at most alpha makes a false rejection with probability at most alpha.
-    """
-    values = np.asarray(p, np.float64)
-    family = len(values) if family is None else family
-    if family < len(values):
-        raise ValueError(f"family is {family}, but there are {len(values)} p values")
-    order = np.argsort(values, kind="stable")
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, (family - np.arange(len(values))) * values[order]))
-    return adjusted
-
-
 def mcnemar(first_only: ArrayLike, second_only: ArrayLike) -> Floats:
     """Two-sided mid-p of McNemar's test.
 
@@ -116,7 +95,7 @@ def intervals(of: Estimate) -> tuple[Floats, Floats]:
     """
     # Of each entry over the images; 0 where no resample defines it.
     variances = np.asarray(np.ma.masked_invalid(of.over_pictures).var(axis=0).filled(0.0))
-    freedom = _satterthwaite(variances, [(of.seed_variances, of.seeds)])
+    freedom = _satterthwaite(variances, np.diag(of.seed_variances), of.seeds)
     low, high = _percentiles(of.over_both, of.means, freedom)
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
@@ -131,30 +110,39 @@ class Gains:
     p: Floats
 
 
-def compare(
-    of: Estimate, first: NDArray[np.intp], second: NDArray[np.intp], picture_variances: Floats | None = None
-) -> Gains:
-    """Paired differences of entries on the same images.
+def contrast(of: Estimate, weights: Floats, picture_variances: Floats | None = None) -> Gains:
+    """Differences of weighted sums of entries on the same images.
 
     Args:
         of: The metric.
-        first: ``[K]``, entries.
-        second: ``[K]``, what each is compared with.
-        picture_variances: ``[K]``, variance of each difference over the images where there is no difference; default
-            the bootstrap's.
+        weights: ``[K, E]``, each row sums to 0: of two entries 1 and -1; of a main effect 1/C and -1/C for the C
+            entries with either level.
+        picture_variances: ``[K]``, variance of each over the images where there is no difference; default the
+            bootstrap's.
     """
     from scipy.special import stdtr
 
-    gain = of.means[first] - of.means[second]
-    bootstrapped = np.var(of.over_pictures[:, first] - of.over_pictures[:, second], axis=0)
+    gain = weights @ of.means
+    gain[np.abs(gain) < 1e-12] = 0.0  # what is left of equal sums
+    bootstrapped = np.var(of.over_pictures @ weights.T, axis=0)
     of_pictures = bootstrapped if picture_variances is None else picture_variances
-    of_seeds = [(of.seed_variances[i], of.seeds[i]) for i in (first, second)]
-    error = np.sqrt(of_pictures + of_seeds[0][0] + of_seeds[1][0])
+    of_seeds = weights**2 * of.seed_variances
+    error = np.sqrt(of_pictures + of_seeds.sum(axis=1))
     ratio = np.divide(np.abs(gain), error, out=np.where(gain == 0, 0.0, np.inf), where=error > 0)
-    p = 2 * stdtr(_satterthwaite(of_pictures, of_seeds), -ratio)
-    freedom = _satterthwaite(bootstrapped, of_seeds)
-    low, high = _percentiles(of.over_both[:, first] - of.over_both[:, second], gain, freedom)
+    p = 2 * stdtr(_satterthwaite(of_pictures, of_seeds, of.seeds), -ratio)
+    low, high = _percentiles(of.over_both @ weights.T, gain, _satterthwaite(bootstrapped, of_seeds, of.seeds))
     return Gains(gain, low, high, p)
+
+
+def contrast_accuracy(of: Estimate, correct: Floats, weights: Floats) -> Gains:
+    """As :func:`contrast`; ``correct`` is float ``[E, N]``, mean correctness of each image over an entry's seeds."""
+    gaps = weights @ correct
+    return contrast(of, weights, np.einsum("kn,kn->k", gaps, gaps) / correct.shape[1] ** 2)
+
+
+def compare(of: Estimate, first: NDArray[np.intp], second: NDArray[np.intp]) -> Gains:
+    """Paired differences of entries on the same images: ``[K]`` entries, and what each is compared with."""
+    return contrast(of, _pairs(first, second, len(of.means)))
 
 
 def compare_accuracy(of: Estimate, correct: Floats, first: NDArray[np.intp], second: NDArray[np.intp]) -> Gains:
@@ -162,24 +150,48 @@ def compare_accuracy(of: Estimate, correct: Floats, first: NDArray[np.intp], sec
 
     Args:
         of: Accuracy.
-        correct: float ``[E, N]``, mean correctness of each image over an entry's seeds.
+        correct: As in :func:`contrast_accuracy`.
         first, second: As in :func:`compare`.
     """
-    n = correct.shape[1]
-    gaps = [correct[i] - correct[j] for i, j in zip(first, second, strict=True)]
-    gains = compare(of, first, second, np.array([np.dot(d, d) for d in gaps]) / n**2)
+    gains = contrast_accuracy(of, correct, _pairs(first, second, len(of.means)))
     one_each = np.flatnonzero((of.seeds[first] == 1) & (of.seeds[second] == 1))
-    wins = np.array([np.count_nonzero(gaps[k] > 0) for k in one_each], np.int64)
-    losses = np.array([np.count_nonzero(gaps[k] < 0) for k in one_each], np.int64)
+    gaps = [correct[first[k]] - correct[second[k]] for k in one_each]
+    wins = np.array([np.count_nonzero(gap > 0) for gap in gaps], np.int64)
+    losses = np.array([np.count_nonzero(gap < 0) for gap in gaps], np.int64)
     gains.p[one_each] = mcnemar(wins, losses)
     return gains
 
 
-def _satterthwaite(of_pictures: Floats, of_seeds: Sequence[tuple[Floats, NDArray[np.int64]]]) -> Floats:
-    """Degrees of freedom of a sum of variances; those over thousands of images count as known."""
-    total = of_pictures + sum(variance for variance, _ in of_seeds)
-    uncertain = sum(variance**2 / np.maximum(seeds - 1, 1) for variance, seeds in of_seeds)
-    return np.divide(total**2, uncertain, out=np.full_like(total, np.inf), where=uncertain > 0)
+def _pairs(first: NDArray[np.intp], second: NDArray[np.intp], entries: int) -> Floats:
+    weights = np.zeros((len(first), entries))
+    rows = np.arange(len(first))
+    weights[rows, first], weights[rows, second] = 1.0, -1.0
+    return weights
+
+
+def name(metric: str, seeds: int, pair: bool) -> str:
+    """What the test of a difference is called.
+
+    Args:
+        metric: ``accuracy`` or ``macro_f1``.
+        seeds: The most seeds of an entry in it.
+        pair: Whether it is one of two entries.
+    """
+    if metric == "accuracy" and pair and seeds == 1:
+        return "McNemar, mid-p"
+    over = "over images and seeds" if seeds > 1 else "over images"
+    kind = "paired t test" if seeds > 1 else "paired z test"
+    return f"{kind} {over}" + ("" if metric == "accuracy" else ", bootstrap variance")
+
+
+def _satterthwaite(of_pictures: Floats, of_seeds: Floats, seeds: NDArray[np.int64]) -> Floats:
+    """Degrees of freedom of a sum of variances, ``[K]`` and ``[K, E]``; those over thousands of images count as known.
+
+    ``seeds``, ``[E]``, is of how many each variance of ``of_seeds`` is.
+    """
+    total = of_pictures + of_seeds.sum(axis=1)
+    uncertain = (of_seeds**2 / np.maximum(seeds - 1, 1)).sum(axis=1)
+    return np.asarray(np.divide(total**2, uncertain, out=np.full_like(total, np.inf), where=uncertain > 0))
 
 
 def _percentiles(draws: Floats, centre: Floats, freedom: Floats) -> tuple[Floats, Floats]:

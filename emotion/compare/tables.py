@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from emotion.base import words
-from emotion.compare.board import Board, Difference, Entry, Figure, p_value, points
+from emotion.compare.board import Board, Difference, Effect, Entry, Figure, p_value, points
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ def quality(board: Board) -> list[Column]:
     def percent(fraction: float) -> str:
         return f"{100 * fraction:.1f}"
 
+    chosen = {"accuracy": "validation accuracy", "macro_f1": "validation macro-F1"}[board.rank_by]
     columns = [
+        *([Column(chosen, lambda e: e.validation, percent, 1)] if board.ranked_on != board.split else []),
         Column("accuracy", lambda e: e.accuracy, percent, 1),
         Column("macro-F1", lambda e: e.macro_f1, percent, 1),
         Column("leak-free accuracy", lambda e: e.leak_free_accuracy, percent, 1),
@@ -84,7 +86,7 @@ def cost() -> list[Column]:
 SEEDS = Column("seeds", lambda e: len(e.seeds), "{:.0f}".format, 1)
 
 #: Titles of :func:`difference`.
-DIFFERENCE = ("better", "than", "in", "by points", "95 % interval", "p", "p after Holm", "difference")
+DIFFERENCE = ("better", "than", "in", "by points", "95 % interval", "p", "p after Holm", "difference", "test")
 
 
 def difference(d: Difference) -> tuple[str, ...]:
@@ -94,7 +96,42 @@ def difference(d: Difference) -> tuple[str, ...]:
     p, p_holm = (p_value(p).removeprefix("p = ").removeprefix("p ") for p in (d.p, d.p_holm))
     metric = {"macro_f1": "macro-F1"}.get(d.metric, d.metric)
     shown = "shown" if d.significant else "not shown"
-    return d.better, d.worse, metric, points(d.gain.value), interval, p, p_holm, shown
+    return d.better, d.worse, metric, points(d.gain.value), interval, p, p_holm, shown, d.test
+
+
+#: Titles of :func:`effect`.
+EFFECT = ("key", "better", "than", "in", "by points", "95 % interval", "p", "p after Holm", "difference", "test")
+
+
+def effect(e: Effect) -> tuple[str, ...]:
+    """What the tests say about a main effect or an interaction, as texts."""
+    low, high = e.gain.low or 0.0, e.gain.high or 0.0
+    p, p_holm = (p_value(p).removeprefix("p = ").removeprefix("p ") for p in (e.p, e.p_holm))
+    metric = {"macro_f1": "macro-F1"}.get(e.metric, e.metric)
+    key = f"{e.key}, more with {e.within}={e.stronger} than {e.weaker}" if e.within else e.key
+    shown = "shown" if e.significant else "not shown"
+    interval = f"{points(low)} to {points(high)}"
+    return key, e.better, e.worse, metric, points(e.gain.value), interval, p, p_holm, shown, e.test
+
+
+def caption(board: Board) -> str:
+    """What a table of differences is of: images, interval and correction."""
+    count = len(board.entries)
+    return (
+        f"On {board.where}; intervals: paired bootstrap, {board.resamples:,} resamples; p after Holm's correction over "
+        f"{words.counted(count * (count - 1) // 2, 'comparison')} for each metric."
+    )
+
+
+def effects_caption(board: Board) -> str:
+    """What the table of effects is of: its p values are corrected apart from those of pairs of entries."""
+    families = [words.counted(len(board.effects), "main effect")]
+    families += [words.counted(len(board.interactions), "interaction")] if board.interactions else []
+    return (
+        "Main effects: the mean difference over all settings of the other keys and their seeds; below them "
+        f"interactions of two keys. On {board.where}; intervals: paired bootstrap, {board.resamples:,} resamples; "
+        f"Holm's correction over {' and over '.join(families)}."
+    )
 
 
 def settings(entry: Entry) -> str:
@@ -114,9 +151,9 @@ def show(boards: Sequence[Board]) -> None:
         console.width = _PIPED_WIDTH
     printed: set[str] = set()
     for board in boards:
-        pictures = f"{board.n:,} {board.split} images, fingerprint {board.pixels[:12]}"
-        console.print(Text(f"\n{board.data}: {pictures}", style="bold"))
-        console.print(_table(board, "% (95 % interval)", [*quality(board), SEEDS]))
+        ranked = f"ranked by {board.ranked_on}, fingerprint {board.pixels[:12]}"
+        console.print(Text(f"\n{board.data}: {board.split}, {board.where}; {ranked}", style="bold"))
+        console.print(_table(board, "% (95 % interval)", quality(board)))
         console.print(_table(board, "cost", cost()))
         if len(board.entries) > _MOST_ROWS:
             console.print(Text(f"{len(board.entries) - _MOST_ROWS} more entries are in the files"))
@@ -130,11 +167,12 @@ def show(boards: Sequence[Board]) -> None:
 
 def _table(board: Board, title: str, shown: Sequence[Column]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column(title, overflow="fold", min_width=18)
+    table.add_column(title, overflow="fold", min_width=12)
     for column in shown:
         table.add_column(column.title, justify="right", max_width=13)
     for entry in board.entries[:_MOST_ROWS]:
         cells = (column.cell(entry) for column in shown)
         texts = (f"{cell.text}\n{cell.interval}".strip() for cell in cells)
-        table.add_row(Text(entry.name), *(Text(text, justify="right") for text in texts))
+        seeds = f" ({len(entry.seeds)} seeds)" if len(entry.seeds) > 1 else ""
+        table.add_row(Text(entry.name + seeds), *(Text(text, justify="right") for text in texts))
     return table

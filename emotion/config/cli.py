@@ -10,7 +10,6 @@ import argparse
 import io
 import os
 import re
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -31,23 +30,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from emotion.base import guarded
 from emotion.base.errors import UserError
 from emotion.base.exits import WRONG, exit_codes
-from emotion.config import explain, schema
+from emotion.config import explain, schema, typed
 from emotion.config.checks import validate, validate_paths
 
 Task = Callable[[DictConfig], Any]
-
-#: Keys whose value is a run's name, though ``1e5`` or ``20261122`` reads as a number.
-_NAMES = ("run", "resume", "name", "trainer.teacher")
-
-#: Keys whose value is a path, a URL or a sentence, whatever Hydra's grammar makes of ``=``, ``,`` or ``é``.
-_AS_TYPED = ("file", "source", "save", "log", "timeline", "snapshots", "folder", "root", "path", "against", "apply",
-             "licence", "hardware")  # fmt: skip
-
-#: The group of each command that may be null; Hydra knows null there as a default only, not as an override.
-_OPTIONAL = {"train": "experiment", "tune": "experiment"}
-_OPTIONAL |= dict.fromkeys(("evaluate", "adopt", "export", "publish"), "dataset")
 
 #: Commands that search keys with several values, without -m.
 _SEARCHING = ("tune",)
@@ -66,6 +55,7 @@ class Request:
         arguments: All arguments as Hydra's parser gives them, flags such as ``--cfg job`` among them.
         cfg: The composed, validated config; for a sweep, that of its first job. None for ``--help`` and the like.
         space: Of a command that searches: the keys that were given several values, and these in Hydra's sweep grammar.
+        bound: Of a sweep: values for the jobs of one option, such as ``model.weights@mobilenet_v2=null``.
     """
 
     command: str
@@ -73,6 +63,7 @@ class Request:
     arguments: argparse.Namespace
     cfg: DictConfig | None = None
     space: Mapping[str, str] = field(default_factory=dict)
+    bound: tuple[typed.Bound, ...] = ()
 
     @property
     def multirun(self) -> bool:
@@ -86,6 +77,11 @@ class Request:
 
     def with_overrides(self, *more: str) -> Request:
         return replace(self, overrides=(*self.overrides, *more))
+
+    def naming(self, key: str, path: Path) -> Request:
+        """With the run that a name such as ``latest`` was found to mean, which would be another one later."""
+        others = (o for o in self.overrides if o.partition("=")[0] != key)
+        return replace(self, overrides=(*others, f"{key}={typed.quoted(path)}"))
 
 
 def main(command: str, task: Task) -> NoReturn:
@@ -110,64 +106,37 @@ def request(command: str, arguments: list[str] | None = None) -> Request:
         parsed = parser.parse_intermixed_args(arguments)  # flags may stand between overrides
     except SystemExit as stopped:  # argparse has printed what it did not understand
         sys.exit(WRONG if stopped.code else 0)
+    if parsed.experimental_rerun:
+        raise UserError("--experimental-rerun: unpickles a file, which could run any code; type the command again")
+    explain.refuse_unusable(parsed.overrides)
+    parsed.config_dir = parsed.config_dir and os.path.expanduser(parsed.config_dir)  # noqa: PTH111
     if parsed.config_dir and not Path(parsed.config_dir).is_dir():
         raise UserError(f"--config-dir: no such folder '{parsed.config_dir}'")
-    overrides = tuple(_readable(command, parsed.overrides))
+    for file in sorted(Path(parsed.config_dir).rglob("*.yaml")) if parsed.config_dir else ():
+        guarded.check_expansion(file)
+    overrides = tuple(typed.readable(command, parsed.overrides, parsed.multirun))
     space = dict(_searched(overrides)) if command in _SEARCHING else {}
     overrides = tuple(o for o in overrides if o.partition("=")[0].lstrip("+") not in space)
-    asked = Request(command, overrides, parsed, None, space)
+    bound = tuple(filter(None, map(typed.bound, overrides)))
+    if bound and not parsed.multirun:
+        first = bound[0]
+        raise UserError(
+            f"{first.text}: sets {first.key} for the jobs of a sweep (-m) with {first.choice}; without -m leave out "
+            f"'@{first.option}'"
+        )
+    overrides = tuple(o for o in overrides if typed.bound(o) is None)
+    asked = Request(command, overrides, parsed, None, space, bound)
     if asked.multirun and asked.shows:
         raise UserError("-m: leave it out with --cfg and --info, which show one job")
     if parsed.help or parsed.hydra_help or parsed.shell_completion:
         return asked
-    return replace(asked, cfg=_check(asked))
-
-
-def _readable(command: str, overrides: list[str]) -> Iterator[str]:
-    """Overrides in a form that Hydra reads as the user meant: names of runs as text, and no group set to null."""
-    for text in overrides:
-        name, _, value = text.partition("=")
-        if command == "adopt" and name == "model":  # which Hydra would look up among the options of conf/model
-            text, name = f"file={value}", "file"
-        override = _parsed(text)
-        if (command == "compare" and name == "runs") or (name == "trainer.teacher" and value.strip()[:1] == "["):
-            yield f"{name}={_names_of_runs(value)}"
-        elif override is None:
-            is_text = name in _AS_TYPED and value[:1] not in ("'", '"') and (name, value[:1]) != ("apply", "[")
-            yield f"{name}={quoted(value)}" if is_text else text
-        elif name in _AS_TYPED and override.is_sweep_override():
-            yield f"{name}={quoted(value)}"
-        elif name in _NAMES and isinstance(override.value(), int | float) and not isinstance(override.value(), bool):
-            yield f"{name}='{value.strip()}'"
-        elif not (name == _OPTIONAL.get(command) and override.value() is None):
-            yield text
-
-
-def _parsed(text: str) -> Override | None:
-    """An override as Hydra reads it; None if it cannot, which is explained when the config is composed."""
-    try:
-        return OverridesParser.create().parse_override(text)
-    except HydraException:
-        return None
-
-
-def _names_of_runs(value: str) -> str:
-    """Names, globs and paths of runs as they were typed: ``[20261122,1e5]`` is text, ``[ab]*`` a glob."""
-    value = value.strip()
-    if value.startswith("[") and value.find("]") == len(value) - 1:  # a list
-        parts = re.findall(r"""'[^']*'|"[^"]*"|[^,'"\s][^,]*""", value[1:-1])
-        return f"[{','.join(_as_text(part.strip()) for part in parts)}]"
-    return _as_text(value) if value else ""
-
-
-def _as_text(value: str) -> str:
-    return quoted(value[1:-1] if len(value) > 1 and value[0] in "'\"" and value[-1] == value[0] else value)
+    return replace(asked, cfg=_check(asked)).with_overrides(*typed.for_sweeper(bound))
 
 
 def _searched(overrides: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The keys that are given several values, with these in Hydra's grammar."""
     for text in overrides:
-        override = _parsed(text)
+        override = typed.parsed(text)
         if override and override.is_sweep_override() and not override.get_key_element().startswith("hydra"):
             key, _, value = text.partition("=")
             yield key.lstrip("+"), value
@@ -190,19 +159,38 @@ def _check(asked: Request) -> DictConfig:
     """Compose the config, or for a sweep its first job's and each other swept value once."""
     path = asked.arguments.config_path
     with composing(os.path.abspath(path) if path else str(schema.CONF), asked.arguments.config_dir):  # noqa: PTH100
-        try:
-            variants = list(islice(_variants(list(asked.overrides), asked.multirun), _CHECKED_VALUES))
-            composed = [compose(asked.command, variant) for variant in variants]
-        except explain.COMPOSING as error:
-            raise UserError(explain.explain(error, asked.command, list(asked.overrides))) from None
+        explain.refuse_lists(asked.overrides)
+        own = [cfg for given in _own_overrides(asked) for cfg in _composed(asked.command, given, True, ())]
+        composed = [*_composed(asked.command, list(asked.overrides), asked.multirun, asked.bound), *own]
     for cfg in composed if not asked.shows else []:
         try:
+            if cfg.get("again") is not None:  # whose config is validated, with what this command line changes
+                continue
             validate(cfg)
             if cfg.get("resume") in (None, False):  # a run that is resumed knows its data
                 validate_paths(cfg)
         except OmegaConfBaseException as error:  # an interpolation without a value
             raise UserError(explain.plain(error)) from None
     return composed[0]
+
+
+def _own_overrides(asked: Request) -> Iterator[list[str]]:
+    """For each option that has values of its own: the command line with it and them."""
+    for choice in dict.fromkeys(b.choice for b in asked.bound):
+        own = [b for b in asked.bound if b.choice == choice]
+        replaced = {own[0].group, *(b.key for b in own)}
+        kept = [o for o in asked.overrides if o.partition("=")[0] not in replaced]
+        yield [*kept, choice, *(b.override for b in own)]
+
+
+def _composed(command: str, overrides: list[str], multirun: bool, bound: tuple[typed.Bound, ...]) -> list[DictConfig]:
+    """The configs of some of a command line's jobs, each with its option's first own values."""
+    first = [(b.choice, _values(OverridesParser.create().parse_override(b.override))[0]) for b in bound]
+    try:
+        variants = islice(_variants(overrides, multirun), _CHECKED_VALUES)
+        return [compose(command, [*v, *(own for choice, own in first if choice in v)]) for v in variants]
+    except explain.COMPOSING as error:
+        raise UserError(explain.explain(error, command, overrides)) from None
 
 
 def _variants(overrides: list[str], multirun: bool) -> Iterator[list[str]]:
@@ -225,7 +213,10 @@ def _values(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [override.input_line or ""]
     key = override.get_key_element()
-    return [f"{key}={value}" for value in islice(override.sweep_string_iterator(), _CHECKED_VALUES)] or [f"{key}="]
+    try:
+        return [f"{key}={value}" for value in islice(override.sweep_string_iterator(), _CHECKED_VALUES)] or [f"{key}="]
+    except ValueError as error:  # a range with steps of 0
+        raise UserError(f"{key}: {(override.input_line or '').partition('=')[2]} ({error})") from None
 
 
 def launch(asked: Request, task: Task) -> Any:
@@ -268,15 +259,3 @@ def _with_comments(command: str) -> Iterator[None]:
     finally:
         shown = re.sub(r"(\S+=)?\bbase_\w+(,\s|\s|$)", "", text.getvalue())
         print(explain.with_comments(shown, command, schema.CONF), end="")
-
-
-def quoted(path: Path | str) -> str:
-    """Quote a path for Hydra's override grammar, where a backslash escapes a quote and nothing else."""
-    escaped = re.sub(r"(\\+)(?='|$)", r"\1\1", str(path)).replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def typed(key: str, path: Path) -> str:
-    """``key=path`` as a user types it: quoted for the shell and, where its characters mean something, for Hydra."""
-    plain = re.fullmatch(r"[\w./~-]+", str(path), re.ASCII)
-    return shlex.quote(f"{key}={path if plain else quoted(path)}")

@@ -39,6 +39,7 @@ class Training:
 
 @dataclass
 class Train(Training):
+    again: Any = None
     compare: bool = False
     tuner: Any = None
 
@@ -51,13 +52,20 @@ class Tune(Training):
 @dataclass
 class Evaluate:
     run: Any = MISSING
-    split: str = choice(("train", "validation", "test"), "test")
+    split: str | None = choice(("train", "validation", "test", "all"), None)
     dataset: Any = None
+    datasets: Any = field(default_factory=list)
+    faces: str = choice(("auto", "whole", "search"), "auto")
+    no_face: str = choice(("whole", "leave_out"), "whole")
+    slices: bool | None = None
     checkpoint: str = choice(("best", "last"), "best")
     tta: str = choice(("none", "flip"), "none")
-    batch_size: int = number(1, 65_536, 256)
-    bootstrap: int = number(0, 100_000, 1000)
+    prior: Any = None
+    batch_size: int = number(1, 65_536, 256, unit="images")
+    bootstrap: int = number(0, 100_000, 10_000, unit="resamples")
+    explain: int = number(0, 500, 0, unit="images")
     outputs: str = "outputs"
+    folder: str | None = None
 
 
 @dataclass
@@ -65,11 +73,11 @@ class Adopt:
     file: str = MISSING
     name: str | None = None
     labels: Any = MISSING
-    pixels: str = choice(("minus_one_to_one", "zero_to_one", "raw", "imagenet"))
+    pixels: str = choice(("minus_one_to_one", "zero_to_one", "raw", "imagenet", "caffe"))
     output: str | None = choice(("probabilities", "logits"), None)
-    height: int | None = number(16, 1024, None)
-    width: int | None = number(16, 1024, None)
-    colour: str | None = choice(COLOURS, None)
+    height: int | None = number(16, 1024, None, unit="pixels")
+    width: int | None = number(16, 1024, None, unit="pixels")
+    colour: str | None = choice((*COLOURS, "bgr"), None)
     interpolation: str = choice(INTERPOLATIONS, "area")
     source: str | None = None
     licence: str | None = None
@@ -81,8 +89,9 @@ class Adopt:
 class Tolerance:
     """How far an export may be from its checkpoint; ``conf/export.yaml`` says what the values mean."""
 
-    probability: float | None = number(0, 1, None)
-    accuracy: float | None = number(0, 1, None)
+    probability: float | None = number(0, 1, None, unit="fraction")
+    accuracy: float | None = number(0, 1, None, unit="fraction")
+    changed_labels: float | None = number(0, 1, None, unit="fraction")
 
 
 @dataclass
@@ -90,10 +99,11 @@ class Compare:
     runs: Any = MISSING
     split: str = choice(("train", "validation", "test"), "test")
     rank_by: str = choice(("accuracy", "macro_f1"), "accuracy")
-    resamples: int = number(100, 100_000, 1000)
+    rank_on: str = choice(("validation", "test"), "validation")
+    resamples: int | None = number(100, 100_000, None, unit="resamples")
     seed: int = number(0, LARGEST_SEED, 0)
     latency: str = choice(("auto", "measured", "recorded"), "auto")
-    pictures: int = number(0, 500, 12)
+    pictures: int = number(0, 500, 12, unit="images")
     outputs: str = "outputs"
     folder: str | None = None
 
@@ -103,8 +113,10 @@ class Export:
     run: Any = MISSING
     format: str = choice(("litert", "onnx", "saved_model"), "litert")
     quantize: str | None = choice(("float16", "dynamic", "int8"), None)
-    calibration: int = number(1, 1_000_000, 500)
+    prior: Any = None
+    calibration: int = number(1, 1_000_000, 500, unit="images")
     tolerance: Tolerance = field(default_factory=Tolerance)
+    accept: bool = False
     folder: str | None = None
     dataset: Any = None
     outputs: str = "outputs"
@@ -116,7 +128,8 @@ class Publish:
     folder: str = MISSING
     weights: bool = True
     half: bool = False
-    largest: float = number(0.01, 100_000, 8.0)
+    prior: Any = None
+    largest: float = number(0.01, 100_000, 8.0, unit="MB")
     overwrite: bool = False
     hardware: str | None = None
     dataset: Any = None
@@ -128,20 +141,22 @@ class FaceSearch:
     """How faces are searched for in a still image; ``conf/collect.yaml`` says what the values mean."""
 
     scale_factor: float = number(1.01, 2, 1.1)
-    min_neighbors: int = number(1, 50, 5)
-    min_size: float = number(0.01, 1, 0.08)
-    working_size: int = number(64, 16_384, 1024)
+    min_neighbors: int = number(1, 50, 5, unit="detections")
+    min_size: float = number(0.01, 1, 0.08, unit="fraction")
+    working_size: int = number(64, 16_384, 1024, unit="pixels")
 
 
 @dataclass
-class Detector(FaceSearch):
-    """How faces are searched for in video; ``conf/live.yaml`` says what the values mean."""
+class Detector:
+    """How faces are searched for in video and images; ``conf/live.yaml`` says what the values mean."""
 
-    min_size: float = number(0.01, 1, 0.1)
-    working_size: int = number(64, 16_384, 1280)
+    scale_factor: float = number(1.01, 2, 1.1)
+    min_neighbors: int = number(1, 50, 5, unit="detections")
+    min_size: float | None = number(0.01, 1, None, unit="fraction")
+    working_size: int | None = number(64, 16_384, None, unit="pixels")
     mode: str = choice(("fast", "exact"), "fast")
-    spread: int | None = number(1, 100, None)
-    hold: int = number(0, 10_000, 15)
+    spread: int | None = number(1, 100, None, unit="frames")
+    hold: int = number(0, 10_000, 15, unit="frames")
 
 
 @dataclass
@@ -152,13 +167,14 @@ class ImageSearch:
     face: str | None = choice(FACES, "face")
     licence: str = choice(LICENCES, "any")
     size: str | None = choice(SIZES, "medium")
-    parallel: int = number(1, 32, 4)
-    timeout: int = number(1, 600, 15)
-    deadline: float = number(1, None, 3600.0)
-    retries: int = number(0, 100, 3)
-    back_off: float = number(0, 3600, 1.0)
-    min_interval: float = number(0, 3600, 0.5)
-    max_bytes: int = number(1000, None, 20_000_000)
+    parallel: int = number(1, 32, 4, unit="emotions")
+    timeout: int = number(1, 600, 15, unit="seconds")
+    deadline: float = number(1, None, 3600.0, unit="seconds")
+    retries: int = number(0, 100, 3, unit="retries")
+    back_off: float = number(0, 3600, 1.0, unit="seconds")
+    min_interval: float = number(0, 3600, 0.5, unit="seconds")
+    max_bytes: int = number(1000, None, 20_000_000, unit="bytes")
+    allow_private: bool = False
 
 
 @dataclass
@@ -167,18 +183,18 @@ class Collect:
     source: str = "bing"
     path: Any = None
     emotion: str | None = choice(EMOTIONS, None)
-    per_emotion: int = number(1, 1_000_000, 300)
+    per_emotion: int = number(1, 1_000_000, 300, unit="images")
     against: str | None = None
     apply: Any = None
     faces: str = choice(("one", "largest", "all"), "one")
-    min_face: int = number(24, 4096, 64)
+    min_face: int = number(24, 4096, 64, unit="pixels")
     min_sharpness: float = number(0, 100_000, 80.0)
-    max_pixels: int = number(10_000, 80_000_000, 50_000_000)
-    crop_margin: float = number(*CROP_MARGINS, 0.1)
-    size: int = number(16, 1024, 96)
+    max_pixels: int = number(10_000, 80_000_000, 50_000_000, unit="pixels")
+    crop_margin: float = number(*CROP_MARGINS, 0.1, unit="fraction")
+    size: int = number(16, 1024, 96, unit="pixels")
     colour: str = choice(COLOURS, "rgb")
     interpolation: str = choice(INTERPOLATIONS, "area")
-    stride: int = number(1, None, 15)
+    stride: int = number(1, None, 15, unit="frames")
     detector: FaceSearch = field(default_factory=FaceSearch)
     search: ImageSearch = field(default_factory=ImageSearch)
     queries: dict[str, list[str]] = field(default_factory=dict)
@@ -188,9 +204,10 @@ class Collect:
 class AuditLimits:
     """From which values on there is a finding; ``conf/audit.yaml`` says what the values mean."""
 
-    no_face: float = number(0, 1, 0.15)
+    no_face: float = number(0, 1, 0.15, unit="fraction")
     imbalance: float = number(1, None, 10.0)
-    label_noise: float = number(0, 1, 0.1)
+    label_noise: float = number(0, 1, 0.1, unit="fraction")
+    run_accuracy: float = number(0, 1, 0.6, unit="fraction")
 
 
 @dataclass
@@ -198,11 +215,36 @@ class Audit:
     dataset: Any = MISSING
     run: Any = None
     fail_on: Any = field(default_factory=list)
-    min_side: int = number(1, None, 32)
+    min_side: int = number(1, None, 32, unit="pixels")
     limits: AuditLimits = field(default_factory=AuditLimits)
-    pictures: int = number(0, 500, 12)
+    pictures: int = number(0, 500, 12, unit="images")
     outputs: str = "outputs"
     folder: str | None = None
+
+
+@dataclass
+class Tls:
+    cert: str | None = None
+    key: str | None = None
+
+
+@dataclass
+class Address:
+    """Where a server listens and who may use it; ``conf/serve.yaml`` says what the values mean."""
+
+    host: str = "127.0.0.1"
+    port: int = number(0, 65_535, 8000)
+    token: Any = None
+    hosts: list[str] = field(default_factory=list)
+    origins: list[str] = field(default_factory=list)
+    tls: Tls = field(default_factory=Tls)
+
+
+@dataclass
+class Viewing(Address):
+    """``display=browser`` of live; ``conf/live.yaml`` says what the values mean."""
+
+    viewers: int = number(1, 1000, 8, unit="viewers")
 
 
 @dataclass
@@ -210,22 +252,55 @@ class Live:
     run: Any = MISSING
     source: Any = 0
     outputs: str = "outputs"
-    display: str = choice(("auto", "window", "none"), "auto")
+    display: str = choice(("auto", "window", "browser", "none"), "auto")
     save: str | None = None
     log: str | None = None
     timeline: str | None = None
     snapshots: str = "."
     bars: bool = True
     blur: bool = False
-    stride: int = number(1, None, 1)
-    max_frames: int | None = number(1, None, None)
+    stride: int = number(1, None, 1, unit="frames")
+    max_frames: int | None = number(1, None, None, unit="frames")
     loop: bool = False
     engine: str = choice(("auto", "litert", "keras"), "auto")
-    threads: int = number(1, 1024, 1)
-    smoothing: float = number(0, 60, 0.25)
-    min_confidence: float = number(0, 1, 0.4)
-    max_gap: float = number(0, 60, 0.5)
+    threads: int = number(1, 1024, 1, unit="threads")
+    smoothing: float = number(0, 60, 0.25, unit="seconds")
+    min_confidence: float = number(0, 1, 0.4, unit="fraction")
+    max_gap: float = number(0, 60, 0.5, unit="seconds")
+    prior: Any = None
+    detector: Detector = field(default_factory=Detector)
+    browser: Viewing = field(default_factory=Viewing)
+
+
+@dataclass
+class ServeLimits:
+    """What one client may ask of the server; ``conf/serve.yaml`` says what the values mean."""
+
+    sessions: int = number(1, 10_000, 8, unit="visitors")
+    frames: float = number(1, 240, 30.0, unit="frames per second")
+    idle: float = number(1, 86_400, 60.0, unit="seconds")
+    rate: float = number(0.1, 1_000_000, 100.0, unit="requests per second")
+    picture_mib: float = number(0.01, 1024, 10.0, unit="MiB")
+    megapixels: float = number(0.01, 1000, 40.0, unit="megapixels")
+    pictures: int = number(1, 1000, 64, unit="images")
+    body_mib: float = number(0.01, 4096, 64.0, unit="MiB")
+    video_mib: float = number(0.01, 65_536, 256.0, unit="MiB")
+    video_frames: int = number(1, 10_000_000, 20_000, unit="frames")
+
+
+@dataclass
+class Serve(Address):
+    run: Any = MISSING
+    outputs: str = "outputs"
+    workers: int = number(1, 64, 1, unit="processes")
+    prior: Any = None
+    engine: str = choice(("auto", "litert", "keras"), "auto")
+    threads: int = number(1, 1024, 1, unit="threads")
+    smoothing: float = number(0, 60, 0.25, unit="seconds")
+    min_confidence: float = number(0, 1, 0.4, unit="fraction")
+    max_gap: float = number(0, 60, 0.5, unit="seconds")
+    limits: ServeLimits = field(default_factory=ServeLimits)
     detector: Detector = field(default_factory=Detector)
 
 
-COMMANDS = (Train, Tune, Evaluate, Adopt, Compare, Export, Publish, Collect, Audit, Live)
+COMMANDS = (Train, Tune, Evaluate, Adopt, Compare, Export, Publish, Collect, Audit, Live, Serve)

@@ -7,10 +7,24 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigTypeError
 
 from emotion.base.errors import did_you_mean
-from emotion.config.commands import FINDINGS, LABEL_SOURCES, Audit, Collect, Compare, Export
+from emotion.config import parts
+from emotion.config.commands import (
+    FINDINGS,
+    LABEL_SOURCES,
+    Audit,
+    Collect,
+    Compare,
+    Evaluate,
+    Export,
+    Live,
+    Publish,
+    Serve,
+)
 from emotion.config.schema import ALPHAS, CLASS_WEIGHTS, OPS, Cnn, MobileNetV2
+from emotion.faces import priors
 from emotion.faces.labels import CONTEMPT, EMOTIONS
 
 #: Datasets that are read from files, and what ``dataset.root`` is for each.
@@ -26,7 +40,19 @@ MODELS: dict[Any, type] = {
 }
 _COLLECTED = {"folder": "folder with your images", "video": "video file"}
 
-_value = OmegaConf.select  # None where a key is absent or has no value yet
+#: Least ``low`` and most ``high`` of an operation: a quality, pixels, pixels, shares of light and way.
+_STRENGTHS = {"jpeg": (1, 100), "low_resolution": (4, 512), "motion_blur": (0, 64), "shadow": (0, 1), "occlude": (0, 1)}
+
+
+def value(cfg: DictConfig, key: str) -> Any:
+    """A key's value; None where it is absent or has no value yet, also below a list."""
+    try:
+        return OmegaConf.select(cfg, key)
+    except ConfigTypeError:  # an interpolation without a value raises others
+        return None
+
+
+_value = value
 
 
 def _augmentation_problems(cfg: DictConfig) -> Iterator[str]:
@@ -67,6 +93,9 @@ def _parameter_problems(where: str, op: str, parameters: Mapping[Any, Any]) -> I
         yield f"{where}: low {values['low']} and high {values['high']} must satisfy 0 <= low <= high"
     if op in ("scale", "gamma") and values["low"] <= 0:
         yield f"{where}.low: {values['low']} must be above 0"
+    least, most = _STRENGTHS.get(op, (0, math.inf))
+    if "low" in values and (values["low"] < least or values["high"] > most):
+        yield f"{where}: low {values['low']} and high {values['high']} must lie from {least} to {most}"
     if op == "erase" and values["high"] >= 1:
         yield f"{where}.high: {values['high']} erases the whole image, must be below 1"
 
@@ -78,11 +107,13 @@ def _trainer_problems(cfg: DictConfig) -> Iterator[str]:
         for name, weight in weights.items():
             if name not in emotions:
                 yield f"trainer.class_weight.{name}: no such emotion.{did_you_mean(str(name), emotions)}"
-            elif not isinstance(weight, int | float) or isinstance(weight, bool) or weight < 0:
+            elif not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight < math.inf:
                 yield f"trainer.class_weight.{name}: '{weight}' must be a number, 0 or more"
         absent = [e for e in emotions if e not in weights]
         if absent:
             yield f"trainer.class_weight: no weight for {', '.join(absent)}; give all {len(emotions)}"
+        if not any(weight for weight in weights.values()):
+            yield "trainer.class_weight: all weights are 0, so nothing would be learned; give one above 0"
     elif weights not in CLASS_WEIGHTS:
         yield (
             f"trainer.class_weight: '{weights}' is neither one of {', '.join(CLASS_WEIGHTS)} nor a weight for each "
@@ -91,12 +122,20 @@ def _trainer_problems(cfg: DictConfig) -> Iterator[str]:
     epochs = _value(cfg, "trainer.epochs")
     if not isinstance(epochs, int):
         return
-    parts = ("trainer.warmup_epochs", "trainer.class_weight_epochs", "model.frozen_epochs")
-    for key in (*parts, "augmentation.unmixed_epochs"):
+    for key in ("trainer.warmup_epochs", "trainer.class_weight_epochs", "augmentation.unmixed_epochs"):
         value = _value(cfg, key)
         if isinstance(value, int | float) and value > epochs:
             yield f"{key}: {value} is more than trainer.epochs={epochs}"
+    if _value(cfg, "trainer.logit_adjustment") and _value(cfg, "trainer.class_weight_epochs") is not None:
+        yield (
+            "trainer.class_weight_epochs: with trainer.logit_adjustment the class weights must be the same in all "
+            "epochs; set trainer.class_weight_epochs=null"
+        )
     if _value(cfg, "dataset.label_mode") == "multi_target":
+        if _value(cfg, "trainer.balanced_targets"):
+            yield "trainer.balanced_targets: needs targets that sum to 1; set dataset.label_mode=probability"
+        if _value(cfg, "trainer.logit_adjustment"):
+            yield "trainer.logit_adjustment: needs targets that sum to 1; set dataset.label_mode=probability"
         for key in ("augmentation.mixup", "augmentation.cutmix", "trainer.label_smoothing"):
             if _value(cfg, key):
                 yield (
@@ -143,10 +182,22 @@ def _model_problems(cfg: DictConfig) -> Iterator[str]:
 
 def _dataset_problems(cfg: DictConfig) -> Iterator[str]:
     name = _value(cfg, "dataset.name")
+    if name == "mixed":
+        yield from parts.problems(cfg.dataset)
     if name in ROOTED and not _value(cfg, "dataset.root"):
         yield f"dataset.root: no value given. Set dataset.root=<{ROOTED[name]}>"
     if (_value(cfg, "dataset.validation_fraction") or 0) + (_value(cfg, "dataset.test_fraction") or 0) > 0.8:
         yield "dataset.validation_fraction and dataset.test_fraction leave less than a fifth for training"
+    folds, fold = _value(cfg, "dataset.folds"), _value(cfg, "dataset.fold")
+    if isinstance(folds, int) and fold is None:
+        yield (
+            f"dataset.fold: no value given, with dataset.folds={folds}. Set dataset.fold=<0 to {folds - 1}>, or train "
+            f"all folds in one sweep: -m 'dataset.fold=range({folds})'"
+        )
+    elif fold is not None and folds is None:
+        yield f"dataset.folds: no value given, with dataset.fold={fold}. Set dataset.folds=<how many folds there are>"
+    elif isinstance(folds, int) and isinstance(fold, int) and fold >= folds:
+        yield f"dataset.fold: {fold} is out of range, must be from 0 to {folds - 1} with dataset.folds={folds}"
 
 
 def _compare_problems(cfg: DictConfig) -> Iterator[str]:
@@ -154,7 +205,46 @@ def _compare_problems(cfg: DictConfig) -> Iterator[str]:
         yield "split: runs are not compared on images that they were trained on; choose test or validation"
 
 
+def _prior_problems(cfg: DictConfig) -> Iterator[str]:
+    setting = cfg.prior
+    value = OmegaConf.to_container(setting) if OmegaConf.is_config(setting) else setting
+    yield from priors.problems(value, (*EMOTIONS, CONTEMPT))
+
+
+def datasets(cfg: DictConfig) -> list[Any]:
+    """``datasets`` of ``emotion.evaluate`` as parts: a path is a folder of images that is called after it."""
+    return [
+        {"name": "folder", "root": entry, "title": entry.rstrip("/").rpartition("/")[2]}
+        if isinstance(entry, str)
+        else {"name": "folder", **entry} if OmegaConf.is_dict(entry) else entry
+        for entry in cfg.datasets
+    ]  # fmt: skip
+
+
+def _evaluate_problems(cfg: DictConfig) -> Iterator[str]:
+    yield from _prior_problems(cfg)
+    if not OmegaConf.is_list(cfg.datasets):
+        yield (
+            f"datasets: '{cfg.datasets}' must be a list of folders or dataset configs, such as "
+            f"'datasets=[data/faces, {{name: ferplus, root: data/fer}}]'"
+        )
+        return
+    if cfg.datasets and _value(cfg, "dataset") is not None:
+        yield "dataset: with datasets=[...] leave dataset out; name it in the list"
+    if cfg.datasets:
+        listed = OmegaConf.create({"parts": datasets(cfg)})
+        for problem in (*parts.problems(listed), *parts.path_problems(listed)):
+            yield problem.replace("dataset.parts", "datasets")
+
+
+def _fixed_prior_problems(cfg: DictConfig) -> Iterator[str]:
+    yield from _prior_problems(cfg)
+    if _value(cfg, "prior") == priors.ESTIMATE:
+        yield "prior: an exported file answers for fixed shares; give training, balanced or shares, or leave it out"
+
+
 def _export_problems(cfg: DictConfig) -> Iterator[str]:
+    yield from _fixed_prior_problems(cfg)
     if _value(cfg, "format") in ("onnx", "saved_model") and _value(cfg, "quantize") is not None:
         yield f"quantize: format={cfg.format} is float32 only; leave quantize out, or choose format=litert"
 
@@ -198,6 +288,10 @@ GROUPS: dict[str, Check] = {
 }
 #: The same for rules of one command.
 COMMANDS: dict[type, Check] = {
+    Evaluate: _evaluate_problems,
+    Live: _prior_problems,
+    Publish: _fixed_prior_problems,
+    Serve: _prior_problems,
     Compare: _compare_problems,
     Export: _export_problems,
     Audit: _audit_problems,

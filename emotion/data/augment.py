@@ -16,9 +16,11 @@ import tensorflow as tf
 
 from emotion.base.errors import UserError
 from emotion.config.schema import OPS
+from emotion.data import corruptions
+from emotion.data.corruptions import per_image, to_uint8
 from emotion.data.geometry import flipping, resample, rotation, scaling, shearing, translation
 
-_GEOMETRIC = ("flip", "rotate", "translate", "scale", "shear")
+_GEOMETRIC = ("flip", "rotate", "translate", "scale", "shear", "jitter")
 _LINEAR = ("brightness", "contrast")
 _ERASE_ASPECT = 0.3  # Zhong et al.: sides in a ratio between 0.3 and 1 / 0.3
 
@@ -52,13 +54,18 @@ def augment(images: tf.Tensor, ops: Sequence[Op], seed: tf.Tensor) -> tf.Tensor:
 
     Between operations on light the pixels are float32 and may leave 0 to 255; they are rounded and clipped at the end,
     or before ``erase``. Geometric operations that come first work on uint8, which is faster, and round to the nearest.
-    The operations and their draws, all uniform: ``flip`` left to right; ``rotate`` and ``shear`` (horizontal) by
-    degrees in [-degrees, degrees] about the centre; ``translate`` by [-fraction, fraction] of each side; ``scale`` by
-    [low, high] about the centre, above 1 is larger; ``brightness`` adds [-delta, delta] of full range; ``contrast``
-    multiplies the distance from the image's mean by [low, high]; ``gamma`` raises to the power [low, high];
-    ``noise`` adds Gaussian noise of standard deviation [0, sigma] of full range; ``blur`` is Gaussian with standard
-    deviation [0, sigma] pixels; ``erase`` fills a rectangle of [low, high] of the area with random pixels
-    (Zhong et al. 2017, "Random Erasing Data Augmentation", RE-R).
+    The operations and their draws, uniform except for ``jitter``: ``flip`` left to right; ``rotate`` and ``shear``
+    (horizontal) by degrees in [-degrees, degrees] about the centre; ``translate`` by [-fraction, fraction] of each
+    side; ``scale`` by [low, high] about the centre, above 1 is larger; ``jitter`` moves and scales as another box of
+    the detector would, normal with standard deviations ``shift`` (of each side) and ``size`` (of the logarithm of the
+    size); ``brightness`` adds [-delta, delta] of full range; ``contrast`` multiplies the distance from the image's
+    mean by [low, high]; ``gamma`` raises to the power [low, high]; ``noise`` adds Gaussian noise of standard deviation
+    [0, sigma] of full range; ``blur`` is Gaussian with standard deviation [0, sigma] pixels; ``motion_blur`` is of
+    [low, high] pixels in any direction; ``low_resolution`` scales the shorter side down to [low, high] pixels and up
+    again, and leaves smaller images alone; ``shadow`` leaves [low, high] of the light on one side of an edge;
+    ``occlude`` covers one side by a flat tone, [low, high] of the way across; ``jpeg`` compresses at quality
+    [low, high]; ``erase`` fills a rectangle of [low, high] of the area with random pixels (Zhong et al. 2017, "Random
+    Erasing Data Augmentation", RE-R).
 
     Args:
         images: uint8 ``[B, H, W, C]``.
@@ -80,7 +87,7 @@ def augment(images: tf.Tensor, ops: Sequence[Op], seed: tf.Tensor) -> tf.Tensor:
                 x = _erase(to_uint8(x), op, op_seed)
         else:
             for op, op_seed in group:
-                x = _PIXELWISE[kind](tf.cast(x, tf.float32), op, op_seed)
+                x = _corrupt(tf.cast(x, tf.float32), op, op_seed)
     return tf.ensure_shape(to_uint8(x), images.shape)
 
 
@@ -110,32 +117,32 @@ def _between(draw: tf.Tensor, low: float, high: float) -> tf.Tensor:
     return low + draw * (high - low)
 
 
-def to_uint8(x: tf.Tensor) -> tf.Tensor:
-    """Round float32 pixels half up, and clip them to 0 to 255; uint8 stays as it is."""
-    if x.dtype == tf.uint8:
-        return x
-    return tf.cast(tf.clip_by_value(x + 0.5, 0.0, 255.0), tf.uint8)
-
-
 def _compose(x: tf.Tensor, group: Sequence[tuple[Op, tf.Tensor]]) -> tf.Tensor:
     """Draw each operation's matrices and multiply them: float32 ``[B, 3, 3]``."""
     matrices = []
     for op, seed in group:
         applied, first, second = _draws(x, 3, seed)
-        matrices.append(_drawn_matrix(x, op, applied < op["probability"], first, second))
+        matrices.append(_drawn_matrix(x, op, seed, applied < op["probability"], first, second))
     return reduce(tf.matmul, matrices)
 
 
-def _drawn_matrix(x: tf.Tensor, op: Op, applied: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+def _drawn_matrix(
+    x: tf.Tensor, op: Op, seed: tf.Tensor, applied: tf.Tensor, first: tf.Tensor, second: tf.Tensor
+) -> tf.Tensor:
     switch = tf.cast(applied, tf.float32)
+    height, width = tf.cast(tf.shape(x)[1], tf.float32), tf.cast(tf.shape(x)[2], tf.float32)
     if op.name == "flip":
         return flipping(applied)
     if op.name == "scale":
         return scaling(tf.where(applied, _between(first, op["low"], op["high"]), 1.0))
     if op.name == "translate":
-        height, width = tf.cast(tf.shape(x)[1], tf.float32), tf.cast(tf.shape(x)[2], tf.float32)
         right, down = (switch * _between(draw, -op["fraction"], op["fraction"]) for draw in (first, second))
         return translation(right * width, down * height)
+    if op.name == "jitter":
+        drawn = tf.random.stateless_normal([3, tf.shape(x)[0]], fold(seed, 1))
+        right, down, size = tf.unstack(switch * drawn)
+        moved = translation(op["shift"] * right * width, op["shift"] * down * height)
+        return tf.matmul(scaling(tf.exp(op["size"] * size)), moved)
     angle = switch * _between(first, -1.0, 1.0) * math.radians(op["degrees"])
     return rotation(angle) if op.name == "rotate" else shearing(angle)
 
@@ -152,11 +159,7 @@ def _multiply_add(x: tf.Tensor, group: Sequence[tuple[Op, tf.Tensor]]) -> tf.Ten
             contrast = _strength(x, op, seed, op["low"], op["high"], off=1.0)
             mean_now = factor * mean + offset
             factor, offset = factor * contrast, offset * contrast + mean_now * (1.0 - contrast)
-    return x * _per_image(factor) + _per_image(offset)
-
-
-def _per_image(values: tf.Tensor) -> tf.Tensor:
-    return values[:, tf.newaxis, tf.newaxis, tf.newaxis]
+    return x * per_image(factor) + per_image(offset)
 
 
 def _strength(x: tf.Tensor, op: Op, seed: tf.Tensor, low: float, high: float, off: float = 0.0) -> tf.Tensor:
@@ -165,30 +168,30 @@ def _strength(x: tf.Tensor, op: Op, seed: tf.Tensor, low: float, high: float, of
     return tf.where(applied < op["probability"], _between(drawn, low, high), off)
 
 
-def _gamma(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:
-    power = _strength(x, op, seed, op["low"], op["high"], off=1.0)
-    return 255.0 * tf.pow(tf.clip_by_value(x / 255.0, 0.0, 1.0), _per_image(power))
+def _corrupt(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:
+    """Corrupt the images whose turn it is, and compute on no others, so that what is rare costs little."""
+    change, count = _CORRUPTIONS[op.name]
+    applied, *drawn = _draws(x, 1 + count, seed)
+    rows = tf.where(applied < op["probability"])[:, 0]
+    changed = change(tf.gather(x, rows), op, fold(seed, 1), *(tf.gather(draw, rows) for draw in drawn))
+    return tf.tensor_scatter_nd_update(x, rows[:, tf.newaxis], changed)
 
 
-def _noise(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:
-    sigma = 255.0 * _strength(x, op, seed, 0.0, op["sigma"])
-    return x + _per_image(sigma) * tf.random.stateless_normal(tf.shape(x), fold(seed, 1))
+def _ranged(op: Op, draw: tf.Tensor) -> tf.Tensor:
+    return _between(draw, op["low"], op["high"])
 
 
-def _blur(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:
-    """As two matrix products per image: cheaper than a convolution, whose kernel all images would have to share."""
-    sigma = _strength(x, op, seed, 0.0, op["sigma"])
-    height, width = tf.shape(x)[1], tf.shape(x)[2]
-    x = tf.einsum("bij,bjwc->biwc", _gaussian(sigma, height), x)
-    return tf.einsum("bij,bhjc->bhic", _gaussian(sigma, width), x)
-
-
-def _gaussian(sigma: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """float32 ``[B, size, size]``: row i holds the weights of pixel i's neighbours; at the border too they sum to 1."""
-    place = tf.range(tf.cast(size, tf.float32))
-    distance = (place[:, tf.newaxis] - place[tf.newaxis, :]) / tf.maximum(sigma, 1e-3)[:, tf.newaxis, tf.newaxis]
-    weights = tf.exp(-0.5 * tf.square(distance))
-    return weights / tf.reduce_sum(weights, axis=2, keepdims=True)
+#: What changes float32 images where it is applied, from (images, operation, seed, uniform draws), and how many draws.
+_CORRUPTIONS: Mapping[str, tuple[Callable[..., tf.Tensor], int]] = {
+    "gamma": (lambda x, op, _, power: corruptions.gamma(x, _ranged(op, power)), 1),
+    "noise": (lambda x, op, seed, sigma: corruptions.noise(x, op["sigma"] * sigma, seed), 1),
+    "blur": (lambda x, op, _, sigma: corruptions.blur(x, op["sigma"] * sigma), 1),
+    "motion_blur": (lambda x, op, _, length, turn: corruptions.motion_blur(x, _ranged(op, length), turn), 2),
+    "low_resolution": (lambda x, op, _, side: corruptions.low_resolution(x, _ranged(op, side)), 1),
+    "shadow": (lambda x, op, _, light, *edge: corruptions.shadow(x, _ranged(op, light), *edge), 4),
+    "occlude": (lambda x, op, _, reach, *cover: corruptions.occlude(x, _ranged(op, reach), *cover), 3),
+    "jpeg": (lambda x, op, _, quality: corruptions.jpeg(x, _ranged(op, quality)), 1),
+}
 
 
 def _erase(x: tf.Tensor, op: Op, seed: tf.Tensor) -> tf.Tensor:
@@ -245,6 +248,3 @@ def _random_pixels(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     count = tf.reduce_prod(shape)
     integers = tf.random.stateless_uniform([(count + 3) // 4], seed, minval=None, maxval=None, dtype=tf.int32)
     return tf.reshape(tf.reshape(tf.bitcast(integers, tf.uint8), [-1])[:count], shape)
-
-
-_PIXELWISE: Mapping[str, Callable[..., tf.Tensor]] = {"gamma": _gamma, "noise": _noise, "blur": _blur}

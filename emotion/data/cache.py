@@ -27,6 +27,7 @@ from emotion.base.errors import UserError
 from emotion.data.examples import Examples
 from emotion.faces import images
 from emotion.faces.contract import Contract
+from emotion.faces.formats import UnreadableImageError
 from emotion.faces.images import Image
 
 log = logging.getLogger(__name__)
@@ -190,7 +191,7 @@ def prepared(examples: Examples, row: int, contract: Contract) -> Image:
     """One image as the model gets it: uint8 ``[H, W, C]``; a UserError where its file can no longer be read."""
     try:
         return images.prepare(examples.image(row), contract)
-    except images.UnreadableImageError as error:
+    except UnreadableImageError as error:
         raise UserError(
             f"{examples.name_of(row)}: {error}, though it could be read when the dataset was scanned. "
             f"Put the file back or remove it, and start again"
@@ -241,6 +242,10 @@ def path_for(examples: Examples, contract: Contract, folder: Path, key: str) -> 
     prepared = (*contract.shape, contract.colour, contract.interpolation, cv2.__version__)
     digest = hashlib.sha256(_MAGIC + repr(prepared).encode())
     digest.update(np.ascontiguousarray(examples.hashes, "S16").tobytes())
+    if examples.kept is not None and (examples.kept < 1).any():
+        digest.update(examples.kept.tobytes())
+    if examples.face is not None:
+        digest.update(examples.face.tobytes())
     return folder / f"{key}-{digest.hexdigest()[:24]}.npy"
 
 

@@ -13,8 +13,9 @@ from typing import Any, TypeGuard
 
 from omegaconf import DictConfig
 
-from emotion.base import files
+from emotion.base import files, guarded
 from emotion.base.errors import UserError
+from emotion.config import parts
 from emotion.faces.contract import CROP_MARGINS
 
 FILE = "dataset.json"
@@ -46,10 +47,12 @@ class CropMargin:
         """
         path = path_in(root)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # ours is never half written
+            content = guarded.read_json(path)
+        except UserError:  # ours is never half written
+            if path.is_file() and any(source in path.read_text(errors="replace") for source in SOURCES):
+                raise
             return None
-        if not isinstance(content, dict) or content.get("source") not in SOURCES:
+        if str(content.get("source")) not in SOURCES:
             return None
         margin, pictures = content.get("crop_margin"), content.get("pictures", 0)
         if not _is_number(margin) or not _LOWEST <= margin <= _HIGHEST or not _is_number(pictures):
@@ -84,6 +87,9 @@ def for_live(dataset: DictConfig) -> tuple[float, str]:
         margin, origin = float(dataset.crop_margin), "(dataset.crop_margin)"
     elif root is not None and (saved := CropMargin.load(root)) is not None:
         margin, origin = saved.crop_margin, f"({path_in(root)}, by {saved.source})"
+    elif dataset.name == "mixed":
+        margin = min(for_live(node)[0] for node in parts.nodes(dataset).values())
+        origin = "(the smallest of its parts')"
     elif dataset.name in _MEASURED:
         margin, origin = _MEASURED[dataset.name], f"(measured on {dataset.name})"
     else:

@@ -84,7 +84,7 @@ def perceptual_hashes(examples: Examples, cache_dir: Path | None) -> similar.Has
     """How each image looks: uint64 ``[N, 2]``, from the source, from the cache, or computed (0.1 ms a small image).
 
     Raises:
-        emotion.faces.images.UnreadableImageError: A file can no longer be read.
+        emotion.faces.formats.UnreadableImageError: A file can no longer be read.
     """
     if examples.perceptual is not None:
         return examples.perceptual
@@ -107,12 +107,16 @@ def perceptual_hashes(examples: Examples, cache_dir: Path | None) -> similar.Has
 def group_hashes(examples: Examples) -> np.ndarray[Any, Any]:
     """``S16`` ``[N]``: equal for images that must not be separated, whatever their order in ``examples``.
 
-    Those with equal pixels; those that look alike, where the source keeps perceptual hashes; those of one origin.
+    Those with equal pixels; those that look alike, where the source keeps perceptual hashes; those of one origin or of
+    one group.
     """
-    if examples.perceptual is None and examples.origin is None:
+    known = [names for names in (examples.origin, examples.group) if names is not None]
+    if examples.perceptual is None and not known:
         return examples.hashes
     duplicates = find({"train": examples}, None if examples.perceptual is None else {"train": examples.perceptual})
-    groups = duplicates.near if examples.origin is None else _joined(duplicates.near, examples.origin)
+    groups = duplicates.near
+    for names in known:
+        groups = _joined(groups, names)
     order = np.lexsort((examples.hashes, groups))
     starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) > 0])
     smallest = np.repeat(examples.hashes[order][starts], np.diff(np.r_[starts, len(order)]))
@@ -121,10 +125,10 @@ def group_hashes(examples: Examples) -> np.ndarray[Any, Any]:
     return grouped
 
 
-def _joined(groups: Ids, origin: np.ndarray[Any, Any]) -> Ids:
-    """Groups that also hold together what has one origin."""
-    named = np.flatnonzero(origin != "")
-    _, first, which = np.unique(origin[named], return_index=True, return_inverse=True)
+def _joined(groups: Ids, names: np.ndarray[Any, Any]) -> Ids:
+    """Groups that also hold together what has one name."""
+    named = np.flatnonzero(names != "")
+    _, first, which = np.unique(names[named], return_index=True, return_inverse=True)
     rows = np.arange(len(groups))
     links = [np.stack([groups, rows], axis=1), np.stack([named[first[which]], named], axis=1)]
     return similar.groups(len(groups), np.concatenate(links))

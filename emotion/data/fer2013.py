@@ -44,13 +44,13 @@ def load(cfg: DictConfig) -> Splits:
     if source.is_dir():
         mirror = _read_mirror(source, cache_dir)
         unreadable, read_notes = mirror.unreadable, mirror.notes
-        parts, divided = divide_mirror(mirror.parts)
+        parts, divided, origins = divide_mirror(mirror.parts)
     else:
         table, hashes, read_notes = read_csv(source, cache_dir)
-        parts, divided = _divide_table(source, table, hashes)
+        parts, divided, origins = _divide_table(source, table, hashes)
     parts, held_out = complete(parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed)
     notes = (*notes, *read_notes, *divided, *held_out)
-    return assemble("fer2013", parts, cfg, notes=notes, unreadable=unreadable)
+    return assemble("fer2013", parts, cfg, notes=notes, unreadable=unreadable, origins=origins)
 
 
 def find(root: Path) -> tuple[Path, tuple[str, ...]]:
@@ -128,16 +128,14 @@ def _write_cache(path: Path, table: fer_csv.Table, hashes: np.ndarray[Any, Any])
             stale.unlink(missing_ok=True)
 
 
-def _divide_table(
-    path: Path, table: fer_csv.Table, hashes: np.ndarray[Any, Any]
-) -> tuple[dict[str, Examples], tuple[str, ...]]:
+def _divide_table(path: Path, table: fer_csv.Table, hashes: np.ndarray[Any, Any]) -> Divided:
     everything = Examples(labels=OURS[table.emotions], hashes=hashes, images=table.images, rows=np.arange(len(hashes)))
     rows = {usage: np.flatnonzero(table.usage == i) for i, usage in enumerate(fer_csv.USAGES)}
     by_usage = {usage: everything.take(r) for usage, r in rows.items() if len(r)}
     if "Training" not in by_usage:
         raise UserError(f"{path}: no row has the Usage Training (all are {' or '.join(by_usage)}): nothing to fit")
     if not table.has_usage:
-        return {"train": by_usage["Training"]}, ("The CSV has no Usage column: all rows are taken for Training.",)
+        return {"train": by_usage["Training"]}, ("The CSV has no Usage column: all rows are taken for Training.",), {}
     return official(by_usage)
 
 
@@ -151,10 +149,13 @@ def _read_mirror(root: Path, cache_dir: Path) -> folder.Contents:
         ) from None
 
 
-def divide_mirror(parts: dict[str, Examples]) -> tuple[dict[str, Examples], tuple[str, ...]]:
+def divide_mirror(parts: dict[str, Examples]) -> Divided:
     """Tell PublicTest from PrivateTest in a mirror's ``test/``, by file names or else by counts per emotion."""
     if "validation" in parts:
-        return parts, ("The mirror has a validation folder: its splits are taken as they are.",)
+        own: dict[str, str] = {
+            split: f"the mirror's {split} folder" for split in ("validation", "test") if split in parts
+        }
+        return parts, ("The mirror has a validation folder: its splits are taken as they are.",), own
     test = parts["test"]
     assert test.paths is not None
     names = [Path(str(p)).name.lower() for p in test.paths]
@@ -168,21 +169,31 @@ def divide_mirror(parts: dict[str, Examples]) -> tuple[dict[str, Examples], tupl
     for usages in (("PublicTest",), ("PrivateTest",), ("PublicTest", "PrivateTest")):
         if (counts == published_counts(usages)).all():
             kind = f"holds {' and '.join(usages)}, by its counts per emotion"
+            name = " and ".join(usages)
             break
     else:
-        kind = "names neither PublicTest nor PrivateTest, and its counts are neither's"
-    return parts, (f"The mirror's test folder {kind}: it is the test split.",)
+        kind, name = (
+            "names neither PublicTest nor PrivateTest, and its counts are neither's",
+            "the mirror's test folder",
+        )
+    return parts, (f"The mirror's test folder {kind}: it is the test split.",), {"test": name}
 
 
-def official(by_usage: dict[str, Examples]) -> tuple[dict[str, Examples], tuple[str, ...]]:
+#: Examples by split, sentences for the log, and what the splits that the dataset brings are called.
+Divided = tuple[dict[str, Examples], tuple[str, ...], dict[str, str]]
+
+
+def official(by_usage: dict[str, Examples]) -> Divided:
     """Official splits to ours: PrivateTest tests and PublicTest validates, or tests where the former is missing."""
     parts = {"train": by_usage["Training"]}
     tests = [usage for usage in ("PrivateTest", "PublicTest") if usage in by_usage]
     if not tests:
-        return parts, ("PublicTest and PrivateTest are missing: test and validation are held out from Training.",)
+        return parts, ("PublicTest and PrivateTest are missing: test and validation are held out from Training.",), {}
     parts["test"] = by_usage[tests[0]]
     if len(tests) == 2:
         parts["validation"] = by_usage["PublicTest"]
-        return parts, ("Official splits: PublicTest is validation, PrivateTest is test.",)
+        names = {"test": "PrivateTest", "validation": "PublicTest"}
+        return parts, ("Official splits: PublicTest is validation, PrivateTest is test.",), names
     missing = "PublicTest" if tests == ["PrivateTest"] else "PrivateTest"
-    return parts, (f"{missing} is missing: {tests[0]} is test, validation is held out from Training.",)
+    note = f"{missing} is missing: {tests[0]} is test, validation is held out from Training."
+    return parts, (note,), {"test": tests[0]}

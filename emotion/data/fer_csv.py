@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +42,16 @@ class _Columns:
     emotion: int
     pixels: int
     usage: int | None
+    separator: bytes
 
 
 def parse(path: Path, *, side: int = 48) -> Table:
     """Parse FER2013's CSV of ``side`` x ``side`` pixels.
 
     The header names the columns ``emotion``, ``pixels`` and, if it is there, ``Usage``, in any order and with any
-    spaces round the names; other columns are passed over. Lines end in LF or CRLF, empty lines are passed over.
+    spaces round the names; other columns, such as an index, are passed over, and so are empty lines. Read as
+    spreadsheets and pandas save it: with a byte order mark, in UTF-16, separated by semicolons or tabs, lines that end
+    in LF, CRLF or CR, whole numbers as decimals (``3.0``).
 
     Raises:
         UserError: With file and line: not a CSV, wrong header, wrong number of pixels, a value that is not 0 to 255,
@@ -56,7 +60,7 @@ def parse(path: Path, *, side: int = 48) -> Table:
     images: list[Pixels] = []
     emotions, usages = bytearray(), bytearray()
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             columns = _read_header(path, file.readline(_LONGEST_LINE))
             for number, line in _lines(path, file):
                 try:
@@ -79,18 +83,32 @@ def parse(path: Path, *, side: int = 48) -> Table:
     )
 
 
+def _opened(path: Path) -> BinaryIO:
+    """The file as UTF-8 whose lines end in a line feed."""
+    file = path.open("rb")
+    start = file.read(_LONGEST_LINE)
+    file.seek(0)
+    is_utf16 = start.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if not is_utf16 and (b"\n" in start or b"\r" not in start):
+        return file
+    with file:
+        text = file.read().decode("utf-16").encode() if is_utf16 else file.read()
+    return io.BytesIO(text.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+
+
 def _read_header(path: Path, header: bytes) -> _Columns:
     advice = "Download the file again, or set dataset.root to the right one"
     start = header[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not header:
         raise UserError(f"{path}: empty file. {advice}")
     if start.startswith(b"version https://git-lfs"):
-        raise UserError(f"{path}: a Git LFS pointer, not the file itself. Fetch it with: git lfs pull")
+        raise UserError(f"{path}: a Git LFS pointer, not the file itself. Download it with: git lfs pull")
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         raise UserError(f"{path}: a web page, not a CSV; the download led to a login or error page. {advice}")
     if header.startswith((b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ")) or header[257:262] == b"ustar":
         raise UserError(f"{path}: a compressed archive, not a CSV. Unpack it first")
-    names = [_text(_bare(n)).lower() for n in header.removeprefix(b"\xef\xbb\xbf").split(b",")]
+    separator = max((b",", b";", b"\t"), key=header.count)
+    names = [_text(_bare(n)).lower() for n in header.removeprefix(b"\xef\xbb\xbf").split(separator)]
     for name in ("emotion", "pixels"):
         if names.count(name) != 1:
             found = _text(header.strip()[:60])
@@ -100,7 +118,7 @@ def _read_header(path: Path, header: bytes) -> _Columns:
     if names.count("usage") > 1:
         raise UserError(f"{path}, line 1: two columns are called Usage. {advice}")
     usage = names.index("usage") if "usage" in names else None
-    return _Columns(len(names), names.index("emotion"), names.index("pixels"), usage)
+    return _Columns(len(names), names.index("emotion"), names.index("pixels"), usage, separator)
 
 
 def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -118,10 +136,10 @@ def _parse_row(line: bytes, columns: _Columns, side: int) -> tuple[Pixels, int, 
     Raises:
         ValueError: A sentence that says what is wrong with the line.
     """
-    fields = line.split(b",")
+    fields = line.split(columns.separator)
     if len(fields) != columns.count:
         raise ValueError(f"{len(fields)} columns, the header has {columns.count}")
-    emotion = _EMOTIONS.get(_bare(fields[columns.emotion]))
+    emotion = _EMOTIONS.get(_whole(_bare(fields[columns.emotion])))
     if emotion is None:
         name = _text(_bare(fields[columns.emotion]))
         raise ValueError(f"emotion is '{name[:20]}', must be a number from 0 to 6")
@@ -137,6 +155,9 @@ def _parse_row(line: bytes, columns: _Columns, side: int) -> tuple[Pixels, int, 
 
 def _parse_pixels(text: bytes) -> Pixels:
     kinds = text.translate(_KINDS)
+    if b"?" in kinds and b"." in text:
+        text = b" ".join(map(_whole, text.split(b" ")))
+        kinds = text.translate(_KINDS)
     if b"?" not in kinds and b"0000" not in kinds:  # np.fromstring would also take signs and any number of zeros
         values = np.fromstring(text, np.int16, sep=" ")
         if not (values > 255).any():
@@ -147,6 +168,12 @@ def _parse_pixels(text: bytes) -> Pixels:
 
 def _bare(field: bytes) -> bytes:
     return field.strip().strip(b'"').strip()
+
+
+def _whole(number: bytes) -> bytes:
+    """``3.0`` as ``3``; all else unchanged."""
+    whole, point, rest = number.partition(b".")
+    return whole if point and not rest.strip(b"0") and whole.isdigit() else number
 
 
 def _text(field: bytes) -> str:

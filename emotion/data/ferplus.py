@@ -67,7 +67,7 @@ def load(cfg: DictConfig) -> Splits:
         targets=None if cfg.label_mode == "majority" else fitted,
         votes=shown,
     )
-    parts, divided = _divide(cfg, everything, table, sure, fitted.any(axis=1))
+    parts, divided, origins = _divide(cfg, everything, table, sure, fitted.any(axis=1))
     lost = int((~sure & ~fitted.any(axis=1)).sum())
     notes = (
         *notes,
@@ -78,7 +78,7 @@ def load(cfg: DictConfig) -> Splits:
     )
     recognised = f"FER+ ({cfg.label_mode}) on {_recognise(table, hashes)}"
     loss = "any_target" if cfg.label_mode == "multi_target" else "cross_entropy"
-    return assemble("ferplus", parts, cfg, notes=notes, labels=names, loss=loss, recognised=recognised)
+    return assemble("ferplus", parts, cfg, notes=notes, labels=names, loss=loss, recognised=recognised, origins=origins)
 
 
 def read_votes(path: Path) -> tuple[Votes, list[str]]:
@@ -89,29 +89,25 @@ def read_votes(path: Path) -> tuple[Votes, list[str]]:
     Raises:
         UserError: With file and line: it is missing, its header is another, or a value is no number of votes.
     """
+    usage: list[str] = []
+    rows: list[list[int]] = []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            header = [name.strip() for name in next(reader, [])]
-            if header != ["Usage", "Image name", *COLUMNS]:
-                raise UserError(
-                    f"{path}, line 1: expected the columns Usage, Image name, {', '.join(COLUMNS)}; found "
-                    f"'{', '.join(header)[:80]}'. Take fer2013new.csv from the FER+ repository"
-                )
-            usage, rows = [], []
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            start = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=max(",;\t", key=start.count))
+            header = next(reader, [])
+            where = _columns(path, header)
             for fields in reader:
                 if not any(fields):
                     continue
-                try:
-                    row = [int(v) for v in fields[2:]]
-                except ValueError:
-                    row = []
-                if len(row) != len(COLUMNS) or not all(0 <= v <= 255 for v in row):
+                row = [_votes(fields[i]) for i in where[1:]] if len(fields) == len(header) else [-1]
+                if not all(0 <= v <= 255 for v in row):
                     raise UserError(
                         f"{path}, line {reader.line_num}: expected {len(COLUMNS)} numbers of votes, found "
-                        f"'{','.join(fields[2:])[:60]}'. Take the file from the FER+ repository again"
+                        f"'{','.join(fields[where[0] + 2 :])[:60]}'. Take the file from the FER+ repository again"
                     )
-                usage.append(fields[0].strip())
+                usage.append(fields[where[0]].strip())
                 rows.append(row)
     except FileNotFoundError:
         raise UserError(
@@ -124,12 +120,36 @@ def read_votes(path: Path) -> tuple[Votes, list[str]]:
     return np.array(rows, np.uint8), usage
 
 
+def _columns(path: Path, header: list[str]) -> list[int]:
+    """Where Usage and each of the votes stand; other columns, such as an index that pandas adds, are passed over."""
+    names = [name.strip().casefold() for name in header]
+    wanted = [name.casefold() for name in ("Usage", *COLUMNS)]
+    if any(names.count(name) != 1 for name in wanted):
+        found = "".join(c if c.isprintable() else "?" for c in ", ".join(header))[:80]
+        raise UserError(
+            f"{path}, line 1: expected the columns Usage, Image name, {', '.join(COLUMNS)}; found '{found}'. "
+            f"Take fer2013new.csv from the FER+ repository"
+        )
+    return [names.index(name) for name in wanted]
+
+
+def _votes(text: str) -> int:
+    """A whole number, also as ``4.0``; -1 for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        return -1
+    return int(value) if value.is_integer() else -1
+
+
 def targets(votes: Votes, mode: str, classes: int) -> Shares:
     """What is fitted, by the rules of FER+'s own code. In all modes single votes first count as mistakes.
 
     - ``majority``: the label that more than half of the votes are for.
     - ``probability``: the labels with most votes, one after the other until they hold three quarters of the votes;
       at most three, and more than half of the votes. Soft targets.
+    - ``votes``: all labels with more than one vote, if they hold more than half of the votes. Soft targets that keep
+      how people divide.
     - ``multi_target``: all labels with at least 30 % of the votes, if they hold more than half of them. Each counts as
       right.
 
@@ -138,7 +158,7 @@ def targets(votes: Votes, mode: str, classes: int) -> Shares:
 
     Args:
         votes: uint8 ``[R, 10]``.
-        mode: ``majority``, ``probability`` or ``multi_target``.
+        mode: ``majority``, ``probability``, ``votes`` or ``multi_target``.
         classes: 7, or 8 with contempt.
 
     Returns:
@@ -151,6 +171,8 @@ def targets(votes: Votes, mode: str, classes: int) -> Shares:
         chosen = counted * (counted > 0.5 * total)
     elif mode == "probability":
         chosen = _leading(counted, total)
+    elif mode == "votes":
+        chosen = np.where(np.arange(counted.shape[1]) < len(_OURS), counted, 0)
     else:
         chosen = counted * (counted >= 0.3 * total)
     valid = (chosen.sum(axis=1) > 0.5 * total[:, 0]) & (chosen.argmax(axis=1) < len(_OURS))
@@ -217,16 +239,14 @@ def _check_rows(source: Path, table: fer_csv.Table, path: Path, usage: list[str]
         )
 
 
-def _divide(
-    cfg: DictConfig, everything: Examples, table: fer_csv.Table, agreed: Any, fitted: Any
-) -> tuple[dict[str, Examples], tuple[str, ...]]:
+def _divide(cfg: DictConfig, everything: Examples, table: fer_csv.Table, agreed: Any, fitted: Any) -> fer2013.Divided:
     """The official splits; validation held out of Training where PrivateTest is missing."""
     rows = {u: np.flatnonzero(table.usage == i) for i, u in enumerate(fer_csv.USAGES)}
     training = rows["Training"][fitted[rows["Training"]]]
     tests = {u: rows[u][agreed[rows[u]]] for u in ("PublicTest", "PrivateTest")}
     by_usage = {"Training": everything.take(training)}
     by_usage |= {u: replace(everything.take(r), targets=None) for u, r in tests.items() if len(r)}
-    parts, sentences = fer2013.official(by_usage)
+    parts, sentences, origins = fer2013.official(by_usage)
     notes = list(sentences)
     for split, fraction in (("test", cfg.test_fraction), ("validation", cfg.validation_fraction)):
         if split in parts:
@@ -238,4 +258,4 @@ def _divide(
         parts[split] = replace(train.take(held), targets=None)
         parts["train"] = train.take(np.flatnonzero(~away))
         notes.append(held_out_note(split, len(held), len(train), fraction, cfg.split_seed))
-    return parts, tuple(notes)
+    return parts, tuple(notes), origins

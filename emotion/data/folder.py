@@ -11,10 +11,13 @@ import numpy as np
 from omegaconf import DictConfig
 
 from emotion.base.errors import UserError, did_you_mean
-from emotion.data import manifest
-from emotion.data.examples import SPLITS, Examples, Splits
+from emotion.base.litter import is_litter
+from emotion.data import folds, manifest
+from emotion.data.examples import SPLITS, Examples, Splits, concatenate
+from emotion.data.fingerprint import fingerprint
 from emotion.data.pixel_index import hash_files
-from emotion.data.splits import assemble, complete
+from emotion.data.splits import assemble, complete, limit
+from emotion.data.subjects import with_groups
 from emotion.faces.labels import EMOTIONS, index_of
 
 #: How people spell the folders of the splits, in any case.
@@ -29,7 +32,6 @@ _LAYOUTS = (
 )
 #: What lies beside images and is none; everything else is tried.
 NO_PICTURES = (".txt", ".csv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".ini", ".db", ".html")
-_NO_FOLDERS = ("__MACOSX",)
 _SHOWN = 10
 
 
@@ -46,32 +48,54 @@ def load(cfg: DictConfig) -> Splits:
     """Load and divide a folder of images; ``cfg`` is the dataset node, see ``conf/dataset/folder.yaml``.
 
     Raises:
-        UserError: See :func:`layout`, :func:`read` and :func:`emotion.data.splits.hold_out`.
+        UserError: See :func:`layout`, :func:`read`, :func:`emotion.data.subjects.with_groups`,
+            :func:`emotion.data.folds.divide` and :func:`emotion.data.splits.hold_out`.
     """
     if not cfg.root:
         raise UserError("dataset.root: no value given. Set dataset.root=<the folder that holds the class folders>")
+    root = Path(cfg.root).expanduser()
+    contents = _contents(cfg)
+    testable = None if cfg.get("test_unreviewed") else manifest.reviewed(root, contents.parts["train"])
+    parts, grouped = with_groups(cfg, root, manifest.with_origins(root, contents.parts))
+    origins = dict.fromkeys(contents.parts, "its own folder")
+    if cfg.get("folds") is not None:
+        origins = {"test": f"fold {cfg.fold} of {cfg.folds}, seed {cfg.split_seed}"}
+        parts, folded = folds.divide(parts, cfg, testable)
+        grouped += folded
+    parts, notes = complete(
+        parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed, alike=True, testable=testable
+    )
+    notes = (*contents.notes, *grouped, *notes)
+    return assemble("folder", parts, cfg, notes=notes, unreadable=contents.unreadable, origins=origins)
+
+
+def load_whole(cfg: DictConfig) -> Splits:
+    """All images of a folder, undivided, as ``test``; ``cfg`` is as for :func:`load`."""
+    contents = _contents(cfg, trains=False)
+    every = concatenate(list(contents.parts.values()))
+    every = every if cfg.limit is None else limit(every, cfg.limit, cfg.split_seed)
+    none = every.take(np.arange(0))
+    marks = fingerprint("folder", {"train": none, "validation": none, "test": every})
+    return Splits(none, none, every, fingerprint=marks, unreadable=contents.unreadable, notes=contents.notes)
+
+
+def _contents(cfg: DictConfig, trains: bool = True) -> Contents:
     root, ignore = Path(cfg.root).expanduser(), tuple(str(name) for name in cfg.ignore)
-    contents = read(
-        layout(root, ignore),
+    return read(
+        layout(root, ignore, trains),
         numbering=cfg.numbering,
         ignore=ignore,
         max_unreadable=cfg.max_unreadable,
         cache_dir=Path(cfg.cache_dir).expanduser(),
     )
-    testable = None if cfg.get("test_unreviewed") else manifest.reviewed(root, contents.parts["train"])
-    parts = manifest.with_origins(root, contents.parts)
-    parts, notes = complete(
-        parts, cfg.validation_fraction, cfg.test_fraction, cfg.split_seed, alike=True, testable=testable
-    )
-    return assemble("folder", parts, cfg, notes=(*contents.notes, *notes), unreadable=contents.unreadable)
 
 
-def layout(root: Path, ignore: Sequence[str] = ()) -> dict[str, Path]:
+def layout(root: Path, ignore: Sequence[str] = (), trains: bool = True) -> dict[str, Path]:
     """Which folder holds which split; ``{"train": root}`` where the class folders lie in the root itself.
 
     Raises:
-        UserError: No such folder, two folders for a split, folders beside the splits, no training folder, or a name in
-            ``ignore`` that no folder has.
+        UserError: No such folder, two folders for a split, folders beside the splits, no training folder where
+            ``trains``, or a name in ``ignore`` that no folder has.
     """
     if not root.is_dir():
         problem = f"{root} is a file, must be a folder" if root.exists() else f"no such folder '{root}'"
@@ -88,7 +112,7 @@ def layout(root: Path, ignore: Sequence[str] = ()) -> dict[str, Path]:
                 f"{show(root)}: beside {names} there is {', '.join(map(show, other_folders))}, which is no split."
                 f"{near} Rename it, or leave it out: {_ignore_hint(other_folders)}"
             )
-        if "train" not in splits:
+        if trains and "train" not in splits:
             raise UserError(f"{show(root)}: found {names} but no train folder. {_LAYOUTS}")
     present = {f.name.lower() for folder in (root, *splits.values()) for f in folders_in(folder)}
     unused = [name for name in ignore if name.lower() not in present]
@@ -117,11 +141,16 @@ def split_folders(root: Path, ignore: Sequence[str] = ()) -> dict[str, Path]:
     return {split: splits[split] for split in SPLITS if split in splits}
 
 
+def may_be_image(name: str) -> bool:
+    """Whether a file of this name is to be tried: neither hidden, nor a system's litter, nor text beside the images."""
+    return not is_litter(name) and not name.lower().endswith(NO_PICTURES)
+
+
 def folders_in(folder: Path) -> list[Path]:
-    """The folders, and links to folders, in a folder, sorted, without hidden ones."""
+    """The folders, and links to folders, in a folder, sorted, without hidden ones and what systems leave there."""
     try:
         inside = sorted(folder.iterdir())
-        return [f for f in inside if not f.name.startswith(".") and f.name not in _NO_FOLDERS and f.is_dir()]
+        return [f for f in inside if not is_litter(f.name, folder=True) and f.is_dir()]
     except OSError as error:
         raise UserError(f"{show(folder)}: cannot be listed: {error.strerror}") from None
 
@@ -160,7 +189,7 @@ def read(
 
     hashes, perceptual, reasons, index_notes = hash_files(root, names, cache_dir)
     for i, name in enumerate(names):
-        if not _is_text(name):  # TensorFlow cannot take such a path
+        if any("\ud800" <= c <= "\udfff" for c in name):  # TensorFlow cannot take such a path
             reasons[i] = "its name is not valid UTF-8"
     unreadable = tuple((show(root / names[i]), reason) for i, reason in sorted(reasons.items()))
     _judge_unreadable(root, unreadable, len(names), max_unreadable)
@@ -223,10 +252,10 @@ def _files(folder: Path, notes: list[str]) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name.lower().endswith(NO_PICTURES):
+                if not may_be_image(entry.name):
                     continue
                 try:
-                    folders += entry.is_dir()
+                    folders += entry.is_dir() and not is_litter(entry.name, folder=True)
                     # Pipes and devices are never opened, reading them may not end. Dead links are unreadable files.
                     if entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists()):
                         names.append(entry.name)
@@ -262,13 +291,6 @@ def _means_something(name: str) -> bool:
     try:
         return name.lower() in _SPLIT_OF or index_of(name) >= 0
     except UserError:
-        return False
-
-
-def _is_text(name: str) -> bool:
-    try:
-        return bool(name.encode())
-    except UnicodeEncodeError:
         return False
 
 

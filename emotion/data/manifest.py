@@ -21,19 +21,28 @@ from typing import Any
 
 import numpy as np
 
+from emotion.base import guarded
 from emotion.base.errors import UserError
 from emotion.data.examples import Examples
+from emotion.data.manifest_lines import (
+    ACCEPTED,
+    FOUND_AGAIN,
+    KEPT,
+    QUARANTINED,
+    REJECTED,
+    Record,
+    fault,
+    is_place,
+)
 from emotion.faces.labels import EMOTIONS
+
+__all__ = ["ACCEPTED", "FOUND_AGAIN", "KEPT", "NAME", "QUARANTINE", "QUARANTINED", "REJECTED", "Manifest", "Record",
+           "current", "is_place", "now", "origins", "reviewed", "unreviewed", "with_origins"]  # fmt: skip
 
 NAME = "manifest.jsonl"
 QUARANTINE = ".quarantine"
-#: What can be decided about a candidate, and by a person about an image.
-KEPT, REJECTED, QUARANTINED = "kept", "rejected", "quarantined"
-ACCEPTED = "accepted"
-#: The event of a candidate that was found for another emotion before anything was decided about it.
-FOUND_AGAIN = "found again"
-
-Record = dict[str, Any]
+#: Bytes of a manifest, a million lines and more.
+LARGEST = 1 << 30
 
 
 class Manifest:
@@ -58,6 +67,9 @@ class Manifest:
         path = root / NAME
         lines, torn = _read(path)
         records = _checked(path, lines or ([None] if _is_foreign(torn) else []))
+        for number, record in enumerate(records, start=1):
+            if "event" not in record and not {"emotion", "label_source"} <= record.keys():
+                raise UserError(f"{path}: line {number} is damaged, without emotion or label_source; remove that line")
         try:
             if torn:
                 with path.open("rb+") as file:
@@ -203,12 +215,9 @@ def _collected(root: Path) -> list[Record]:
 
 def _read(path: Path) -> tuple[list[Record | None], bytes]:
     """The whole lines of a manifest, None for each that is no record, and what is left of a torn last one."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return [], b""
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    data = guarded.content(path, LARGEST)
     whole = data.rfind(b"\n") + 1
     return [_record(line) for line in data[:whole].splitlines()], data[whole:]
 
@@ -216,7 +225,7 @@ def _read(path: Path) -> tuple[list[Record | None], bytes]:
 def _record(line: bytes) -> Record | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     ours = isinstance(record, dict) and ("event" in record or {"key", "decision"} <= set(record))
     return record if ours else None
@@ -228,7 +237,7 @@ def _is_foreign(torn: bytes) -> bool:
         return bool(torn)
     try:
         json.loads(torn)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return _record(torn) is None
 
@@ -240,6 +249,11 @@ def _checked(path: Path, lines: list[Record | None]) -> list[Record]:
         if record is None:
             raise UserError(
                 f"{path}: line {number} is damaged, not a record. Restore the file, or remove that line: its candidate "
-                f"is then looked at again"
+                f"is then checked again"
+            )
+        if (wrong := fault(record)) is not None:
+            raise UserError(
+                f"{path}: line {number}: {wrong}; nothing was changed. Restore the file, or remove that line: its "
+                f"candidate is then checked again"
             )
     return [record for record in lines if record is not None]

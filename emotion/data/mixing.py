@@ -10,7 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from emotion.data.augment import fold, overlay, to_uint8
+from emotion.data.augment import fold, overlay
+from emotion.data.corruptions import to_uint8
 
 
 def mix(

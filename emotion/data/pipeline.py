@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -79,6 +80,7 @@ def training(
     label_smoothing: float = 0.0,
     threads: int | None = None,
     targets: np.ndarray[Any, Any] | None = None,
+    rates: np.ndarray[Any, Any] | None = None,
 ) -> tf.data.Dataset:
     """All batches of all epochs as one dataset: it prepares the next epoch's first ones during this epoch's last ones.
 
@@ -93,6 +95,7 @@ def training(
         weighted_epochs: How many of the last epochs they count in; None is all (deferred re-weighting, Cao et al. 2019,
             "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss").
         targets: float32 ``[N, C]``, fitted in place of one-hot labels; rows of several ones are weighted by their mean.
+        rates: float64 ``[N]`` with mean 1, from :func:`emotion.data.weights.rates`; None draws each image once.
 
     Raises:
         UserError: Fewer examples than one batch.
@@ -114,16 +117,24 @@ def training(
             weights /= tf.reduce_sum(targets, axis=1)
         return images, targets * (1.0 - label_smoothing) + label_smoothing / classes, weights
 
-    return _parallel(_rows(len(labels), batch_size, seed, start_epoch, epochs), batch, threads)
+    count = len(labels)
+    if rates is None:
+        return _parallel(
+            _rows(count, batch_size, partial(permutation, count, seed), start_epoch, epochs), batch, threads
+        )
+    order = partial(drawn, rates, labels, classes, seed)
+    return _parallel(_rows(count, batch_size, order, start_epoch, epochs), batch, threads)
 
 
-def _rows(count: int, batch_size: int, seed: int, start_epoch: int, epochs: int) -> tf.data.Dataset:
+def _rows(
+    count: int, batch_size: int, order: Callable[[tf.Tensor], tf.Tensor], start_epoch: int, epochs: int
+) -> tf.data.Dataset:
     """Epoch, step and rows, int64 ``[B]``, of every training batch."""
     steps = steps_per_epoch(count, batch_size)
 
     @_not_converted
     def rows_of(epoch: tf.Tensor) -> tf.data.Dataset:
-        rows = tf.reshape(permutation(count, seed, epoch)[: steps * batch_size], [steps, batch_size])
+        rows = tf.reshape(order(epoch)[: steps * batch_size], [steps, batch_size])
         return tf.data.Dataset.from_tensor_slices((tf.fill([steps], epoch), tf.range(steps, dtype=tf.int64), rows))
 
     return tf.data.Dataset.range(start_epoch, epochs).flat_map(rows_of)
@@ -182,6 +193,28 @@ def permutation(count: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     """The order of an epoch's examples: int64 ``[count]``."""
     drawn = fold(key(seed, epoch, 0), _ORDER)
     return tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), drawn)
+
+
+def drawn(rates: np.ndarray[Any, Any], labels: tf.Tensor, classes: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    """The images of an epoch where some are drawn more often: int64 ``[count]``.
+
+    Systematic sampling (Madow 1949) within each class in random order: an image with rate r comes floor(r) or ceil(r)
+    times. Classes are spread evenly, so that every batch has nearly the shares of the epoch.
+    """
+    count = len(rates)
+    random = fold(key(seed, epoch, 0), _ORDER)
+    shuffled = permutation(count, seed, epoch)
+    shuffled = tf.gather(shuffled, tf.argsort(tf.gather(labels, shuffled), stable=True))
+    edges = tf.cumsum(tf.gather(tf.constant(rates, tf.float64), shuffled))
+    points = tf.range(count, dtype=tf.float64) + tf.random.stateless_uniform([], fold(random, 1), dtype=tf.float64)
+    found = tf.searchsorted(edges * (count / edges[-1]), points, side="right")
+    rows = tf.gather(shuffled, tf.minimum(found, count - 1))
+    rows = tf.random.experimental.stateless_shuffle(rows, fold(random, 2))
+    one_hot = tf.one_hot(tf.gather(labels, rows), classes, dtype=tf.float64)
+    rank = tf.reduce_sum(tf.cumsum(one_hot, exclusive=True) * one_hot, axis=1)
+    size = tf.reduce_sum(tf.reduce_sum(one_hot, axis=0) * one_hot, axis=1)
+    jitter = tf.random.stateless_uniform([count], fold(random, 3), dtype=tf.float64)
+    return tf.gather(rows, tf.argsort((rank + jitter) / size))
 
 
 def _vary(

@@ -58,19 +58,39 @@ def hold_out(labels: Any, groups: Any, fraction: float, seed: int) -> tuple[Rows
     n_splits = min(share.denominator, int(different.max()))
     take = max(1, round(fraction * n_splits))
     rng = np.random.default_rng(seed)
+    held = _assigned(labels, groups, n_splits, seed, rng) < take
+    _repair(labels, groups, held, rng)
+    return np.sort(order[~held]), np.sort(order[held])
 
+
+def folds(labels: Any, groups: Any, count: int, seed: int) -> Rows:
+    """Divide images into stratified folds without separating a group; see :func:`hold_out`.
+
+    Returns:
+        int64 ``[N]``, each image's fold, 0 to ``count`` - 1. An emotion of few groups may be absent from a fold.
+    """
+    labels = np.asarray(labels, np.int64)
+    groups = np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
+    order = np.lexsort((labels, groups))
+    numbers: Rows = np.empty_like(labels)
+    numbers[order] = _assigned(labels[order], groups[order], count, seed, np.random.default_rng(seed))
+    return numbers
+
+
+def _assigned(labels: Rows, groups: Rows, n_splits: int, seed: int, rng: np.random.Generator) -> Rows:
+    """int64 ``[N]``, the stratified fold of each row, the rows of a group in one."""
     duplicated = np.bincount(groups)[groups] > 1
     single = rng.permutation(np.flatnonzero(~duplicated))
     # Both methods want more rows than folds: a few duplicates are joined by singles, a few singles join the duplicates.
     joined = max(0, _GROUPED_ROWS - int(duplicated.sum()))
     if len(single) - joined < _GROUPED_ROWS:
         joined = len(single)
-    held = np.zeros(len(labels), bool)
+    numbers = np.empty_like(labels)
     grouped = np.sort(np.concatenate([np.flatnonzero(duplicated), single[:joined]]))
-    held[_fold(grouped, labels, groups, n_splits, take, seed)] = True
-    held[_fold(np.sort(single[joined:]), labels, None, n_splits, take, seed)] = True
-    _repair(labels, groups, held, rng)
-    return np.sort(order[~held]), np.sort(order[held])
+    rest = np.sort(single[joined:])
+    numbers[grouped] = _fold(grouped, labels, groups, n_splits, seed)
+    numbers[rest] = _fold(rest, labels, None, n_splits, seed)
+    return numbers
 
 
 def complete(
@@ -178,6 +198,7 @@ def assemble(
     labels: tuple[str, ...] = EMOTIONS,
     loss: str = "cross_entropy",
     recognised: str | None = None,
+    origins: Mapping[str, str] | None = None,
 ) -> Splits:
     """Turn the three divided parts into :class:`Splits`: recognise, drop, limit, fingerprint and note what is unusual.
 
@@ -187,6 +208,7 @@ def assemble(
         cfg: Gives ``drop_duplicates``, ``limit``, ``split_seed`` and ``cache_dir``; see ``conf/dataset/``.
         notes, unreadable, labels, loss: See :class:`Splits`.
         recognised: Where the source knows its images to be published; None looks for FER2013's.
+        origins: What the source calls the splits that it brings; the others are drawn.
     """
     notes = list(notes)
     recognised = recognised or recognise_fer2013(parts)
@@ -196,18 +218,36 @@ def assemble(
         path, reason = unreadable[0]
         notes.append(f"Left out {len(unreadable)} unreadable files, the first of them {path}: {reason}.")
     splits, dropped = drop(parts, cfg)
+    less = {split for split in SPLITS if len(splits[split]) < len(parts[split])}
+    origins = {s: f"{name}, without duplicates" if s in less else name for s, name in (origins or {}).items()}
     notes += [*dropped, *_unusual(splits, labels)]
     if cfg.limit is not None:
         splits = {split: limit(examples, cfg.limit, cfg.split_seed) for split, examples in splits.items()}
         notes.append(f"Limited to {cfg.limit} images per split.")
     return Splits(
-        **splits,
-        fingerprint=fingerprint(name, splits, recognised, labels),
+        splits["train"],
+        splits["validation"],
+        splits["test"],
+        fingerprint=fingerprint(name, splits, recognised, labels) | _named(origins, recognised, cfg),
         unreadable=unreadable,
         notes=tuple(notes),
         labels=labels,
         loss=loss,
     )
+
+
+def _named(origins: Mapping[str, str], recognised: str | None, cfg: DictConfig) -> dict[str, Any]:
+    """What each held out split is, in words, and which are official: whole, of the published images."""
+    names = {split: origins.get(split, f"random split, seed {cfg.split_seed}") for split in ("validation", "test")}
+    known = recognised or ""
+    published = any(words in known for words in _PUBLISHED) and "divided otherwise" not in known
+    official = [split for split, name in names.items() if name in _OFFICIAL and published and cfg.limit is None]
+    limited = "" if cfg.limit is None else f", of which {cfg.limit} images"
+    return {"splits": {split: name + limited for split, name in names.items()}, "official": official}
+
+
+_OFFICIAL = ("PublicTest", "PrivateTest")
+_PUBLISHED = ("FER2013 as published", "FER2013's counts")
 
 
 def _unusual(parts: Mapping[str, Examples], labels: Sequence[str]) -> Iterator[str]:
@@ -216,13 +256,18 @@ def _unusual(parts: Mapping[str, Examples], labels: Sequence[str]) -> Iterator[s
         absent = [e for i, e in enumerate(labels) if not (parts[split].labels == i).any()]
         if absent and len(absent) < len(labels):
             yield f"No images of {', '.join(absent)} in {split}."
-        copies = int(np.isin(parts[split].hashes, parts["train"].hashes).sum())
-        if copies and split != "train":
-            yield f"{copies} of {len(parts[split])} {split} images are pixel-identical to a training image."
+        copied = np.isin(parts[split].hashes, parts["train"].hashes)
+        copies = int(copied.sum())
+        others = int(np.isin(parts["test"].hashes, parts["validation"].hashes)[~copied].sum()) if split == "test" else 0
+        if split != "train" and copies + others:
+            more = f" and {others} more to a validation image" if others else ""
+            whole = f": leak-free figures leave out all {copies + others}" if split == "test" else ""
+            of = f"{copies} of {len(parts[split])} {split} images"
+            yield f"{of} are pixel-identical to a training image{more}{whole}."
 
 
-def _fold(rows: Rows, labels: Rows, groups: Rows | None, n_splits: int, take: int, seed: int) -> Rows:
-    """The rows in the first ``take`` of ``n_splits`` stratified folds."""
+def _fold(rows: Rows, labels: Rows, groups: Rows | None, n_splits: int, seed: int) -> Rows:
+    """The number of each row's fold among ``n_splits`` stratified ones."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     if not len(rows):
@@ -231,8 +276,11 @@ def _fold(rows: Rows, labels: Rows, groups: Rows | None, n_splits: int, take: in
     row_groups = None if groups is None else groups[rows]
     with warnings.catch_warnings():  # emotions with fewer images than folds are put right by _repair
         warnings.filterwarnings("ignore", message="The least populated class")
-        folds = method(n_splits, shuffle=True, random_state=seed).split(rows, labels[rows], row_groups)
-        return np.concatenate([rows[held] for _, (_, held) in zip(range(take), folds, strict=False)])
+        numbers = np.empty_like(rows)
+        divided = method(n_splits, shuffle=True, random_state=seed).split(rows, labels[rows], row_groups)
+        for number, (_, held) in enumerate(divided):
+            numbers[held] = number
+        return numbers
 
 
 def _repair(labels: Rows, groups: Rows, held: Any, rng: np.random.Generator) -> None:

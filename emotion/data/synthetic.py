@@ -48,9 +48,9 @@ def load(cfg: Any) -> Splits:
         *([f"limited to {cfg.limit} images per split"] if cfg.limit is not None else []),
         *dropped,
     )
-    return Splits(
-        splits["train"], splits["validation"], splits["test"], fingerprint=fingerprint("synthetic", splits), notes=notes
-    )
+    names = dict.fromkeys(("validation", "test"), f"people of their own, seed {cfg.split_seed}")
+    marks = fingerprint("synthetic", splits) | {"splits": names, "official": []}
+    return Splits(splits["train"], splits["validation"], splits["test"], fingerprint=marks, notes=notes)
 
 
 def draw_split(cfg: Any, name: str) -> Examples:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig
 
 from emotion.base.errors import UserError, did_you_mean
 from emotion.config.schema import CLASS_WEIGHTS
+from emotion.data.examples import Examples
 from emotion.faces.labels import EMOTIONS
 
 #: Of the effective number of examples. Cui et al. use 0.9, 0.99, 0.999 and 0.9999; 0.999 lies between no weighting
@@ -42,8 +44,9 @@ def class_weights(
         UserError: An unknown setting, or a mapping that does not name every class once.
     """
     if isinstance(setting, Mapping):
+        setting = {str(name): float(weight) for name, weight in setting.items()}
         if set(setting) != set(names):
-            raise UserError(f"trainer.class_weight: {dict(setting)} must give a weight to each of {', '.join(names)}")
+            raise UserError(f"trainer.class_weight: {setting} must give a weight to each of {', '.join(names)}")
         return np.array([setting[name] for name in names], np.float32)
     counts = np.bincount(np.asarray(labels, np.int64), minlength=len(names)).astype(np.float64)
     present = counts > 0
@@ -64,6 +67,55 @@ def class_weights(
     if present.any():
         raw = raw / ((raw * counts).sum() / counts.sum())
     return raw.astype(np.float32)
+
+
+def rates(train: Examples, trainer: DictConfig, classes: int) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """How often each image is drawn in an epoch, on average: float64 ``[N]`` with mean 1; None is each once.
+
+    By the images' own weights, times the reciprocal of the class's count with ``trainer.sampler=balanced``, so that all
+    classes are drawn equally often; with ``sqrt`` times the square root of that.
+    """
+    sampler = trainer.get("sampler", "shuffle")  # runs from before this key lack it
+    if sampler == "shuffle" and (train.weights is None or (train.weights == train.weights[:1]).all()):
+        return None
+    own = np.ones(len(train)) if train.weights is None else np.asarray(train.weights, np.float64)
+    counts = np.bincount(train.labels, own, minlength=classes)
+    power = {"shuffle": 0.0, "sqrt": 0.5, "balanced": 1.0}[sampler]
+    raw = own * (1 / np.maximum(counts, 1e-12)[train.labels]) ** power
+    return np.asarray(raw * len(train) / raw.sum())
+
+
+def presented(train: Examples, trainer: DictConfig, names: Sequence[str] = EMOTIONS) -> tuple[float, ...]:
+    """The share of each class in all that a training presents.
+
+    The mean of the targets, as they are fitted (one-hot or soft, smoothed), over all epochs, each counted as often as
+    it is drawn, and by its class weight in the epochs in which these count. Mixing of images is left out: without class
+    weights it does not change the mean.
+
+    Args:
+        train: The training split, with the targets that are fitted.
+        trainer: The ``trainer`` node of the run's config.
+        names: The classes in order.
+    """
+    targets = np.eye(len(names))[train.labels] if train.targets is None else np.asarray(train.targets, np.float64)
+    targets = targets / np.maximum(targets.sum(axis=1, keepdims=True), 1e-12)
+    smoothing = float(trainer.label_smoothing)
+    smoothed = targets * (1 - smoothing) + smoothing / len(names)
+    weighted_epochs = trainer.get("class_weight_epochs")
+    weighted = 1.0 if weighted_epochs is None else weighted_epochs / trainer.epochs
+    weight = targets @ class_weights(train.labels, trainer.class_weight, names).astype(np.float64)
+    drawn = rates(train, trainer, len(names))
+    counted = np.ones(len(train)) if drawn is None else drawn
+    total = (counted * (1 - weighted + weighted * weight)) @ smoothed
+    return tuple(round(float(share), 6) for share in total / total.sum())
+
+
+def prior(train: Examples, trainer: DictConfig, names: Sequence[str] = EMOTIONS) -> tuple[float, ...]:
+    """The class shares that the trained network's outputs hold for: those :func:`presented`, as far as
+    ``trainer.logit_adjustment`` does not take them out. Arguments as there."""
+    shares = np.array(presented(train, trainer, names))
+    left = np.where(shares > 0, np.maximum(shares, 1e-12) ** (1 - float(trainer.get("logit_adjustment", 0.0))), 0.0)
+    return tuple(round(float(share), 6) for share in left / left.sum())
 
 
 def _balanced(counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

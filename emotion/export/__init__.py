@@ -6,6 +6,7 @@ TensorFlow until the command's arguments and data have been checked.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shlex
@@ -24,8 +25,8 @@ from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
 from emotion.export import make
-from emotion.inference import held_out
-from emotion.runs import exports
+from emotion.inference import held_out, priors
+from emotion.runs import checkpoints, exports
 from emotion.runs.exports import ONNX, Kind, Tolerance
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ def export(cfg: DictConfig) -> dict[str, Any]:
 
     The folder is ``<run>/exports/<format>[-<quantize>]``, of a published run below the outputs folder, or
     ``cfg.folder``. The model, ``contract.json``, ``report.json`` and ``report.md`` appear in it together and replace an
-    older export. An export that differs too much leaves the older one as it is, and its report in ``<folder>-failed``.
+    older export. An export that differs too much leaves the older one as it is, and its report in ``<folder>-failed``;
+    with ``cfg.accept`` it is kept, and its report says for good what is outside its tolerance.
 
     Raises:
         NotEqualError: The export is outside its tolerance.
@@ -54,8 +56,8 @@ def export(cfg: DictConfig) -> dict[str, Any]:
 
     kind = Kind(cfg.format, cfg.quantize)
     run = runs.resolve(cfg.run, cfg.outputs)
-    run.checkpoint()
-    contract = run.contract()
+    checkpoints.keras_only(run.checkpoint())
+    contract = priors.contract(run, cfg.prior)
     kind.require()
     place = staging.named(cfg.folder, "exports/mine") if cfg.folder else run.results / exports.FOLDER / kind.name
     failed_place = place.with_name(place.name + exports.FAILED)
@@ -66,8 +68,9 @@ def export(cfg: DictConfig) -> dict[str, Any]:
         folder = temporary / "export"
         folder.mkdir()  # a temporary folder is for its owner alone, an export for all
         comparison, files = make.make(run, kind, contract, splits, cfg.calibration, temporary)
-        failures = list(make.failures(comparison, tolerance))
-        result = _content(cfg, run, kind, place, comparison, failures) | files
+        found = list(make.failures(comparison, tolerance))
+        failures, warnings = ([], found) if cfg.accept else (found, [])
+        result = _content(cfg, run, kind, place, comparison, failures) | files | {"warnings": warnings}
         if failures:
             place, folder = failed_place, temporary / "failed"
             folder.mkdir()
@@ -80,10 +83,13 @@ def export(cfg: DictConfig) -> dict[str, Any]:
         if not failures:
             shutil.rmtree(failed_place, ignore_errors=True)
     print(report.summary(result))
+    for warning in result["warnings"]:
+        log.warning("accepted though it differs from its checkpoint (accept=true): %s", warning)
     if failures:
         raise NotEqualError(
             f"run {run.id}: its {kind.name} export differs from its checkpoint: {'; '.join(failures)}. "
-            f"The model file was discarded; the report is {place / 'report.md'}. {_advice(kind)}"
+            f"The model file was discarded; the report is {place / 'report.md'}. {_advice(kind)}; accept=true keeps "
+            f"it, with a warning in its report"
         )
     print(f"written to {place}")
     return result
@@ -127,7 +133,10 @@ def _advice(kind: Kind) -> str:
 
 def _command(cfg: DictConfig, run: runs.Run) -> str:
     options = {"run": run.reference, "format": cfg.format, "quantize": cfg.quantize, "folder": cfg.folder}
+    shares = priors.plain(cfg.prior)
     options |= {f"tolerance.{key}": value for key, value in cfg.tolerance.items()}
+    options["accept"] = "true" if cfg.accept else None
+    options["prior"] = json.dumps(shares).replace('"', "") if isinstance(shares, dict) else shares
     if cfg.quantize == "int8":
         options["calibration"] = cfg.calibration
     words = [f"{key}={value}" for key, value in options.items() if value is not None]

@@ -102,14 +102,19 @@ def failures(comparison: Comparison, tolerance: Tolerance) -> Iterator[str]:
             f"a probability differs by {comparison.max_difference:.2g}; the limit is {tolerance.probability:g} "
             f"(tolerance.probability)"
         )
-    if tolerance.accuracy is None or comparison.accuracy is None:
-        return
-    before, after = comparison.accuracy
-    if not abs(after - before) <= tolerance.accuracy + 1e-9:  # a difference of just the limit is allowed
+    if tolerance.accuracy is not None and comparison.accuracy is not None:
+        before, after = comparison.accuracy
+        if not abs(after - before) <= tolerance.accuracy + 1e-9:  # a difference of just the limit is allowed
+            yield (
+                f"its accuracy is {100 * after:.2f} % instead of {100 * before:.2f} %, a difference of "
+                f"{100 * abs(after - before):.2f} points; the limit is {100 * tolerance.accuracy:g} "
+                f"(tolerance.accuracy={tolerance.accuracy:g})"
+            )
+    changed = comparison.changed_labels / comparison.pictures
+    if tolerance.changed_labels is not None and changed > tolerance.changed_labels + 1e-9:
         yield (
-            f"its accuracy is {100 * after:.2f} % instead of {100 * before:.2f} %, a difference of "
-            f"{100 * abs(after - before):.2f} points; the limit is {100 * tolerance.accuracy:g} "
-            f"(tolerance.accuracy={tolerance.accuracy:g})"
+            f"{comparison.changed_labels:,} of {comparison.pictures:,} labels change ({100 * changed:.1f} %); the "
+            f"limit is {100 * tolerance.changed_labels:g} % (tolerance.changed_labels={tolerance.changed_labels:g})"
         )
 
 

@@ -46,7 +46,8 @@ def summary(report: Mapping[str, Any]) -> str:
 
 def _figures(report: Mapping[str, Any]) -> dict[str, str]:
     figures = {"largest difference": f"{report['max_difference']:.2g} in a probability"}
-    figures["changed labels"] = f"{report['changed_labels']:,} of {report['pictures']:,}"
+    share = 100 * report["changed_labels"] / report["pictures"]
+    figures["changed labels"] = f"{report['changed_labels']:,} of {report['pictures']:,} ({share:.1f} %)"
     if report["accuracy"]:
         before, after = report["accuracy"]["checkpoint"], report["accuracy"]["export"]
         figures["accuracy"] = f"{100 * after:.2f} % (checkpoint {100 * before:.2f} %)"
@@ -78,11 +79,18 @@ def _markdown(report: Mapping[str, Any], contract: Contract) -> str:
 
 def _verdict(report: Mapping[str, Any]) -> str:
     tolerance = report["tolerance"]
-    units = {"probability": (1, "in any probability"), "accuracy": (100, "points of accuracy")}
+    units = {
+        "probability": (1, "in any probability"),
+        "changed_labels": (100, "% of labels"),
+        "accuracy": (100, "points of accuracy"),
+    }
     given = [(tolerance[key], *unit) for key, unit in units.items() if tolerance[key] is not None]
     limits = [f"{factor * value:g} {unit}" for value, factor, unit in given]
-    within = f"(tolerance: {' and '.join(limits)})"
-    if report["status"] == "done":
+    within = f"(tolerance: {', '.join(limits)})"
+    if report["warnings"]:
+        text = f"**Warning: it differs from the checkpoint and was accepted all the same** {within}: "
+        text += f"{'; '.join(report['warnings'])}."
+    elif report["status"] == "done":
         text = f"**Equal to the checkpoint** {within}."
     else:
         failures = "; ".join(report["failures"])
@@ -112,6 +120,11 @@ def _use(report: Mapping[str, Any], contract: Contract) -> str:
         f"{', '.join(contract.labels)}:\n\n"
         f"```python\n{_STANDALONE[report['format']]}\n```"
     )
+    if contract.target_prior is not None:
+        text += (
+            "\n\nThese are the network's own outputs. For the class prior that this export answers for, multiply them "
+            "by `target_prior` / `prior` of `contract.json` and divide each row by its sum, as live video does."
+        )
     if report["format"] == "saved_model":
         text += "\n\nTensorFlow Serving: `--model_base_path` is the folder `model`; the signature is `serving_default`."
     return text

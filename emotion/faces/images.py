@@ -1,4 +1,4 @@
-"""Reading images, detecting and cropping faces, and :func:`prepare`, which makes a model's input.
+"""Detecting and cropping faces, and :func:`prepare`, which makes a model's input; files: :mod:`.decoding`.
 
 All input of a model (data loading, collection, live video) goes through :func:`prepare`. OpenCV's colour order is BGR;
 it is converted there and nowhere else.
@@ -31,10 +31,6 @@ _CONVERSIONS = {
 }
 
 
-class UnreadableImageError(Exception):
-    """A file that is not a complete image which OpenCV can decode. The message is the reason, without the path."""
-
-
 @dataclass(frozen=True)
 class Box:
     """An axis-aligned rectangle in pixels: left, top, width, height."""
@@ -53,48 +49,6 @@ def overlap(a: Box, b: Box) -> float:
         return 0.0
     shared = width * height
     return shared / (a.width * a.height + b.width * b.height - shared)
-
-
-def _truncated(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end marker: OpenCV decodes such a file and fills the rest with grey."""
-    if data.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in data[-4096:]
-    if data.startswith(b"\x89PNG"):
-        return b"IEND" not in data[-64:]
-    return False
-
-
-def decode(data: bytes, colour: str = "rgb") -> Image:
-    """Decode the bytes of an image file.
-
-    Args:
-        data: The whole file.
-        colour: ``gray`` gives uint8 ``[H, W]``, ``rgb`` gives OpenCV's uint8 BGR ``[H, W, 3]``.
-
-    Raises:
-        UnreadableImageError: Empty, truncated, or not an image that OpenCV can decode.
-    """
-    if not data:
-        raise UnreadableImageError("empty file")
-    if _truncated(data):
-        raise UnreadableImageError("truncated")
-    flags = cv2.IMREAD_GRAYSCALE if colour == "gray" else cv2.IMREAD_COLOR
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:  # such as an image with more pixels than OpenCV accepts
-        raise UnreadableImageError(str(error.err or error).strip()) from None
-    if image is None:
-        raise UnreadableImageError("not an image that OpenCV can decode")
-    return image  # type: ignore[return-value]
-
-
-def read(path: str | Path, colour: str = "rgb") -> Image:
-    """Read an image file; see :func:`decode`."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UnreadableImageError(error.strerror or str(error)) from None
-    return decode(data, colour)
 
 
 def resize(image: Image, height: int, width: int, interpolation: str) -> Image:
@@ -125,6 +79,21 @@ def prepare(image: Image, contract: Contract) -> Image:
     return image.reshape(contract.shape)
 
 
+def centre(image: Image, share: float) -> Image:
+    """The middle of an image: ``share``, above 0 to 1, of each of its sides."""
+    if share >= 1:
+        return image
+    height, width = (max(1, round(share * side)) for side in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width]
+
+
+def square(box: Box, margin: float) -> Box:
+    """The square that :func:`crop` cuts out; arguments as there. It is its own square with a margin of 0."""
+    side = max(1, round(max(box.width, box.height) * (1 + 2 * margin)))
+    return Box(round(box.x + box.width / 2 - side / 2), round(box.y + box.height / 2 - side / 2), side, side)
+
+
 def crop(image: Image, box: Box, margin: float) -> Image:
     """Crop a square around a box.
 
@@ -139,9 +108,8 @@ def crop(image: Image, box: Box, margin: float) -> Image:
     Returns:
         A square image of at least 1x1 pixels, the type of ``image``.
     """
-    side = max(1, round(max(box.width, box.height) * (1 + 2 * margin)))
-    left = round(box.x + box.width / 2 - side / 2)
-    top = round(box.y + box.height / 2 - side / 2)
+    around = square(box, margin)
+    side, left, top = around.width, around.x, around.y
     height, width = image.shape[:2]
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
     if x0 == left and y0 == top and x1 == left + side and y1 == top + side:
@@ -183,6 +151,7 @@ def detect(
     scale_factor: float = 1.1,
     min_neighbors: int = 5,
     min_size: float = 0.08,
+    working_size: int | None = None,
 ) -> list[Box]:
     """Detect the frontal faces in an image.
 
@@ -192,14 +161,19 @@ def detect(
         scale_factor: Ratio between successive face sizes; closer to 1 finds more faces but is slower.
         min_neighbors: Overlapping detections that confirm a face; higher gives fewer false faces.
         min_size: Side of the smallest face, as a fraction of the image's shorter side.
+        working_size: Images with a longer side in pixels than this are searched scaled down to it; None is never.
 
     Returns:
         Boxes in the image's pixels, largest first.
     """
     gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    scale = 1.0 if working_size is None else max(1.0, max(gray.shape) / working_size)
+    if scale > 1:
+        height, width = (max(1, round(side / scale)) for side in gray.shape)
+        gray = resize(gray, height, width, "area")  # type: ignore[arg-type]
     smallest = smallest_side(gray, min_size)  # type: ignore[arg-type]
     rows = cascade.detectMultiScale(
         gray, scaleFactor=scale_factor, minNeighbors=min_neighbors, minSize=(smallest, smallest)
     )
-    boxes = [Box(*(int(v) for v in row)) for row in rows]
+    boxes = [Box(*(round(int(v) * scale) for v in row)) for row in rows]
     return sorted(boxes, key=lambda b: (-b.width * b.height, b.x, b.y))

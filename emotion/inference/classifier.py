@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from emotion.base.errors import UserError
-from emotion.faces import images
+from emotion.faces import images, priors
 from emotion.faces.contract import Contract
 from emotion.faces.images import Box, Image
 from emotion.faces.labelled import Face
 from emotion.inference import runtimes
-from emotion.inference.runtimes import Batch, Network, Probabilities, Spec, Traced
+from emotion.inference.runtimes import Batch, Probabilities, Spec, Traced
 from emotion.metrics import calibration
 
 #: More faces than this go through the model in several steps, so that a crowd does not enlarge the process.
@@ -22,7 +24,7 @@ LARGEST_BATCH = 16
 
 
 class Classifier:
-    """A model and its contract. Used by one thread at a time.
+    """A model and its contract. Threads may share it; its model runs for one of them at a time.
 
     Args:
         model: Path of a ``.tflite`` or ``.onnx`` file, of a SavedModel's folder, or of a ``.keras`` checkpoint, that
@@ -44,25 +46,18 @@ class Classifier:
         network = runtimes.load(self._model, threads)
         self.engine = network.engine
         self._step = network.step
-        self._check(network)
+        self._one_at_a_time = threading.Lock()
+        check_fit(self._model, network.inputs, network.outputs, contract)
 
-    def _check(self, network: Network) -> None:
-        """Hold the model against the contract."""
-        if len(network.inputs) != 1 or len(network.outputs) != 1:
-            raise UserError(
-                f"{self._model}: has {len(network.inputs)} inputs and {len(network.outputs)} outputs, "
-                f"expected one of each; use a run that emotion.train made"
-            )
-        expected = {
-            "input": (network.inputs[0], ("uint8", self.contract.shape)),
-            "output": (network.outputs[0], ("float32", (len(self.contract.labels),))),
-        }
-        for name, (actual, wanted) in expected.items():
-            if actual != wanted:
-                raise UserError(
-                    f"{self._model}: its {name} is {_words(actual)}, but contract.json says {_words(wanted)}. They are "
-                    f"not of the same run: put back the contract.json that this model was trained with, or train again"
-                )
+    def answering(self, prior: Any) -> Classifier:
+        """The same model with answers for another class prior; see :func:`emotion.faces.priors.shares`.
+
+        Raises:
+            UserError: Not a value of ``prior=``, or the contract does not record the prior of training.
+        """
+        other = copy.copy(self)
+        other.contract = priors.with_target(self.contract, prior)
+        return other
 
     def prepare(self, image: Image, boxes: Sequence[Box]) -> Batch:
         """Cut the boxes' faces out of a uint8 grey or BGR frame and prepare them by the contract.
@@ -79,7 +74,7 @@ class Classifier:
         """Classify what :meth:`prepare` gives, all in one step up to :data:`LARGEST_BATCH`.
 
         Returns:
-            float32 ``[N, labels]``, each row summing to 1, calibrated by the contract's temperature.
+            float32 ``[N, labels]``, each row summing to 1, for the contract's target prior and calibrated.
 
         Raises:
             UserError: The model's outputs are not numbers.
@@ -87,11 +82,12 @@ class Classifier:
         batch = np.asarray(batch)
         if not len(batch):
             return np.empty((0, len(self.contract.labels)), np.float32)
-        steps = [self._step(batch[i : i + LARGEST_BATCH]) for i in range(0, len(batch), LARGEST_BATCH)]
+        with self._one_at_a_time:
+            steps = [self._step(batch[i : i + LARGEST_BATCH]) for i in range(0, len(batch), LARGEST_BATCH)]
         raw = steps[0] if len(steps) == 1 else np.concatenate(steps)
         if not np.isfinite(raw).all():
             raise UserError(f"{self._model}: its outputs are not numbers (NaN); its training diverged, use another run")
-        return calibration.apply(raw, self.contract.temperature)
+        return calibration.answers(raw, self.contract)
 
     def classify(self, faces: Sequence[Image]) -> Probabilities:
         """Prepare whole images, uint8 grey or BGR of any size, and classify them; see :meth:`probabilities`.
@@ -114,6 +110,29 @@ class Classifier:
     def warm_up(self) -> None:
         """Classify a blank image: the first step allocates, and should not do so on the first frame."""
         self.probabilities(np.zeros((1, *self.contract.shape), np.uint8))
+
+
+def check_fit(model: object, inputs: Sequence[Spec], outputs: Sequence[Spec], contract: Contract) -> None:
+    """Hold a model, named by its path, against a contract.
+
+    Raises:
+        UserError: It takes or gives something else.
+    """
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise UserError(
+            f"{model}: has {len(inputs)} inputs and {len(outputs)} outputs, "
+            f"expected one of each; use a run that emotion.train made"
+        )
+    expected = {
+        "input": (inputs[0], ("uint8", contract.shape)),
+        "output": (outputs[0], ("float32", (len(contract.labels),))),
+    }
+    for name, (actual, wanted) in expected.items():
+        if actual != wanted:
+            raise UserError(
+                f"{model}: its {name} is {_words(actual)}, but contract.json says {_words(wanted)}. They are "
+                f"not of the same run: put back the contract.json that this model was trained with, or train again"
+            )
 
 
 def predict(model: Traced | Classifier, images: Batch | Iterable[Any]) -> Probabilities:

@@ -6,7 +6,7 @@ All formats start from one traced function and keep the input contract, whatever
 from __future__ import annotations
 
 import shutil
-import tempfile
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +52,7 @@ def checkpoint(run: runs.Run, folder: Path) -> tuple[keras.Model, str]:
     copy = folder / original.name
     shutil.copyfile(original, copy)
     try:
-        return checkpoints.load(copy), files.sha256(copy)
+        return checkpoints.load(copy, run.path), files.sha256(copy)
     except UserError as error:
         raise UserError(str(error).replace(str(copy), str(original))) from None
 
@@ -121,7 +121,7 @@ def saved_model(model: keras.Model, folder: Path) -> None:
 
     module = tf.Module()
     module.held = [variable.value for variable in model.variables]
-    with _converting():
+    with progress.working("writing the network as a SavedModel"), _converting():
         tf.saved_model.save(module, str(folder), signatures=_signature(model))
 
 
@@ -146,10 +146,10 @@ def litert(model: keras.Model, quantize: str | None = None, representative: Batc
 
     if quantize == "int8" and representative is None:
         raise ValueError("int8 needs representative images")
-    with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
-        saved_model(model, Path(folder))
-        with _converting():
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+    with files.temporary_folder() as folder:
+        saved_model(model, folder)
+        with progress.working("converting the network"), _converting():
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
             if quantize is not None:
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
             if quantize == "float16":
@@ -186,7 +186,7 @@ def onnx(model: keras.Model) -> bytes:
     import onnx as onnx_package
     import tf2onnx
 
-    with _converting():
+    with progress.working("converting the network to ONNX"), _converting():
         function = _signature(model)
         proto, _ = tf2onnx.convert.from_function(
             function, function.input_signature, opset=_OPSET, custom_op_handlers={"Erfc": (_erfc, [])}
@@ -223,12 +223,15 @@ def _signature(model: keras.Model) -> Any:
 @contextmanager
 def _converting() -> Iterator[None]:
     """Keep converters quiet, and turn what they raise into :class:`NoConversionError`."""
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # of modules that TensorFlow makes for a moment
     try:
         with logs.quiet_stderr(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of TensorFlow, about its own interpreter, which it uses all the same
             yield
     except Exception as error:  # converters have no type of their own for what they cannot do
         raise NoConversionError(_reason(error)) from None
+    finally:
+        sys.dont_write_bytecode = kept
 
 
 def _reason(error: Exception) -> str:

@@ -28,7 +28,7 @@ def load(run: runs.Run, dataset: DictConfig | None, *, needed: bool) -> Splits |
     Raises:
         UserError: It is needed, or was named, and is gone, cannot be read, or is other data than the run was made with.
     """
-    run.record()  # a damaged record is an error, not missing data
+    run.record(), run.config()  # what is damaged is an error, not missing data
     try:
         splits = of_run(run, dataset)
         if not len(splits.validation):

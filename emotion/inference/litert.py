@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,6 +18,7 @@ from emotion import runs
 from emotion.base import exits, files, locks, logs
 from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
+from emotion.base.progress import working
 from emotion.data.examples import Examples
 from emotion.faces.contract import Contract
 from emotion.faces.images import prepare
@@ -66,10 +66,10 @@ def refresh(run: runs.Run, destination: Path | None = None) -> float | None:
         NoExportError: See :func:`export`.
         UserError: The run has no checkpoint, it is damaged, or it disagrees with the contract.
     """
-    with tempfile.TemporaryDirectory(prefix="emotion-") as folder, locks.alone(run.checkpoint().parent):
+    with files.temporary_folder() as folder, locks.alone(run.checkpoint().parent):
         if destination is None and not is_stale(run):
             return None
-        model, digest = convert.checkpoint(run, Path(folder))
+        model, digest = convert.checkpoint(run, folder)
         return _export(run, model, *_own_images(run), digest, destination)
 
 
@@ -117,6 +117,7 @@ def _export(
     return difference
 
 
+@working("measuring the network's cost")
 def efficiency(run: runs.Run, model: keras.Model, images: Batch, compared_on: str) -> dict[str, float]:
     """Export a finished model, see :func:`export`, and measure multiply-adds, and latency where it has an export."""
     from emotion.models import cost

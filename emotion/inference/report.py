@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from emotion.base import files
+from emotion.inference import wording
 from emotion.metrics import agreement
+from emotion.metrics.slices import LEAST
 from emotion.reports.markdown import plain, table
 
 #: The headline comes from this split where it was scored.
@@ -23,6 +25,7 @@ METRICS = {
     "top2_accuracy": "Top-2 accuracy",
     "negative_log_likelihood": "Negative log-likelihood (nats)",
     "expected_calibration_error": "Expected calibration error",
+    "adaptive_calibration_error": "Adaptive calibration error",
 }
 Metric = Mapping[str, float | None]
 
@@ -56,9 +59,12 @@ def write(
         f"# {plain(title)}",
         _headline(split, headline),
         "## Scores\n\n" + score_table(scores),
-        _meaning(headline),
+        wording.meaning(headline, scores),
+        *([_prior(headline["target_prior"])] if "target_prior" in headline else []),
+        *(["## Each part\n\n" + part_table(headline["parts"])] if headline.get("parts") else []),
         *(["## Agreement with people\n\n" + agreement_table(scores)] if "agreement" in headline else []),
-        f"## Each emotion ({plain(split)} split)\n\n" + class_table(headline["per_class"]),
+        *(["## Slices\n\n" + _slices(headline["slices"])] if headline.get("slices") else []),
+        f"## Each emotion ({_shown(split)})\n\n" + class_table(headline["per_class"]),
         "### Most often confused\n\n" + confusions(headline),
         *(["## Plots\n\n" + "\n\n".join(_image(path, *plot) for plot in plots.items())] if plots else []),
         "## How it was made\n\n" + _facts(facts),
@@ -66,13 +72,24 @@ def write(
     files.write_text(path, "\n\n".join(sections) + "\n")
 
 
+def part_table(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row of scores for each part of a mixed dataset, by the part's own labels."""
+    rows = [
+        {"Part": plain(name), "Images": f"{score['n']:,}", **{key: figure(key, score.get(key)) for key in METRICS}}
+        for name, score in parts.items()
+    ]
+    return table(rows, {"Part": "Part", "Images": "Images", **METRICS})
+
+
 def percent(metric: Metric) -> str:
     """``65.3 % (63.7 to 66.8)``, from a metric's ``value``, ``low`` and ``high``; a dash where it is undefined."""
     return figure("", metric)
 
 
-def figure(name: str, metric: Metric) -> str:
-    """As :func:`percent`, or in nats where the metric of this name is measured in them."""
+def figure(name: str, metric: Metric | None) -> str:
+    """As :func:`percent`, or in nats where the metric of this name is measured in them; a dash for None."""
+    if metric is None:  # of figures from before there was this metric
+        return "–"
     scale, decimals, unit = (1, 3, "") if name in _IN_NATS else (100, 1, " %")
     value, low, high = metric["value"], metric["low"], metric["high"]
     if value is None:
@@ -87,9 +104,11 @@ def figure(name: str, metric: Metric) -> str:
 
 
 def _headline(split: str, score: Mapping[str, Any]) -> str:
-    kind = ", official" if "leak_free" in score else ""
+    what = _shown(split).capitalize() + (", official" if score.get("official") else "")
+    if "test_set" in score:
+        what += f" ({plain(score['test_set'])})"
     seen = "pixel-identical to a training or validation image"
-    lines = [f"**{plain(split).capitalize()} split{kind}: {_both(score)}** on {score['n']:,} images."]
+    lines = [f"**{what}: {_both(score)}** on {score['n']:,} images."]
     if "leak_free" in score:
         clean = score["leak_free"]
         if clean is None:
@@ -98,7 +117,7 @@ def _headline(split: str, score: Mapping[str, Any]) -> str:
             lines.append(f"None of them is {seen}, so leaving those out changes nothing.")
         else:
             lines.append(f"**Without the {clean['excluded']:,} that are {seen}: {_both(clean)}** on {clean['n']:,}.")
-    elif split != HEADLINE_SPLIT:
+    elif split not in (HEADLINE_SPLIT, "all"):
         lines.append(
             "This is no test split: a run that was trained on these images or chosen by them looks better than it is."
         )
@@ -106,6 +125,10 @@ def _headline(split: str, score: Mapping[str, Any]) -> str:
         why = "the training data is no longer there, or was never known"
         lines.append(f"Whether some are {seen} was not checked: {why}.")
     return "  \n".join(lines)
+
+
+def _shown(split: str) -> str:
+    return "all images" if split == "all" else f"{plain(split)} split"
 
 
 def _both(score: Mapping[str, Any]) -> str:
@@ -120,9 +143,12 @@ def score_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
         clean = score.get("leak_free")
         if clean and clean["excluded"]:
             columns[f"{plain(split)}, leak-free"] = clean
+        if "as_trained" in score:
+            columns[f"{plain(split)}, prior of training"] = score["as_trained"]
     rows: list[dict[str, Any]] = [{"": "Images", **{name: f"{score['n']:,}" for name, score in columns.items()}}]
     for metric, heading in METRICS.items():
-        rows.append({"": heading, **{name: figure(metric, score[metric]) for name, score in columns.items()}})
+        if any(metric in score for score in columns.values()):
+            rows.append({"": heading, **{name: figure(metric, score.get(metric)) for name, score in columns.items()}})
     return table(rows, ["", *columns])
 
 
@@ -139,21 +165,50 @@ def agreement_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
-def _meaning(score: Mapping[str, Any]) -> str:
-    if score["bootstrap"]:
-        intervals = (
-            f"In parentheses: 95 % bootstrap intervals ({score['bootstrap']:,} resamples of the images). They show "
-            "how far a figure would move with another draw of as many images of the same kind. They treat images "
-            "as independent, and leave out what another training seed, other cameras, other people or other taggers "
-            "would change."
+def gaps(slices: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each column: its largest gap between two slices, and whether chance explains it."""
+    for name, column in slices.items():
+        gap = column["gap"]
+        if gap is not None:
+            low = "below 0.001" if gap["p"] < 0.001 else f"{gap['p']:.3f}"
+            yield (
+                f"{plain(name)}: {100 * gap['points']:.1f} points of accuracy between {plain(gap['best'])} and "
+                f"{plain(gap['worst'])}, z test of two proportions, p {low} after Holm"
+            )
+
+
+def _slices(slices: Mapping[str, Any], most: int = 20) -> str:
+    """A Markdown table of the accuracy on each slice, and the largest gap of each column."""
+    rows, left = [], 0
+    for name, column in slices.items():
+        shown = column["slices"] if len(column["slices"]) <= most else column["slices"][-most:]
+        left += len(column["slices"]) - len(shown)
+        rows += [
+            {
+                "by": plain(name),
+                "slice": plain(row["slice"]),
+                "n": f"{row['n']:,}",
+                "accuracy": percent(row["accuracy"]),
+            }
+            for row in shown
+        ]
+    text = table(rows, {"by": "By", "slice": "Slice", "n": "Images", "accuracy": "Accuracy"})
+    if left:
+        text += f"\n\n{left:,} slices with a higher accuracy are in `metrics.json`."
+    found = "".join(f"\n- {line}" for line in gaps(slices))
+    if found:
+        text += (
+            f"\n\nThe largest gap of each, between slices of {LEAST} images or more (z test of two proportions; p "
+            f"values of all pairs of all columns together corrected after Holm; above 0.05 it may be chance):\n{found}"
         )
-    else:
-        intervals = "No intervals were computed (`bootstrap=0`), so do not read meaning into small differences."
+    return text + "\n\nIn parentheses: 95 % intervals (Wilson)."
+
+
+def _prior(shares: Mapping[str, float]) -> str:
+    listed = ", ".join(f"{plain(name)} {100 * share:.1f} %" for name, share in shares.items())
     return (
-        f"{intervals} The validation split chose the checkpoint, so its own figures are flattering: choose between "
-        "runs by validation, and quote the test split. Macro-F1 and balanced accuracy count every emotion that occurs "
-        "equally, however rare. The expected calibration error is never quite 0, even for honest confidence: chance "
-        "alone leaves gaps in bins of few images."
+        f"Answers are given for another class prior than that of training: {listed}. Each probability is multiplied by "
+        "this share and divided by the one that training presented, which `contract.json` records."
     )
 
 

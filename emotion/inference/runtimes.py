@@ -17,6 +17,7 @@ import numpy as np
 
 from emotion.base import logs
 from emotion.base.errors import UserError
+from emotion.inference import graphs, probe
 
 if TYPE_CHECKING:
     import keras
@@ -61,15 +62,28 @@ def load(path: Path, threads: int) -> Network:
 def _litert(path: Path, threads: int) -> Network:
     from ai_edge_litert.interpreter import Interpreter
 
+    def opened() -> Any:
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+        return interpreter
+
+    def tried() -> None:
+        interpreter = opened()
+        source = interpreter.get_input_details()[0]
+        interpreter.set_tensor(source["index"], np.zeros(source["shape"], source["dtype"]))
+        interpreter.invoke()
+
+    if (fault := probe.fault(tried)) is not None:
+        raise UnreadableModelError(path, "a LiteRT model", fault)
     try:
         with logs.quiet_stderr():  # it reports its delegate there
-            interpreter = Interpreter(model_path=str(path), num_threads=threads)
-            interpreter.allocate_tensors()
+            interpreter = opened()
     except (ValueError, RuntimeError, OSError) as error:
         raise UnreadableModelError(path, "a LiteRT model", str(error).partition("\n")[0]) from None
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     source, target = inputs[0]["index"], outputs[0]["index"]
     count = int(inputs[0]["shape"][0])
+    fixed = count if all(n >= 0 for n in inputs[0]["shape_signature"][:1]) else None
 
     def step(batch: Batch) -> Probabilities:
         nonlocal count
@@ -85,7 +99,7 @@ def _litert(path: Path, threads: int) -> Network:
     def specs(details: list[dict[str, Any]]) -> list[Spec]:
         return [(np.dtype(d["dtype"]).name, tuple(int(n) for n in d["shape"])[1:]) for d in details]
 
-    return Network("litert", specs(inputs), specs(outputs), step)
+    return Network("litert", specs(inputs), specs(outputs), _in_steps_of(fixed, step))
 
 
 def _onnx(path: Path, threads: int) -> Network:
@@ -100,8 +114,21 @@ def _onnx(path: Path, threads: int) -> Network:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
+
+    def opened() -> Any:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def tried() -> None:
+        session = opened()
+        given = session.get_inputs()[0]
+        if given.type == "tensor(uint8)":
+            sizes = [n if isinstance(n, int) else 1 for n in given.shape]
+            session.run(None, {given.name: np.zeros(sizes, np.uint8)})
+
+    if (fault := probe.fault(tried)) is not None:
+        raise UnreadableModelError(path, "an ONNX model", fault)
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = opened()
     except Exception as error:  # its exceptions have no base of their own
         raise UnreadableModelError(path, "an ONNX model", str(error).partition("\n")[0]) from None
     inputs, outputs = session.get_inputs(), session.get_outputs()
@@ -114,7 +141,24 @@ def _onnx(path: Path, threads: int) -> Network:
     def specs(values: Any) -> list[Spec]:
         return [(_ONNX_TYPES.get(v.type, v.type), tuple(v.shape)[1:]) for v in values]
 
-    return Network("onnx", specs(inputs), specs(outputs), step)
+    first = inputs[0].shape[0] if inputs and inputs[0].shape else None
+    return Network("onnx", specs(inputs), specs(outputs), _in_steps_of(first if isinstance(first, int) else None, step))
+
+
+def _in_steps_of(fixed: int | None, step: Callable[[Batch], Probabilities]) -> Callable[[Batch], Probabilities]:
+    """Run a network that takes just so many images at once over any number; None takes any."""
+    if fixed is None:
+        return step
+
+    def stepped(batch: Batch) -> Probabilities:
+        answers = []
+        for i in range(0, len(batch), fixed):
+            part = batch[i : i + fixed]
+            missing = np.zeros((fixed - len(part), *part.shape[1:]), part.dtype)
+            answers.append(step(np.concatenate([part, missing]) if len(missing) else part)[: len(part)])
+        return answers[0] if len(answers) == 1 else np.concatenate(answers)
+
+    return stepped
 
 
 def _saved_model(path: Path, threads: int) -> Network:
@@ -128,8 +172,11 @@ def _saved_model(path: Path, threads: int) -> Network:
     import tensorflow as tf
 
     try:
+        graphs.check(path)
         loaded = tf.saved_model.load(str(path))
         signature = loaded.signatures["serving_default"]
+    except UserError:
+        raise
     except Exception as error:  # of TensorFlow, of protocol buffers, or a KeyError
         raise UnreadableModelError(path, "a SavedModel", str(error).partition("\n")[0]) from None
     inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
@@ -157,7 +204,8 @@ def _keras(path: Path, threads: int) -> Network:
 
     with logs.quiet_stderr():
         model = checkpoints.load(path)
-    return Network("keras", _tensor_specs(model.inputs), _tensor_specs(model.outputs), Traced(model).probabilities)
+    traced = Traced(model)
+    return Network("keras", traced.inputs, traced.outputs, traced.probabilities)
 
 
 class Traced:
@@ -166,14 +214,15 @@ class Traced:
     def __init__(self, model: keras.Model) -> None:
         import tensorflow as tf
 
-        signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="image")]
         self._model = model
+        self.inputs, self.outputs = _tensor_specs(model.inputs), _tensor_specs(model.outputs)
+        signature = [tf.TensorSpec((None, *self.inputs[0][1]), tf.uint8, name="image")]
         self._run = tf.function(lambda image: model(image, training=False), input_signature=signature, autograph=False)
 
     @property
     def labels(self) -> int:
         """Number of its outputs."""
-        return int(self._model.output_shape[-1])
+        return self.outputs[0][1][-1] or 0
 
     def probabilities(self, batch: Any) -> Probabilities:
         """float32 ``[N, labels]`` of uint8 ``[N, H, W, C]``, an array or a tensor."""

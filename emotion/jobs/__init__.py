@@ -1,7 +1,7 @@
-"""Where the jobs of a sweep run: ``hydra/launcher=joblib`` on this machine, ``hydra/launcher=slurm`` on a cluster.
+"""Where the jobs of a sweep run: in this terminal, by joblib on this machine, or by Slurm on a cluster.
 
-Hydra's plugins for joblib and Slurm (submitit) start the jobs. This adds progress, jobs that end well when the sweep is
-stopped, and a message for every job, however it ended.
+Hydra and its plugins for joblib and Slurm (submitit) start the jobs (``hydra/launcher=joblib``, ``slurm``). This adds
+progress, jobs that end well when the sweep is stopped, and a message for every job, however it ended.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ from emotion.config.schema import PLUGINS
 
 def register() -> None:
     """Let Hydra make our launchers where a config names the plugins' own, which it takes from one package only."""
+    made = Plugins.instance().class_name_to_class  # which has Hydra's modules run again: they are imported after it
+    from emotion.jobs import local
+
+    made |= {local.LAUNCHER: local.SequentialLauncher, local.SWEEPER: local.OptionSweeper}
     for option, (package, name, _) in PLUGINS.items():
-        Plugins.instance().class_name_to_class[name] = _launcher(option, package)
+        made[name] = _launcher(option, package)
 
 
 def _launcher(option: str, package: str) -> type[Launcher]:

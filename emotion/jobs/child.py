@@ -5,6 +5,7 @@ TensorFlow's memory grows with every model that a process trains, so sweeps and 
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from emotion import runs
-from emotion.base import exits, processes, provenance
+from emotion.base import exits, guarded, processes, provenance
 from emotion.base.interrupts import Interrupted, sigterm_raises
 from emotion.runs import record
 
@@ -52,7 +53,8 @@ def in_child(
             has ended.
     """
     line, variables = processes.module("emotion.train.job", run.path, run.id, environment=environment, own_modules=True)
-    with output.open("ab") if output else nullcontext() as file:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    with os.fdopen(guarded.open_regular(output, flags), "ab") if output else nullcontext() as file:
         child = subprocess.Popen(
             line, env=variables, pass_fds=descriptors, stdout=file, stderr=subprocess.STDOUT if file else None
         )

@@ -1,4 +1,4 @@
-"""Jobs of a sweep side by side on this machine: ``python -m emotion.train -m hydra/launcher=joblib seed=range(6)``.
+"""Jobs of a sweep side by side on this machine: ``python -m emotion.train -m hydra/launcher=joblib 'seed=range(6)'``.
 
 joblib's workers only wait: each trains its jobs in child processes, one after the other. joblib itself kills workers
 and all below them when it is interrupted, so a sweep that is stopped asks the workers first, by a file.
@@ -41,7 +41,9 @@ class JoblibLauncher(joblib_launcher.JoblibLauncher):
         wanted = self.joblib["n_jobs"] or devices.default_jobs()
         parallel = min(wanted if wanted > 0 else max(1, devices.cores() + 1 + wanted), len(job_overrides))
         with open_dict(self.config):
-            self.config.hydra.launcher.n_jobs = self.joblib["n_jobs"] = parallel  # jobs divide the machine by it
+            self.config.hydra.launcher.n_jobs = self.joblib["n_jobs"] = parallel
+            # Each job composes its config anew, and divides the machine by this number.
+            self.config.hydra.overrides.hydra.append(f"hydra.launcher.n_jobs={parallel}")
         sweep = sweep_table.Sweep.launched(self.config, job_overrides, initial_job_idx)
         print(f"{len(job_overrides)} jobs, {parallel} at a time, in {sweep.folder}", file=sys.stderr)
         with stopping(sweep.folder) as signals, sweep_table.shown(sweep, lambda: _STOPPING if signals else ""):

@@ -1,4 +1,4 @@
-"""Jobs of a sweep on a Slurm cluster: ``python -m emotion.train -m hydra/launcher=slurm seed=range(6)``.
+"""Jobs of a sweep on a Slurm cluster: ``python -m emotion.train -m hydra/launcher=slurm 'seed=range(6)'``.
 
 submitit submits the jobs and starts them on their nodes. Hydra's plugin would give up at the first job that was
 cancelled, and wait for ever where Slurm has no accounting; so this module waits, by the queue and the jobs' results.

@@ -115,12 +115,20 @@ class Sweep:
         for status in ("failed", "interrupted", "running", "to come"):
             if counts[status]:
                 text += f", {counts[status]} {status}"
+        return text + self._left(counts)
+
+    def _left(self, counts: Mapping[str, int]) -> str:
         ended = counts["done"] + counts["failed"] - self.skipped
         part = sum(s.epoch / s.epochs for s in self.states.values() if s.status == "running" and s.epochs)
         left = counts["to come"] + counts["running"] - part
-        if ended > 0 and left:
-            text += f", about {duration((time.monotonic() - self.began) / (ended + part) * left)} left"
-        return text
+        if ended <= 0 or not left:
+            return ""
+        return f", about {duration((time.monotonic() - self.began) / (ended + part) * left)} left"
+
+    def heading(self, number: int) -> str:
+        """What is said before a job, such as ``job 3 (model=cnn, seed=0), 4 of 8, about 12 minutes left``."""
+        place = f"{list(self.states).index(number) + 1} of {len(self.states)}"
+        return f"{self.name(number)}, {place}{self._left(Counter(state.status for state in self.states.values()))}"
 
     def table(self, note: str) -> Group:
         """The jobs that matter most now, and the counts."""

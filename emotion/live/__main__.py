@@ -6,6 +6,7 @@ Nothing is stored unless ``save``, ``log`` or ``timeline`` asks for it, and noth
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from dataclasses import asdict
@@ -39,33 +40,48 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         UserError: No such run, source, folder or display, or a model that disagrees with its contract.
     """
     from emotion.config import commands
-    from emotion.live import annotate, engines, main_loop
-    from emotion.live.labeller import Labeller
+    from emotion.faces import priors
+    from emotion.faces.labelled import UNCERTAIN
+    from emotion.inference import engines
+    from emotion.inference.labeller import Labeller
+    from emotion.inference.session import Settings
+    from emotion.live import annotate, main_loop
     from emotion.live.main_loop import report
-    from emotion.live.smoothing import LINGERING
     from emotion.video import source
-    from emotion.video.detector import Detector
+    from emotion.video.smoothing import LINGERING
 
     _check_paths(cfg)
     with interrupts.interruption() as stop:
         chosen = engines.find(cfg.run, cfg.outputs)
-        classifier = engines.load(chosen, cfg.engine, cfg.threads)
+        classifier = engines.load(chosen, cfg.engine, cfg.threads, cfg.prior)
         classifier.warm_up()
         with source.opened(cfg.source, cfg.max_frames, cfg.stride, cfg.loop, stop) as stream:
+            if stream.independent and cfg.prior == priors.ESTIMATE:
+                raise UserError(
+                    f"prior: estimate needs faces that are followed over time, and the images of {stream.name} stand "
+                    f"alone; take prior=balanced, or shares such as prior='{{happy: 0.4, neutral: 0.6}}'"
+                )
             sinks = _sinks(cfg, stream, classifier.contract)
             window = _window(cfg, stream, stop)
             sinks += [window] if window else []
-            labeller = Labeller(
-                stream,
-                Detector(commands.Detector(**cfg.detector)),
-                classifier,
+            if cfg.display == "browser":
+                from emotion.inference.model import Model
+                from emotion.live.browser import Browser
+
+                sinks.append(Browser(cfg.browser, stream, Model(chosen.id, classifier), stop))
+            settings = Settings(
                 smoothing=cfg.smoothing,
                 min_confidence=cfg.min_confidence,
                 max_gap=cfg.max_gap,
+                detector=commands.Detector(**cfg.detector),
                 # A face that the detector misses for some frames must stay blurred.
                 lingering=max(LINGERING, cfg.max_gap) if cfg.blur else LINGERING,
+                estimates_prior=cfg.prior == priors.ESTIMATE,
             )
-            overlay = annotate.compose(labeller.labels, bars=cfg.bars, rate=not stream.independent, blur=cfg.blur)
+            labeller = Labeller(stream, classifier, settings)
+            overlay = annotate.compose(
+                labeller.labels, bars=cfg.bars, rate=not stream.independent and cfg.save is None, blur=cfg.blur
+            )
             ships = isinstance(chosen, runs.Run) and chosen.ships
             hint = ", the model that ships with emotion (run=<id> takes another)," if ships else ""
             print(f"run {chosen.id}{hint} on {stream.name}", flush=True)
@@ -73,6 +89,11 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     if stop.signal is not None:
         print("interrupted; files are whole up to here" if summary.processed else "interrupted before the first frame")
     print(report(summary))
+    if summary.shares.keys() == {UNCERTAIN}:
+        print(
+            f"every label is '{UNCERTAIN}': no confidence reached min_confidence={cfg.min_confidence:g}, the highest "
+            f"was {summary.highest:.2f}. A lower min_confidence shows labels, with that little confidence"
+        )
     for key in ("save", "log", "timeline"):
         if cfg[key] is not None and summary.processed:
             print(f"  {key}: {cfg[key]}")
@@ -80,7 +101,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
-    from emotion.live.sinks import save_sink
+    from emotion.live.saving import save_sink
 
     sinks: list[Sink] = []
     if cfg.save is not None:
@@ -88,7 +109,7 @@ def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
     if cfg.log is not None:
         from emotion.live.face_log import log_sink
 
-        sinks.append(log_sink(cfg.log, contract.labels))
+        sinks.append(log_sink(cfg.log, contract.labels, stream))
     if cfg.timeline is not None:
         from emotion.live.timeline import Timeline
 
@@ -99,7 +120,7 @@ def _sinks(cfg: DictConfig, stream: Stream, contract: Contract) -> list[Sink]:
 
 
 def _window(cfg: DictConfig, stream: Stream, stop: Stop) -> Window | None:
-    if cfg.display == "none":
+    if cfg.display in ("browser", "none"):
         return None
     from emotion.video.window import Window
     from emotion.video.window_probe import NoWindowError
@@ -109,7 +130,7 @@ def _window(cfg: DictConfig, stream: Stream, stop: Stop) -> Window | None:
     except NoWindowError as error:
         if cfg.display == "window":
             raise
-        log.info("display: no window, as %s", error.reason)
+        log.info("display: no window, as %s. display=browser shows it on a page", error.reason)
         return None
 
 
@@ -117,6 +138,8 @@ def _check_paths(cfg: DictConfig) -> None:
     """Refuse to overwrite the source, or to write twice to one file, by whatever link or spelling."""
     from emotion.video import source
 
+    if cfg.source is None:
+        raise UserError("source: no value given. Give a camera's number (source=0), a file, a folder or an address")
     source.path_of(cfg.snapshots, "snapshots")  # its files replace no other
     taken: dict[Path | tuple[int, int], str] = {}
     for key in ("source", "save", "log", "timeline"):
@@ -132,7 +155,7 @@ def _place(path: Path) -> Path | tuple[int, int]:
     try:
         status = path.stat()
     except OSError:
-        return path.resolve()
+        return Path(os.path.realpath(path))  # which ends at a loop of links
     return status.st_dev, status.st_ino
 
 

@@ -15,7 +15,7 @@ from emotion.base.interrupts import Stop
 from emotion.base.progress import progress
 from emotion.faces.images import Image
 from emotion.faces.labelled import UNCERTAIN, Face
-from emotion.live.labeller import Labelled, Labeller
+from emotion.inference.labeller import Labelled, Labeller
 from emotion.live.sinks import Sink
 
 Overlay = Callable[[Image, Sequence[Face]], Image]
@@ -37,6 +37,8 @@ class Summary:
     seconds: float  #: from the first frame's reading to the end
     stages: dict[str, tuple[float, float]]  #: seconds per frame, (median, 95th percentile), of the last frames
     shares: dict[str, float]  #: of each label that occurred among the faces, ``uncertain`` included
+    highest: float = 0.0  #: the highest confidence of a face
+    pictures: dict[str, int] | None = None  #: of images: how many are ``with_face``, ``without_face``, ``unreadable``
 
 
 class Tally:
@@ -46,7 +48,8 @@ class Tally:
         self._labels = (*labels, UNCERTAIN)
         self._timings: deque[list[float]] = deque(maxlen=TIMED_FRAMES)
         self._counts: Counter[str] = Counter()
-        self._tracks = 0
+        self._tracks = self._empty = 0
+        self._highest = 0.0
         self.frames = 0
 
     def add(self, labelled: Labelled, seconds: dict[str, float]) -> None:
@@ -55,16 +58,25 @@ class Tally:
         self._counts.update(face.label for face in labelled.faces)
         # Tracks are numbered from 1, and a number that was skipped was a face too.
         self._tracks = max(self._tracks, *(face.track or 0 for face in labelled.faces), 0)
+        self._empty += not labelled.faces
+        self._highest = max(self._highest, *(face.confidence for face in labelled.faces), 0.0)
         self.frames += 1
 
-    def summary(self, read: int, dropped: int, seconds: float) -> Summary:
+    def summary(self, read: int, dropped: int, seconds: float, unreadable: int | None = None) -> Summary:
+        """What was counted; ``unreadable`` counts images that were skipped, None is for what is no images."""
         faces = self._counts.total()
         stages = {}
         if self._timings:
             rows = np.percentile(self._timings, (50, 95), axis=0).T.tolist()
             stages = {name: (median, tail) for name, (median, tail) in zip(STAGES, rows, strict=True)}
         shares = {label: self._counts[label] / faces for label in self._labels if self._counts[label]}
-        return Summary(read, self.frames, dropped, faces, self._tracks, seconds, stages, shares)
+        pictures = None
+        if unreadable is not None:
+            found = self.frames - self._empty
+            pictures = {"with_face": found, "without_face": self._empty, "unreadable": unreadable}
+        return Summary(
+            read, self.frames, dropped, faces, self._tracks, seconds, stages, shares, self._highest, pictures
+        )
 
 
 def report(summary: Summary) -> str:
@@ -76,6 +88,9 @@ def report(summary: Summary) -> str:
         f"{summary.seconds:.1f} s, {rate:.1f} frames/s",
         f"faces:  {summary.faces}{tracks}",
     ]
+    if summary.pictures is not None:
+        found, none, unreadable = summary.pictures.values()
+        lines.append(f"images: {found} with a face, {none} without, {unreadable} that cannot be read")
     if summary.stages:
         lines.append(f"  {'ms per frame':<14}{'p50':>8}{'p95':>8}")
         lines += [f"  {name:<14}{p50 * 1e3:>8.2f}{p95 * 1e3:>8.2f}" for name, (p50, p95) in summary.stages.items()]
@@ -127,4 +142,5 @@ def run(
             if not all(is_wanted):
                 break
         seconds = time.perf_counter() - started
-    return tally.summary(labeller.read, labelled.dropped, seconds)
+    unreadable = len(labeller.stream.unreadable) if labeller.stream.independent else None
+    return tally.summary(labeller.read, labelled.dropped, seconds, unreadable)

@@ -5,7 +5,6 @@ Nothing is stored unless it is asked for. See :mod:`emotion.live.face_log` for l
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 from collections.abc import Sequence
@@ -16,18 +15,22 @@ import cv2
 
 from emotion.base import files
 from emotion.base.errors import UserError
+from emotion.base.words import shortened
 from emotion.faces.images import Image
 from emotion.faces.labelled import Face
-from emotion.video.frame import Frame, Stream
-from emotion.video.image_files import is_glob
+from emotion.video.frame import Frame
+from emotion.video.video_file import FEW, FRACTION
 
-#: Codecs that OpenCV's wheels can write (they cannot write H.264). A process that is killed with SIGKILL leaves an
-#: ``.avi`` that plays up to its last second, and an ``.mp4`` that doesn't play: its table of contents comes last.
-CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+#: Codecs that OpenCV's wheels can write; H.264 they cannot, see :mod:`emotion.live.film`. A process that is killed by
+#: SIGKILL leaves an ``.avi`` that plays but for its last 256 kB, which FFmpeg had not written, many seconds of small
+#: frames; and an ``.mp4`` that doesn't play: its index comes last.
+CODECS = {".mp4": "mp4v", ".webm": "VP90", ".avi": "MJPG"}
 #: Endings of images that can be written.
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 #: A recording of a live source shows at most this many seconds of nothing new, such as while it was away.
 LONGEST_PAUSE = 2.0
+#: Seconds that a film's last frame is held, at most, until the film's own length is reached.
+_LONGEST_LAST = 2.0
 #: A video ends, whole, when no more than this many bytes are left on its disk.
 LEAST_FREE = 16 << 20
 
@@ -55,57 +58,29 @@ def check_target(key: str, path: Path) -> None:
     Raises:
         UserError: A folder, in a missing folder, or write-protected; the message begins with ``key``.
     """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # a name that is too long, a loop of links, a file in the place of a folder
+        raise UserError(f"{key}: '{shortened(path, 200)}': {error.strerror}; choose another name") from None
     if path.is_dir():
         raise UserError(f"{key}: '{path}' is a folder; give the name of a file in it")
     if not path.parent.is_dir():
         raise UserError(f"{key}: no such folder '{path.parent}'. Make it first: mkdir -p {path.parent}")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{key}: '{path}' is not a regular file, but a device or a FIFO; choose another name")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UserError(f"{key}: '{path}' may not be written; check its permissions or choose another place")
 
 
-def save_sink(path: str | Path, stream: Stream, stride: int = 1) -> Sink:
-    """What ``save=`` asks for: a video (``x.mp4``, ``x.avi``), or for images also a folder (``x/``) or one image.
-
-    A file of which every third frame is read (``stride``) is saved at a third of its rate.
-
-    Raises:
-        UserError: An ending that doesn't suit the source, the source's own place, or a place that cannot be written.
-    """
-    target = Path(path).expanduser()
-    suffix = target.suffix.lower()
-    folder = str(path).endswith(("/", os.sep)) or target.is_dir()
-    if not stream.independent or (suffix in CODECS and not folder):
-        return Video(path, stream.rate if stream.live else stream.rate / stride, steady=stream.live)
-    source = Path(stream.name).expanduser()
-    if suffix in PICTURES and not folder:
-        if stream.total != 1 or not source.is_file():
-            raise UserError(f"save: '{path}' is one image, but the source has several; give a folder: save=labelled/")
-        check_target("save", target)
-        if target.exists() and target.samefile(source):
-            raise UserError(f"save: '{path}' is the source itself; choose another name")
-        return Pictures(target.parent, target.name)
-    if suffix and not folder:
-        allowed = ", ".join((*PICTURES, *CODECS))
-        raise UserError(f"save: '{path}' must be a folder (save=labelled/) or end in one of {allowed}")
-    home = _home(source)
-    if target.exists() and home.exists() and target.samefile(home):
-        raise UserError(f"save: '{path}' holds the source, which would be overwritten; choose another folder")
-    return Pictures(target, source.name)
-
-
-def _home(source: Path) -> Path:
-    """The folder that the names of a source's images are relative to."""
-    if source.exists():
-        return source if source.is_dir() else source.parent
-    return Path(*itertools.takewhile(lambda part: not is_glob(part), source.parts))
-
-
 class Video(Sink):
-    """Writes the annotated frames to a ``.mp4`` or ``.avi`` file of the first frame's size.
+    """Writes the annotated frames to a ``.mp4``, ``.webm`` or ``.avi`` file of the first frame's size, by OpenCV.
 
     Frames of another size are fitted into that of the first, with black bars; of an odd size, OpenCV's encoders drop
     the last row or column. A camera may deliver fewer frames per second than it announces, or more than the machine can
-    label: with ``steady`` frames are repeated or left out by their times, so that the recording runs at real speed.
+    label, and the rate of a film may vary: with ``steady`` frames are repeated or left out by their times, so that the
+    recording runs at the source's speed. Of a live source, which has no ``length`` in seconds, pauses are shortened.
 
     An existing file is replaced; ``rate`` is in frames per second.
 
@@ -113,12 +88,16 @@ class Video(Sink):
         UserError: Unknown ending, no such folder, or a file that cannot be written.
     """
 
-    def __init__(self, path: str | Path, rate: float, steady: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, rate: float, steady: bool = False, length: float | None = None, total: int = 0
+    ) -> None:
         self.path = Path(path).expanduser()
         if self.path.suffix.lower() not in CODECS:
-            raise UserError(f"save: '{path}' must end in {' or '.join(CODECS)}: OpenCV's builds can write those")
+            raise UserError(f"save: '{path}' must end in {' or '.join(CODECS)}: those can be written")
         check_target("save", self.path)
-        self._rate, self._steady = rate, steady
+        self._rate, self._steady, self._length, self._total = rate, steady, length, total
+        self._taken = 0
+        self._last: Image | None = None
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._written = 0
@@ -127,24 +106,25 @@ class Video(Sink):
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._writer is None:
             return
+        if kind is None and self._steady and self._last is not None:
+            seconds = rest(self._length, self._written / self._rate, self._taken, self._total)
+            left = round(seconds * self._rate)
+            for _copy in range(left):
+                self._writer.write(self._last)
+            self._written += left
         self._writer.release()
         # OpenCV ignores write errors, such as a full disk.
-        if kind is None and self._written and not _whole(self.path, self._written):
-            raise UserError(
-                f"save: '{self.path}' could not be written whole; is the disk full? Make room, or save elsewhere"
-            )
+        if kind is None and self._written:
+            check_whole(self.path, self._written)
 
     def write(self, frame: Frame, faces: Sequence[Face], annotated: Image) -> bool:
         if self._writer is None:
             self._size, self._previous = (annotated.shape[1], annotated.shape[0]), frame.time
             self._writer = self._create()
-        if shutil.disk_usage(self.path.parent).free < LEAST_FREE:
-            raise UserError(
-                f"save: the disk that holds '{self.path}' is nearly full; the video is whole up to here "
-                f"({self._written} frames). Make room, or save elsewhere"
-            )
+        check_room(self.path, self._written)
+        self._taken += 1
         copies = self._due(frame.time) if self._steady else 1
-        image = _fit(annotated, self._size)
+        self._last = image = fit(annotated, self._size)
         for _ in range(copies):
             self._writer.write(image)
         self._written += copies
@@ -152,13 +132,14 @@ class Video(Sink):
 
     def _due(self, time: float) -> int:
         """How many frames are missing at this time; a clock that jumps doesn't take the recording with it."""
-        self._clock += min(max(0.0, time - self._previous), LONGEST_PAUSE)
+        passed = max(0.0, time - self._previous)
+        self._clock += min(passed, LONGEST_PAUSE) if self._length is None else passed
         self._previous = time
-        return max(0, int(self._clock * self._rate + 1e-6) + 1 - self._written)
+        nearest = 1e-6 if self._length is None else 0.5  # files round their times to milliseconds
+        return max(0, int(self._clock * self._rate + nearest) + 1 - self._written)
 
     def _create(self) -> cv2.VideoWriter:
-        if min(self._size) < 16:  # the encoder aborts the process on some tiny sizes
-            raise UserError(f"save: frames of {self._size[0]}x{self._size[1]} pixels are too small for a video file")
+        check_size(self._size)
         codec = CODECS[self.path.suffix.lower()]
         # Bytes, as OpenCV crashes on text that is not UTF-8; absolute, else `12:30.mp4` is an address.
         name, fourcc = os.fsencode(self.path.absolute()), cv2.VideoWriter.fourcc(*codec)
@@ -201,16 +182,51 @@ class Pictures(Sink):
         return True
 
 
-def _whole(path: Path, frames: int) -> bool:
+def rest(length: float | None, reached: float, taken: int, total: int) -> float:
+    """Seconds that the last frame of a film stays to be seen: up to the film's length, where it did not break off.
+
+    Args:
+        length: Seconds that the film announces; 0 or None where that is unknown.
+        reached: Seconds that the saved film has.
+        taken: Frames that came.
+        total: Frames that the film announces.
+    """
+    missing = (length or 0.0) - reached
+    broke_off = total - taken > max(FEW, FRACTION * total)
+    return missing if 0 < missing <= _LONGEST_LAST and not broke_off else 0.0
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Refuse frames on some of whose sizes encoders abort the process."""
+    if min(size) < 16:
+        raise UserError(f"save: frames of {size[0]}x{size[1]} pixels are too small for a video file")
+
+
+def check_room(path: Path, frames: int) -> None:
+    """End a video of so many frames, whole, before its disk is full."""
+    if shutil.disk_usage(path.parent).free < LEAST_FREE:
+        raise UserError(
+            f"save: the disk that holds '{path}' is nearly full; the video is whole up to here ({frames} frames). "
+            f"Make room, or save elsewhere"
+        )
+
+
+def check_whole(path: Path, frames: int | None) -> None:
+    """Raise a UserError where a closed video does not play, or has not so many frames."""
+    if not _whole(path, frames):
+        raise UserError(f"save: '{path}' could not be written whole; is the disk full? Make room, or save elsewhere")
+
+
+def _whole(path: Path, frames: int | None) -> bool:
     capture = cv2.VideoCapture(os.fsencode(path.absolute()))  # type: ignore[call-overload]
     try:
         announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        return bool(capture.isOpened() and abs(announced - frames) <= 1 and capture.read()[0])
+        return bool(capture.isOpened() and (frames is None or abs(announced - frames) <= 1) and capture.read()[0])
     finally:
         capture.release()
 
 
-def _fit(image: Image, size: tuple[int, int]) -> Image:
+def fit(image: Image, size: tuple[int, int]) -> Image:
     """Scale an image into ``(width, height)`` and fill the rest with black."""
     width, height = size
     if image.shape[:2] == (height, width):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from emotion.metrics.bootstrap import Floats, Integers, with_intervals
+from emotion.metrics.bootstrap import RESAMPLES, Floats, with_intervals
 from emotion.metrics.scores import EPSILON
 
 METRICS = {
@@ -17,7 +17,7 @@ METRICS = {
 }
 
 
-def score(probabilities: ArrayLike, votes: ArrayLike, *, bootstrap: int = 1000, seed: int = 0) -> dict[str, Any]:
+def score(probabilities: ArrayLike, votes: ArrayLike, *, bootstrap: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
     """Score probabilities against the votes of several annotators.
 
     - ``kl_divergence``: mean over the images of KL(votes || probabilities) in nats (Kullback and Leibler 1951).
@@ -49,7 +49,7 @@ def score(probabilities: ArrayLike, votes: ArrayLike, *, bootstrap: int = 1000, 
         "human_agreement": chosen,
     }
 
-    def statistics(rows: Integers) -> dict[str, Floats]:
-        return {metric: value[rows].mean(axis=1) for metric, value in values.items()}
+    def statistics(drawn: Floats) -> dict[str, Floats]:
+        return {metric: drawn @ value / len(p) for metric, value in values.items()}
 
     return with_intervals(statistics, len(p), bootstrap, seed)

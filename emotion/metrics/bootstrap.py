@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+#: How many resamples are drawn where nobody says otherwise. From one seed to another an end then moves by 3 % of a
+#: standard error; of 1,000 it moves by 8 %, which the first decimal shows.
+RESAMPLES = 10_000
+
 # Index entries drawn at a time. It bounds the memory: about 50 MB for FER2013's test or training split.
 _CHUNK = 2**21
 
 
 def with_intervals(
-    statistics: Callable[[Integers], Mapping[str, Floats]],
+    statistics: Callable[[Floats], Mapping[str, Floats]],
     n: int,
     resamples: int,
     seed: int,
@@ -26,8 +30,8 @@ def with_intervals(
     """Every metric with the ends of its 95 % interval.
 
     Args:
-        statistics: From the rows of resamples, int64 ``[B, n]``, to every metric of each, ``[B]`` or ``[B, C]``; NaN
-            where undefined.
+        statistics: From resamples, float64 ``[B, n]``, how often each drew each example, to every metric of each,
+            ``[B]`` or ``[B, C]``; NaN where undefined.
         n: Number of examples.
         resamples: How many to draw; 0 gives no interval.
         seed: Random seed of the draws.
@@ -35,9 +39,10 @@ def with_intervals(
 
     Returns:
         Per metric ``{"value", "low", "high"}``, or a list of C of these; None where undefined. Ready for strict JSON.
+        An interval without a width, of resamples that are all alike, is none: it would claim to know for certain.
     """
-    values = {metric: value[0] for metric, value in statistics(np.arange(n)[None]).items()}
-    chunks = [statistics(rows) for rows in draw(n, resamples, seed)]
+    values = {metric: value[0] for metric, value in statistics(np.ones((1, n))).items()}
+    chunks = [statistics(drawn) for drawn in weights(n, resamples, seed)]
     entries = {}
     for metric, value in values.items():
         ends = np.full((2, *np.shape(value)), np.nan)
@@ -48,13 +53,15 @@ def with_intervals(
             with warnings.catch_warnings():  # NumPy warns of metrics that are undefined in every resample
                 warnings.simplefilter("ignore", RuntimeWarning)
                 ends = np.nanpercentile(draws, (2.5, 97.5), axis=0)
-        entries[metric] = _entry(value, *ends)
+            ends = np.where(ends[0] == ends[1], np.nan, ends)
+        entries[metric] = entry(value, *ends)
     return entries
 
 
-def _entry(value: Any, low: Any, high: Any) -> Any:
+def entry(value: Any, low: Any, high: Any) -> Any:
+    """``{"value", "low", "high"}`` of numbers, None for NaN; of arrays ``[C]`` a list of these."""
     if np.ndim(value):
-        return [_entry(*numbers) for numbers in zip(value, low, high, strict=True)]
+        return [entry(*numbers) for numbers in zip(value, low, high, strict=True)]
     numbers = {"value": value, "low": low, "high": high}
     return {key: float(number) if np.isfinite(number) else None for key, number in numbers.items()}
 
@@ -65,3 +72,10 @@ def draw(n: int, resamples: int, seed: int) -> Iterator[Integers]:
     step = max(1, _CHUNK // n)
     for start in range(0, resamples, step):
         yield rng.integers(0, n, size=(min(step, resamples - start), n), dtype=np.int64)
+
+
+def weights(n: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each of :func:`draw`'s resamples drew each example, float64 ``[B, n]``, in chunks."""
+    for rows in draw(n, resamples, seed):
+        flat = rows + n * np.arange(len(rows))[:, None]
+        yield np.bincount(flat.ravel(), minlength=rows.size).reshape(rows.shape).astype(np.float64)

@@ -1,7 +1,9 @@
 """Temperature scaling: confidence that matches accuracy (Guo, Pleiss, Sun and Weinberger 2017).
 
 One temperature for all logits is fitted on the validation split, stored in the run's contract, and applied wherever
-probabilities are shown. Predicted labels do not change, only their confidence.
+probabilities are shown. Predicted labels do not change, only their confidence: answers are moved to another class prior
+before their temperature. (In the other order a temperature decides on labels too, and was right less often on faces of
+another source, 53.6 % instead of 57.3 % of them for a network trained on FER+ votes.)
 """
 
 from __future__ import annotations
@@ -9,6 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+from emotion.faces import priors
+from emotion.faces.contract import Contract
 
 #: Limits of a fitted temperature: beyond them the validation split is too small or too easy for a fit.
 LOWEST, HIGHEST = 0.2, 5.0
@@ -29,6 +34,21 @@ def apply(probabilities: Probabilities, temperature: float) -> Probabilities:
     if temperature == 1.0 or not len(probabilities):
         return probabilities
     return _softmax(np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST)) / temperature)
+
+
+def answers(raw: Probabilities, contract: Contract) -> Probabilities:
+    """What a network's own probabilities say by its contract, float32 ``[N, C]``: for its target prior, calibrated."""
+    if contract.target_prior is not None and len(raw):
+        raw = priors.adjust(raw, priors.trained_prior(contract), contract.target_prior)
+    return apply(raw, contract.temperature)
+
+
+def own(answered: Probabilities, contract: Contract) -> Probabilities:
+    """The network's own probabilities that :func:`answers` made these of, but for rounding."""
+    raw = apply(answered, 1 / contract.temperature)
+    if contract.target_prior is None:
+        return raw
+    return priors.adjust(raw, contract.target_prior, priors.trained_prior(contract))
 
 
 def fit_temperature(probabilities: Probabilities, labels: np.ndarray[Any, Any]) -> float:

@@ -1,13 +1,14 @@
 """Scores of a classifier with 95 % intervals: the numbers of ``metrics.json`` and of the report.
 
-Intervals come from a bootstrap over the examples. Every metric here is a function of a few sums over examples
-(confusion counts, correct answers, losses, calibration residuals), so many resamples are a few calls of ``bincount``.
-The value itself is computed as one resample that takes each example once; tests hold it against scikit-learn.
+Rates (accuracy, top-2 accuracy, precision, recall, and by way of one F1) have Wilson's interval, everything else that
+of a bootstrap over the examples. Every metric here is a function of a few sums over examples (confusion counts, losses,
+calibration residuals), so many resamples are one matrix product. The value itself is computed as one resample that
+takes each example once; tests hold it against scikit-learn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emotion.faces.labels import EMOTIONS
-from emotion.metrics.bootstrap import Floats, Integers, with_intervals
+from emotion.metrics.bootstrap import RESAMPLES, Floats, Integers, entry, with_intervals
+from emotion.metrics.proportions import wilson, wilson_f1
 
-#: Equal-width confidence bins of the expected calibration error, as in Guo et al. (2017).
+#: Confidence bins of both calibration errors, as in Guo et al. (2017): equally wide ones of the expected calibration
+#: error, and of the adaptive one (Nguyen and O'Connor 2015) such that hold equally many examples.
 CALIBRATION_BINS = 15
+#: Metrics whose intervals are Wilson's; that of the F1 of one class is made of one.
+RATES = ("accuracy", "top2_accuracy", "precision", "recall", "f1")
 
 #: Smallest probability in a logarithm, as scikit-learn and Keras clip float32 probabilities: one confident error cannot
 #: make the mean infinite.
@@ -27,10 +32,10 @@ EPSILON = float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Accuracy against confidence, in equal-width bins of the top-1 probability.
+    """Accuracy against confidence, in bins of the top-1 probability.
 
     Attributes:
-        edges: float64 ``[bins + 1]``, from 0 to 1; bin ``i`` is ``(edges[i], edges[i + 1]]``.
+        edges: float64 ``[bins + 1]``, ascending; bin ``i`` is ``(edges[i], edges[i + 1]]``.
         confidence: float64 ``[bins]``, mean top-1 probability; NaN in an empty bin.
         accuracy: float64 ``[bins]``, fraction of correct answers; NaN in an empty bin.
         counts: int64 ``[bins]``, examples per bin.
@@ -49,14 +54,17 @@ class Reliability:
         return float(np.sum(gaps * self.counts[filled]) / np.sum(self.counts))
 
 
-def reliability_curve(probabilities: ArrayLike, labels: ArrayLike, bins: int = CALIBRATION_BINS) -> Reliability:
-    """Bin predictions by confidence: the curve behind the reliability plot and the expected calibration error.
+def reliability_curve(
+    probabilities: ArrayLike, labels: ArrayLike, bins: int = CALIBRATION_BINS, *, adaptive: bool = False
+) -> Reliability:
+    """Bin predictions by confidence: the curve behind the reliability plot and the calibration errors.
 
-    ``probabilities`` and ``labels`` are as in :func:`score`; ``bins`` divide [0, 1] evenly.
+    ``probabilities`` and ``labels`` are as in :func:`score`; ``bins`` divide [0, 1] evenly, or, where ``adaptive``, the
+    examples, but for equal confidences, which stay together.
     """
     p, y = _checked(probabilities, labels)
-    edges = np.linspace(0.0, 1.0, bins + 1)
     confidence = p.max(axis=1)
+    edges = _edges(confidence, bins, adaptive)
     rows = _bins(confidence, edges)
     counts = np.bincount(rows, minlength=bins)
     with np.errstate(invalid="ignore"):  # empty bins are 0 / 0, which is the NaN that is promised
@@ -73,7 +81,7 @@ def score(
     labels: ArrayLike,
     *,
     names: Sequence[str] = EMOTIONS,
-    bootstrap: int = 1000,
+    bootstrap: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Score a classifier's probabilities.
@@ -81,21 +89,22 @@ def score(
     Macro-F1 and balanced accuracy average over the classes that occur in ``labels``: scikit-learn's
     ``f1_score(..., labels=np.unique(labels), average="macro")``, and recall likewise. A class that does not occur has
     recall None; one that is never predicted has precision None, and F1 0 if it occurs. Ties go to the first class.
-    Binning makes resamples look worse calibrated than their sample, so the interval of the expected calibration error
-    is shifted by that bias and cut at 0.
+    Binning makes resamples look worse calibrated than their sample, so the intervals of the calibration errors are
+    shifted by that bias and cut at 0; bins are those of the sample.
 
     Args:
         probabilities: float32 ``[N, C]``; rows sum to 1 within 1e-3 and are then scaled to sum to 1.
         labels: int64 ``[N]``, true classes in ``range(C)``.
         names: The C classes, in the order of the columns.
-        bootstrap: Resamples of the 95 % percentile intervals; 0 leaves every ``low`` and ``high`` None.
+        bootstrap: Resamples of the 95 % percentile intervals; 0 leaves every ``low`` and ``high`` None, Wilson's too.
         seed: Draws the resamples; the same seed and N give the same ones.
 
     Returns:
         ``n``, ``confusion_matrix`` (true classes on rows), ``bootstrap``, ``per_class`` (name to ``precision``,
         ``recall``, ``f1``, ``support``), ``accuracy``, ``macro_f1``, ``balanced_accuracy``, ``top2_accuracy``,
-        ``negative_log_likelihood`` (nats), ``expected_calibration_error``, ready for strict JSON. Each metric is
-        ``{"value", "low", "high"}``, None where undefined.
+        ``negative_log_likelihood`` (nats), ``expected_calibration_error``, ``adaptive_calibration_error``, and
+        ``intervals``, how they were made; ready for strict JSON. Each metric is ``{"value", "low", "high"}``, None
+        where undefined.
 
     Raises:
         ValueError: No examples, or inputs of another shape, range or sum.
@@ -105,9 +114,11 @@ def score(
         raise ValueError(f"probabilities have {p.shape[1]} columns, names are {list(names)}: one name each is needed")
     if bootstrap < 0:
         raise ValueError(f"bootstrap is {bootstrap}, must be 0 or more")
-    centred = ("expected_calibration_error",)
-    entries = with_intervals(lambda rows: _resampled(p, y, rows), len(y), bootstrap, seed, centred)
     matrix = np.bincount(y * len(names) + p.argmax(axis=1), minlength=len(names) ** 2).reshape(len(names), -1)
+    centred = ("expected_calibration_error", "adaptive_calibration_error")
+    entries = with_intervals(_statistics(p, y), len(y), bootstrap, seed, centred)
+    if bootstrap:
+        entries |= _rates(entries, matrix)
     return {
         "n": len(y),
         **{metric: entry for metric, entry in entries.items() if metric not in _PER_CLASS},
@@ -117,7 +128,26 @@ def score(
         },
         "confusion_matrix": matrix.tolist(),
         "bootstrap": bootstrap,
-    }
+        "intervals": {"confidence": 0.95, "wilson": list(RATES), "others": "percentile bootstrap over images",
+                      "resamples": bootstrap, "seed": seed} if bootstrap else None,
+    }  # fmt: skip
+
+
+def _rates(entries: Mapping[str, Any], matrix: NDArray[np.int64]) -> dict[str, Any]:
+    """The entries of :data:`RATES` with Wilson's intervals."""
+    hits, support, answers = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    n = matrix.sum()
+
+    def values(metric: str) -> Floats:
+        return np.array([one["value"] for one in entries[metric]], np.float64)  # NaN for None
+
+    return {
+        **{m: entry(entries[m]["value"], *wilson(round(entries[m]["value"] * n), n))
+           for m in ("accuracy", "top2_accuracy")},
+        "precision": entry(values("precision"), *wilson(hits, answers)),
+        "recall": entry(values("recall"), *wilson(hits, support)),
+        "f1": entry(values("f1"), *wilson_f1(hits, answers, support)),
+    }  # fmt: skip
 
 
 def score_with_leak_free(
@@ -126,7 +156,7 @@ def score_with_leak_free(
     leaked: ArrayLike,
     *,
     names: Sequence[str] = EMOTIONS,
-    bootstrap: int = 1000,
+    bootstrap: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Score all examples, and again those that are neither in the training nor in the validation split.
@@ -149,6 +179,29 @@ def score_with_leak_free(
         return {**official, "leak_free": None}
     rest = score(p[~leaked], y[~leaked], names=names, bootstrap=bootstrap, seed=seed) if excluded else official
     return {**official, "leak_free": {**rest, "excluded": excluded}}
+
+
+def score_parts(
+    probabilities: ArrayLike,
+    labels: Mapping[str, ArrayLike],
+    *,
+    names: Sequence[str] = EMOTIONS,
+    bootstrap: int = RESAMPLES,
+) -> dict[str, dict[str, Any]]:
+    """The scores on each part of a mixed dataset: part to what :func:`score` returns.
+
+    Args:
+        probabilities, names, bootstrap: As in :func:`score`.
+        labels: Part to int ``[N]``, the part's own label of each example, -1 where the part does not have it. A part
+            that has none of the examples is left out.
+    """
+    p, by_part = np.asarray(probabilities), {}
+    for part, column in labels.items():
+        own = np.asarray(column)
+        rows = np.flatnonzero(own >= 0)
+        if len(rows):
+            by_part[part] = score(p[rows], own[rows], names=names, bootstrap=bootstrap)
+    return by_part
 
 
 _PER_CLASS = ("precision", "recall", "f1")
@@ -179,6 +232,10 @@ def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Integ
     return p / sums[:, None], y.astype(np.int64)
 
 
+def _edges(confidence: Floats, bins: int, adaptive: bool) -> Floats:
+    return np.quantile(confidence, np.linspace(0, 1, bins + 1)) if adaptive else np.linspace(0.0, 1.0, bins + 1)
+
+
 def _bins(confidence: Floats, edges: Floats) -> Integers:
     return np.digitize(confidence, edges[1:-1], right=True).astype(np.int64)
 
@@ -195,37 +252,47 @@ def _top2_correct(p: Floats, y: Integers) -> NDArray[np.bool_]:
     return second_or_better
 
 
-def _resampled(p: Floats, y: Integers, rows: Integers) -> dict[str, Floats]:
-    """Every metric of each resample: ``[B]``, or ``[B, C]`` for those per class; NaN where undefined.
-
-    ``rows``, int64 ``[B, N]``, holds the examples of each resample.
-    """
-    count, classes = len(rows), p.shape[1]
-    predicted, confidence = p.argmax(axis=1), p.max(axis=1)
-    bins = _bins(confidence, np.linspace(0.0, 1.0, CALIBRATION_BINS + 1))
-    resample = np.arange(count)[:, None]
-
-    def tally(groups: Integers, size: int, weights: Floats | None = None) -> Floats:
-        """Sum the weights of each group in each resample, ``[B, size]``."""
-        flat = (groups[rows] + resample * size).ravel()
-        weighted = None if weights is None else weights[rows].ravel()
-        return np.bincount(flat, weighted, count * size).reshape(count, size).astype(np.float64)
-
-    matrix = tally(y * classes + predicted, classes**2).reshape(count, classes, classes)
-    hits, support, answers = np.einsum("bii->bi", matrix), matrix.sum(axis=2), matrix.sum(axis=1)
-    gaps = tally(bins, CALIBRATION_BINS, (predicted == y) - confidence)
+def _statistics(p: Floats, y: Integers) -> Callable[[Floats], dict[str, Floats]]:
+    """From resamples, float64 ``[B, N]``, to every metric of each: ``[B]``, or ``[B, C]`` for those per class."""
+    classes, predicted, confidence = p.shape[1], p.argmax(axis=1), p.max(axis=1)
+    gap = (predicted == y) - confidence
+    binned = [_bins(confidence, _edges(confidence, CALIBRATION_BINS, adaptive)) for adaptive in (False, True)]
     losses = -np.log(np.clip(p[np.arange(len(y)), y], EPSILON, 1 - EPSILON))
-    with np.errstate(invalid="ignore"):
-        precision, recall, f1 = hits / answers, hits / support, 2 * hits / (support + answers)
-    present = support > 0
-    return {
-        "accuracy": hits.sum(axis=1) / rows.shape[1],
-        "macro_f1": np.sum(np.where(present, f1, 0), axis=1) / present.sum(axis=1),
-        "balanced_accuracy": np.sum(np.where(present, recall, 0), axis=1) / present.sum(axis=1),
-        "top2_accuracy": _top2_correct(p, y)[rows].mean(axis=1),
-        "negative_log_likelihood": losses[rows].mean(axis=1),
-        "expected_calibration_error": np.abs(gaps).sum(axis=1) / rows.shape[1],
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
-    }
+    # Columns of sums over examples: pairs of truth and answer, gaps in bins of both kinds, two means.
+    pairs, columns = _one_hot(y * classes + predicted, np.ones(len(y)))
+    gaps = [_one_hot(bins, gap)[1] for bins in binned]
+    sums = np.concatenate([columns, *gaps, _top2_correct(p, y)[:, None], losses[:, None]], axis=1)
+    ends = np.cumsum([columns.shape[1], *(g.shape[1] for g in gaps)])
+
+    def statistics(drawn: Floats) -> dict[str, Floats]:
+        found = drawn @ sums
+        n = drawn.sum(axis=1)
+        matrix = np.zeros((len(drawn), classes**2))
+        matrix[:, pairs] = found[:, : ends[0]]
+        matrix = matrix.reshape(-1, classes, classes)
+        hits, support, answers = np.einsum("bii->bi", matrix), matrix.sum(axis=2), matrix.sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            precision, recall, f1 = hits / answers, hits / support, 2 * hits / (support + answers)
+        present = support > 0
+        return {
+            "accuracy": hits.sum(axis=1) / n,
+            "macro_f1": np.sum(np.where(present, f1, 0), axis=1) / present.sum(axis=1),
+            "balanced_accuracy": np.sum(np.where(present, recall, 0), axis=1) / present.sum(axis=1),
+            "top2_accuracy": found[:, -2] / n,
+            "negative_log_likelihood": found[:, -1] / n,
+            "expected_calibration_error": np.abs(found[:, ends[0] : ends[1]]).sum(axis=1) / n,
+            "adaptive_calibration_error": np.abs(found[:, ends[1] : ends[2]]).sum(axis=1) / n,
+            "precision": precision,
+            "recall": recall,
+            "f1": f1,
+        }
+
+    return statistics
+
+
+def _one_hot(groups: Integers, values: Floats) -> tuple[Integers, Floats]:
+    """The groups that occur, ``[G]``, and float64 ``[N, G]``: each example's value in the column of its group."""
+    present, place = np.unique(groups, return_inverse=True)
+    columns = np.zeros((len(groups), len(present)))
+    columns[np.arange(len(groups)), place] = values
+    return present, columns

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,6 +13,8 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
 from emotion.base.errors import UserError, did_you_mean
+from emotion.base.progress import working
+from emotion.config.rules import MODELS
 from emotion.config.schema import Model
 from emotion.faces.contract import Contract
 from emotion.faces.labels import EMOTIONS
@@ -25,6 +29,7 @@ def contract_of(model: DictConfig, crop_margin: float, labels: tuple[str, ...] =
     return Contract(size, size, model.get("colour", "gray"), crop_margin, model.get("interpolation", "area"), labels)
 
 
+@working("building the network")
 def build(model: DictConfig, contract: Contract) -> keras.Model:
     """Call the function that ``model._target_`` names with the contract and the model's own keys.
 
@@ -33,22 +38,38 @@ def build(model: DictConfig, contract: Contract) -> keras.Model:
             contract: uint8 ``[N, H, W, C]`` in, float32 ``[N, len(labels)]`` probabilities out.
     """
     target = model["_target_"]
+    if target not in MODELS and (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # for a module beside the user, where Python was not started with -m
     try:
         function = get_method(target)
     except Exception as error:  # Hydra wraps all errors of the import
         cause = error.__cause__ or error
         raise UserError(f"model._target_: cannot import '{target}' ({cause}). It is <module>.<function>") from None
+    if not callable(function):
+        raise UserError(f"model._target_: '{target}' is no function. It is <module>.<function>")
     own = OmegaConf.to_container(model, resolve=True)
     assert isinstance(own, dict)
     options = {str(k): v for k, v in own.items() if k not in SHARED_KEYS}
     _check_options(target, function, options)
-    built = function(contract, **options)
+    try:
+        built = function(contract, **options)
+    except UserError:
+        raise
+    except Exception as error:  # of the user's own function, or of Keras; the run's log has the traceback
+        reason = (str(error).strip() or type(error).__name__).partition("\n")[0][:300]
+        raise UserError(
+            f"model._target_: {target} cannot build this model ({type(error).__name__}: {reason}); correct it, or its "
+            f"settings under model"
+        ) from error
     _check_contract(target, built, contract)
     return built
 
 
 def _check_options(target: str, function: Any, options: dict[str, Any]) -> None:
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        raise UserError(f"model._target_: {target} is no function that builds a model") from None
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
     names = [p.name for p in parameters][1:]

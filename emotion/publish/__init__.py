@@ -16,7 +16,7 @@ from emotion.base import logs, staging
 from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
 from emotion.config import cli
-from emotion.inference import held_out
+from emotion.inference import held_out, priors
 from emotion.publish import source as sources
 
 
@@ -44,6 +44,10 @@ def publish(cfg: DictConfig) -> dict[str, Any]:
     source = sources.read(run, cfg.weights)
     if cfg.half and not cfg.weights:
         raise UserError("half: with weights=false there are no weights to round; leave one of the two out")
+    if cfg.prior is not None and not cfg.half:
+        raise UserError("prior: figures for another class prior are scored again, as half=true does; set half=true too")
+    if cfg.prior is not None:
+        priors.contract(run, cfg.prior)  # a mistake in it is answered before anything takes time
     if cfg.weights and not cfg.half:
         sources.check_size({name: run.path / name for name in sources.MODEL_FILES}, cfg.largest)
     splits = held_out.load(run, cfg.dataset, needed=True) if cfg.half else None

@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from omegaconf import DictConfig, OmegaConf
 
 from emotion.faces.contract import Contract
-from emotion.inference import report
+from emotion.inference import report, wording
 from emotion.publish.failures import Outcome
 from emotion.reports import markdown
 from emotion.runs import RunRecord
@@ -59,9 +59,8 @@ def text(subject: Subject) -> str:
     """The card as Markdown, with the sections that Mitchell et al. propose."""
     split = report.HEADLINE_SPLIT if report.HEADLINE_SPLIT in subject.scores else list(subject.scores)[-1]
     score, contract = subject.scores[split], subject.contract
+    terms = _terms(subject)
     classes = [item for item in score["per_class"].items() if item[1]["recall"]["value"] is not None]
-    datasets: Any = OmegaConf.load(Path(__file__).with_name("terms.yaml"))
-    terms = datasets.get(_dataset(subject), datasets.folder)
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -73,11 +72,13 @@ def text(subject: Subject) -> str:
         split=split,
         score=score,
         clean=score.get("leak_free"),
+        intervals=wording.intervals(subject.scores),
         labels=", ".join(contract.labels[:-1]) + " or " + contract.labels[-1],
         data_name=_data_name(subject),
         terms=terms,
+        part_table=report.part_table(score["parts"]) if score.get("parts") else "",
         facts=_table(_facts(subject)),
-        data=_table({"Source": terms.source, "Licence terms": terms.licence} | _initial_weights(subject)),
+        data=_table({"Source": terms["source"], "Licence terms": terms["licence"]} | _initial_weights(subject)),
         score_table=report.score_table(subject.scores),
         agreement_table=report.agreement_table(subject.scores) if "agreement" in score else "",
         class_table=report.class_table(score["per_class"]),
@@ -93,6 +94,19 @@ def text(subject: Subject) -> str:
     )
 
 
+def _terms(subject: Subject) -> dict[str, str]:
+    """What is said of the dataset; of a mixed one what is said of each part, once."""
+    datasets: Any = OmegaConf.load(Path(__file__).with_name("terms.yaml"))
+    parts = OmegaConf.select(subject.config, "dataset.parts") or ()
+    kinds = dict.fromkeys([str(part.name) for part in parts] or [_dataset(subject)])
+    terms = [datasets.get(kind, datasets.folder) for kind in kinds]
+    said: dict[str, str] = {}
+    for key in datasets.folder:
+        texts = [str(term[key]) for term in terms]
+        said[str(key)] = " ".join(t for t in texts if not any(t in other for other in texts if other != t))
+    return said
+
+
 def _facts(subject: Subject) -> dict[str, str]:
     contract, record, model = subject.contract, subject.record, subject.config.model
     colour = "grey" if contract.channels == 1 else "red, green, blue"
@@ -105,6 +119,7 @@ def _facts(subject: Subject) -> dict[str, str]:
         f"({contract.interpolation}). The rescaling is inside the network",
         "Output": f"float32 [N, {len(contract.labels)}]: probabilities of {', '.join(contract.labels)}",
         "Calibration": _calibration(contract),
+        "Class prior": _prior(contract),
         "Network": _settings(model, ("_target_", "input_size", "colour", "interpolation")),
         "Parameters": f"{record.parameters:,}" if record.parameters is not None else "not recorded",
         "Multiply-adds": f"{adds / 1e6:.1f} million per image" if adds else "not recorded",
@@ -130,6 +145,17 @@ def _calibration(contract: Contract) -> str:
         f"the logits are divided by {contract.temperature:.3f} (`contract.json`), fitted on validation; live video and "
         f"evaluation do so, other users of the files have to"
     )
+
+
+def _prior(contract: Contract) -> str:
+    if contract.prior is None:
+        return "not recorded"
+
+    def listed(shares: Sequence[float]) -> str:
+        return ", ".join(f"{name} {100 * share:.1f} %" for name, share in zip(contract.labels, shares, strict=True))
+
+    wanted = f"; answers are given for {listed(contract.target_prior)}" if contract.target_prior else ""
+    return f"training presented {listed(contract.prior)}{wanted}. `prior=balanced` and others change that"
 
 
 def _initial_weights(subject: Subject) -> dict[str, str]:

@@ -16,7 +16,10 @@ _CACHE = "~/.cache/emotion"
 _ABSOLUTE = r"(?:~[\w.-]*[/\\]|[A-Za-z]:[/\\]|/(?!/)|\\\\)"
 _IS_PATH = re.compile(rf"{_ABSOLUTE}.+", re.DOTALL)
 # In running text a path ends where a space or a bracket begins; the slashes of addresses and of `and/or` begin none.
-_IN_TEXT = re.compile(rf"(?<![\w.:/\\~-]){_ABSOLUTE}[^\s'\"<>|,;:()\[\]{{}}]+")
+_IN_TEXT = re.compile(rf"(?:(?<![\w./\\~}}-])|(?<=file://)){_ABSOLUTE}[^\s'\"<>|,;:()\[\]{{}}]+")
+# A value inside a list, a dict or a function of Hydra's; the braces of an interpolation are none of these.
+_INNER = re.compile(r"""'(?:\\.|[^'])*'|"(?:\\.|[^"])*"|(?:\$\{[^{}]*\}|\\.|[^\[\]{}(),'"])+""")
+_INNER_KEY = re.compile(r"(?!\s*[A-Za-z]:[/\\])[^:/\\]+:(?!//)\s*")
 #: Keys of a command whose values may contain a slash but are no paths: options of a group.
 _GROUPS = ("experiment", "dataset", "augmentation", "model", "trainer", "tuner", "hydra/launcher")
 
@@ -69,7 +72,7 @@ def _walk(value: Any, key: str, outputs: str) -> Any:
 
 
 def command(line: str, outputs: str) -> str:
-    """A command as the user typed it, with each path reduced to its last part."""
+    """A command as the user typed it, with each path that leads out of its folder reduced to its last part."""
     try:
         words = shlex.split(line)
     except ValueError:  # an apostrophe in a text that is no shell's
@@ -80,21 +83,33 @@ def command(line: str, outputs: str) -> str:
 def _word(word: str, outputs: str) -> str:
     key, mark, value = word.partition("=")
     if not mark:
-        return word if key.lstrip("+~") in _GROUPS else last(word) if re.search(r"[/\\]", word) else word
+        return last(word) if _leads_out(word) else text(word)
     name = key.lstrip("+~")
+    if re.match(r"[\[{]|\w+\(", value):
+        return f"{key}={_INNER.sub(lambda match: _inner(match[0], name, outputs), value)}"
     if name in _GROUPS and not _IS_PATH.fullmatch(value.strip("'\"")):
         return word
-    if value[:1] == "[" and value[-1:] == "]":
-        return f"{key}=[{','.join(_value(part, name, outputs) for part in value[1:-1].split(','))}]"
     return f"{key}={_value(value, name, outputs)}"
+
+
+def _inner(value: str, key: str, outputs: str) -> str:
+    own = _INNER_KEY.match(value)
+    return own[0] + _value(value[own.end() :], key, outputs) if own else _value(value, key, outputs)
 
 
 def _value(value: str, key: str, outputs: str) -> str:
     bare = value.strip("'\" ")
-    if not re.search(r"[/\\]", bare) or "://" in bare:
+    if "://" in bare and not bare.startswith("file:"):
         return value
+    if not (_leads_out(bare) or (bare and key == "trainer.teacher")):
+        return text(value)
     short = run_name(bare, outputs) if key == "trainer.teacher" else last(bare)
     return f"{value[0]}{short}{value[0]}" if value[:1] in ("'", '"') else short
+
+
+def _leads_out(path: str) -> bool:
+    """Whether a path says where the folder is in which a command was typed; one that stays in it is kept."""
+    return bool(re.search(rf"^{_ABSOLUTE}|(^|[/\\])\.\.([/\\]|$)", path))
 
 
 def changes(before: Any, after: Any, where: str = "") -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 import zipfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -18,8 +17,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from emotion import runs
 from emotion.base import files, provenance
 from emotion.base.errors import UserError
+from emotion.data import seen
 from emotion.data.examples import Splits
-from emotion.inference import convert, held_out, litert, scoring
+from emotion.inference import convert, held_out, litert, priors, scoring, writing
 from emotion.inference.classifier import Classifier
 from emotion.inference.runtimes import Batch, Traced
 from emotion.publish import card, failures, scrub
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_COPIED = ("contract.json", "history.csv", "history.png", "confusion_matrix.png", "reliability.png")
+_COPIED = ("contract.json", "history.csv", "history.png", "confusion_matrix.png", "reliability.png",
+           seen.FILE)  # fmt: skip
 _FAILURES = "failures.png"
 
 
@@ -67,6 +68,10 @@ def write(
     for name in _COPIED:
         if (run.path / name).is_file():
             shutil.copyfile(run.path / name, slim.path / name)
+            if name.endswith(".png"):  # a damaged one is found before anything slow begins
+                _remove_metadata(slim.path / name, run)
+    if cfg.prior is not None:
+        priors.contract(run, cfg.prior).save(slim.path / "contract.json")
     if splits is not None:
         _halve(run, slim, splits)
     elif cfg.weights:
@@ -82,8 +87,8 @@ def write(
         model = (slim.path if cfg.weights else run.path) / MODEL_FILES[1]
         outcomes = failures.measure(Classifier(model, slim.contract()))
         failures.draw(outcomes, slim.path / _FAILURES, f"Answers of {slim.id} for drawn faces")
-    for plot in slim.path.glob("*.png"):
-        _remove_metadata(plot)
+    for plot in slim.path.glob("*.png"):  # again, as some were drawn since
+        _remove_metadata(plot, run)
     _write_card(slim, outcomes, cfg.hardware)
     return [
         *(f"run.json: {change}" for change in scrub.changes(source.record.to_json(), record.to_json())),
@@ -135,23 +140,23 @@ def _score(run: runs.Run, slim: runs.Run, source: Source, splits: Splits | None)
             answers = predictions_file.read(run, *source.splits)
             scored = {split: scoring.Scored(source.metrics[split], answers[split]) for split in answers}
     else:
-        model = Traced(checkpoints.load(checkpoint))
+        model, recorded = Traced(checkpoints.load(checkpoint)), seen.load(slim.path)
+        known = seen.of(splits) if recorded is None else recorded  # older runs do not record it
         for split in source.splits:
             log.info("scoring the %s split again", split)
-            scorer = scoring.Scoring(slim, splits, splits, source.metrics[split].get("bootstrap", 0))
+            scorer = scoring.Scoring(slim, splits, known, source.metrics[split].get("bootstrap", 0))
             outputs = scoring.answers(model, scorer.open(split, run.config().dataset), slim)
             scored[split] = scorer.score(split, outputs)
-    scoring.write_own(slim, scored, source.record.data, checkpoint)
-    (slim.path / predictions_file.NAME).unlink()
+    writing.write_own(slim, scored, source.record.data, checkpoint)
+    for name in (predictions_file.NAME, predictions_file.TABLE):  # of people's images, and named after them
+        (slim.path / name).unlink()
 
 
-def _remove_metadata(plot: Path) -> None:
+def _remove_metadata(plot: Path, run: runs.Run) -> None:
     """Keep a PNG's pixels and nothing else of the file."""
     image = cv2.imread(str(plot), cv2.IMREAD_COLOR)
     if image is None:
-        raise UserError(
-            f"the run's {plot.name} is damaged; score the run again, python -m emotion.evaluate, or remove it"
-        )
+        raise UserError(f"{run.path / plot.name}: damaged; score the run again, {run.evaluate_command()}, or remove it")
     encoded, content = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     assert encoded
     files.write_bytes(plot, content.tobytes())
@@ -216,7 +221,9 @@ def round_weights(run: runs.Run, images: Batch, checkpoint: Path, export: Path) 
     expected = predict(Traced(model), images)
     _round(model)
     _save(model, checkpoint)
-    outputs = convert.export(run, checkpoints.load(checkpoint), Kind("litert", "float16"), export, images)
+    outputs = convert.export(
+        run, checkpoints.load(checkpoint, made_here=True), Kind("litert", "float16"), export, images
+    )
     keras_difference, litert_difference = (float(np.abs(probabilities - expected).max()) for probabilities in outputs)
     rounded = Rounded(keras_difference, litert_difference, len(images))
     worst = max(rounded.keras, rounded.litert)
@@ -238,8 +245,8 @@ def _round(model: keras.Model) -> None:
 
 def _save(model: keras.Model, path: Path) -> None:
     """Save a model, in a zip whose files are deflated; Keras itself stores them as they are."""
-    with tempfile.TemporaryDirectory(prefix="emotion-") as folder:
-        plain = Path(folder) / path.name
+    with files.temporary_folder() as folder:
+        plain = folder / path.name
         model.save(plain)
         with zipfile.ZipFile(plain) as stored, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
             for name in stored.namelist():

@@ -15,6 +15,7 @@ from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.data.examples import SPLITS
 from emotion.publish import scrub
+from emotion.runs import checkpoints, figures
 
 MODEL_FILES = ("checkpoints/best.keras", "model.tflite")
 
@@ -58,9 +59,10 @@ def read(run: runs.Run, weights: bool) -> Source:
     if record.status != "done":
         raise UserError(f"run {run.id} is {record.status}, not done; only a finished run can be published")
     checkpoint = run.checkpoint()
+    checkpoints.keras_only(checkpoint)
     if not (run.path / "metrics.json").is_file():
         raise UserError(f"run {run.id} was not scored; do so first: {again}")
-    metrics = files.read_json(run.path / "metrics.json")
+    metrics = figures.read_metrics(run.path, again)
     if not any(split in metrics for split in SPLITS):
         raise UserError(f"{run.path / 'metrics.json'}: holds no scores; score the run again: {again}")
     if not record.data:

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from emotion.faces.labels import EMOTIONS
+from emotion.metrics.proportions import wilson
 from emotion.metrics.scores import Reliability
 from emotion.reports.canvas import BLUE, FAINT, INK, Picture, figure_of, heading, picture_of
 
@@ -29,7 +30,7 @@ def reliability(curve: Reliability, path: Path | None, *, ece: float, title: str
     """
     filled = curve.counts > 0
     confidence, accuracy, counts = curve.confidence[filled], curve.accuracy[filled], curve.counts[filled]
-    low, high = _wilson(accuracy, counts)
+    low, high = wilson(accuracy * counts, counts)
     with figure_of(5.6, 6.2) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         upper.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
@@ -55,18 +56,10 @@ def reliability(curve: Reliability, path: Path | None, *, ece: float, title: str
         heading(
             figure,
             title,
-            f"Expected calibration error {100 * ece:.1f} %. On the dashed line, a confidence of 70 %\n"
-            f"means 70 % right. Bars: 95 % intervals. {counts.sum():,} images.",
+            f"Expected calibration error {100 * ece:.1f} % ({len(curve.counts)} bins of equal width). On the dashed\n"
+            f"line, a confidence of 70 % means 70 % right. Bars: 95 % intervals (Wilson). {counts.sum():,} images.",
         )
         return picture_of(figure, path)
-
-
-def _wilson(share: NDArray[Any], n: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """95 % score interval of a proportion (Wilson 1927): sensible at 0, at 1 and for a handful of images."""
-    z = 1.959964
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return centre - half, centre + half
 
 
 _BLUES = LinearSegmentedColormap.from_list("blues", ["#ffffff", "#cfe3f0", "#6aaed1", "#0072b2", "#004c78"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from emotion.base import files, provenance
 from emotion.base.errors import UserError
-from emotion.runs import record
-from emotion.runs.folder import Run, id_of, resolve
+from emotion.runs import record, repeating
+from emotion.runs.finding import resolve
+from emotion.runs.folder import Run, id_of, update
 from emotion.runs.record import RunRecord
 
 
@@ -20,8 +22,16 @@ def new_folder(root: Path, name: str) -> Path:
     return root / f"{datetime.now():%Y%m%d-%H%M%S-%f}_{name}"
 
 
-def create(folder: Path, root: Path, cfg: DictConfig) -> Run:
+def create(
+    folder: Path, root: Path, cfg: DictConfig, command: str | None = None, swept: Mapping[str, str] | None = None
+) -> Run:
     """Make a run in this folder: ``run.json`` exclusively, then ``config.yaml``; see :func:`configure`.
+
+    Args:
+        folder, root: Of the run, and of all runs.
+        cfg: Composed and validated.
+        command: Repeats the run; None is this process's own.
+        swept: What a sweep gave it, by key, as it was typed.
 
     Raises:
         UserError: There is a run in the folder already, or it cannot be written to, or the config names a teacher that
@@ -35,9 +45,10 @@ def create(folder: Path, root: Path, cfg: DictConfig) -> Run:
         status="running",
         created=provenance.now(),
         seed=cfg.seed,
-        command=provenance.command(),
+        command=command or repeating.command(folder, resolved),
         commit=provenance.commit(),
         versions=provenance.versions(),
+        swept=dict(swept or {}),
         **provenance.process(),
     )
     try:
@@ -55,19 +66,29 @@ def create(folder: Path, root: Path, cfg: DictConfig) -> Run:
     return run
 
 
-def configure(run: Run, cfg: DictConfig) -> None:
-    """Replace a run's config; what it refers to is found from any folder."""
+def configure(run: Run, cfg: DictConfig, command: str) -> None:
+    """Replace a run's config, in which what it refers to is found from any folder, and the command that repeats it."""
+    update(run, command=command)
     files.write_text(run.path / "config.yaml", OmegaConf.to_yaml(with_absolute_paths(cfg)))
 
 
 def with_absolute_paths(cfg: DictConfig) -> DictConfig:
-    """A run's config: its data and weights are found from any folder, and what only a search reads is left out."""
+    """A run's config: its data and weights are found from any folder, and what says how it came about is left out."""
     cfg = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[assignment]
-    cfg.pop("tuner", None)
-    for key, names in {"dataset.root": (), "dataset.votes": (), "model.weights": ("imagenet",)}.items():
+    for key in ("tuner", "again"):
+        cfg.pop(key, None)
+    metadata, root = OmegaConf.select(cfg, "dataset.metadata"), OmegaConf.select(cfg, "dataset.root")
+    if metadata is not None and not Path(metadata).expanduser().is_file():  # named as it is called in the data's folder
+        cfg.dataset.metadata = str(Path(root) / metadata)
+    paths = {"dataset.root": (), "dataset.votes": (), "dataset.metadata": (), "model.weights": ("imagenet",)}
+    for key, names in paths.items():
         value = OmegaConf.select(cfg, key)
         if isinstance(value, str) and value not in names:
             OmegaConf.update(cfg, key, str(Path(value).expanduser().absolute()))
+    for part in OmegaConf.select(cfg, "dataset.parts") or ():
+        for key in ("root", "votes"):
+            if part.get(key):
+                part[key] = str(Path(part[key]).expanduser().absolute())
     if OmegaConf.select(cfg, "trainer.teacher") is not None:
         folders = [str(run.path.absolute()) for run in teachers(cfg)]
         cfg.trainer.teacher = folders if len(folders) > 1 else folders[0]

@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from emotion.base import files
+from emotion.base import files, guarded
 from emotion.base.errors import UserError
 
 COLUMNS = (
@@ -30,7 +30,7 @@ def read_history(path: Path) -> list[dict[str, float]]:
         UserError: It cannot be read, or holds something else.
     """
     try:
-        with path.open() as file:
-            return [{k: float(v) for k, v in row.items() if v not in ("", None)} for row in csv.DictReader(file)]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+        rows = csv.DictReader(io.StringIO(guarded.content(path, advice="delete it to do without").decode()))
+        return [{k: float(v) for k, v in row.items() if v not in ("", None)} for row in rows]
+    except (ValueError, TypeError, csv.Error) as error:
         raise UserError(f"{path}: damaged ({error}); restore it, or delete it to do without") from None

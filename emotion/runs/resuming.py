@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from emotion import runs
 from emotion.base.errors import UserError
 from emotion.config.checks import validate
-from emotion.runs import creating
+from emotion.runs import creating, repeating
 
 #: What the user may change on resume; everything else would make it another run.
 MAY_CHANGE = ("trainer.epochs", "trainer.patience", "trainer.threads", "trainer.bootstrap", "dataset.root",
@@ -41,7 +41,7 @@ def config_of(run: runs.Run, requested: DictConfig, overrides: list[str]) -> Dic
     if not run.has_state:
         raise UserError(
             f"run {run.id} ({record.status}) stopped before its first epoch ended; there is nothing to resume. "
-            f"Start it again: {record.command or 'python -m emotion.train'}"
+            f"Start it again: {repeating.again(run.path, run.config())}"
         )
     cfg = creating.with_absolute_paths(_changed(run, requested, overrides))  # a teacher that is gone is named here
     validate(cfg)
@@ -69,7 +69,7 @@ def _changed(run: runs.Run, requested: DictConfig, overrides: list[str]) -> Dict
         before, wanted = OmegaConf.select(cfg, key), OmegaConf.select(requested, key)
         if key in MAY_CHANGE:
             OmegaConf.update(cfg, key, wanted)
-        elif key == "experiment" or OmegaConf.is_dict(wanted):
+        elif key == "experiment" or (OmegaConf.is_dict(wanted) and wanted != before):
             raise UserError(
                 f"{key}: cannot be changed on resume; remove it from the command line. What can be changed: "
                 f"{', '.join(MAY_CHANGE)}"
@@ -85,15 +85,18 @@ def _changed(run: runs.Run, requested: DictConfig, overrides: list[str]) -> Dict
 def take_over(run: runs.Run, cfg: DictConfig) -> None:
     """Give a resumed run the config of :func:`config_of`, and record what that changed and after which epoch."""
     record, before = run.record(), run.config()
+    changed = [key for key in MAY_CHANGE if OmegaConf.select(before, key) != OmegaConf.select(cfg, key)]
     changes = {
         key: [OmegaConf.select(before, key), OmegaConf.select(cfg, key)]
-        for key in MAY_CHANGE
-        if key.startswith("trainer.") and OmegaConf.select(before, key) != OmegaConf.select(cfg, key)
+        for key in changed
+        if key.startswith("trainer.")
     }
     entry = {"after_epoch": record.epoch, "settings": changes}
     if changes and record.changed[-1:] != [entry]:  # else it was killed right here before
         runs.update(run, changed=[*record.changed, entry])
-    runs.configure(run, cfg)
+    runs.configure(
+        run, cfg, repeating.with_changes(record.command, {key: OmegaConf.select(cfg, key) for key in changed})
+    )
 
 
 def check_data(run: runs.Run, fingerprint: dict[str, Any]) -> None:

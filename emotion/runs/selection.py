@@ -10,7 +10,7 @@ from typing import Any
 
 from emotion import runs
 from emotion.base.errors import UserError
-from emotion.runs import exports
+from emotion.runs import exports, finding
 
 _GLOB = frozenset("*?[")
 
@@ -105,7 +105,7 @@ def _matching(word: str, root: Path, everything: list[runs.Run]) -> Iterator[Sel
 
 def _resolve(word: str, root: Path) -> runs.Run:
     try:
-        return exports.as_run(word, root) or runs.resolve(word, root)
+        return exports.as_run(word, root) or runs.resolve(word, root, finding.unscored)
     except UserError as error:
         message = str(error).removeprefix("run: ").replace(": run=", ": runs=")
         raise UserError(f"runs: {message.replace('; also: latest', '; also: all, latest')}") from None

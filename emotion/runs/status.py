@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+
 from emotion import runs
-from emotion.base import locks, provenance
+from emotion.base import guarded, locks, provenance
 from emotion.base.errors import UserError
 from emotion.base.interrupts import Interrupted, sigterm_raises
+from emotion.runs.record import RunRecord
 
 log = logging.getLogger(__name__)
 
@@ -20,32 +25,57 @@ log = logging.getLogger(__name__)
 @contextmanager
 def recorded(run: runs.Run) -> Iterator[None]:
     """Keep the run's status honest: done at the end, interrupted or failed (with the traceback logged) otherwise."""
+    # In a received run, a link would lead elsewhere.
+    guarded.check_regular(run.path / locks.NAME, run.path / "train.log")
     with locks.held(run.path), sigterm_raises():
+        started = runs.record.read(run.path)
         runs.update(run, status="running", started=provenance.now(), finished=None, error=None, **provenance.process())
         try:
             yield
         except (KeyboardInterrupt, Interrupted):
-            _try_to_update(run, status="interrupted", finished=provenance.now())
-            log.warning("run %s interrupted; %s", run.id, _advice(run))
+            _end(run, None, status="interrupted", finished=provenance.now())
+            is_job = (started.swept or started.trial) and not HydraConfig.initialized()
+            advice = "" if is_job else f"; {_advice(run)}"  # the sweep or search says how to go on
+            log.warning("run %s interrupted%s", run.id, advice)
             raise
         except BaseException as error:
             reason = str(error) if isinstance(error, UserError) else traceback.format_exc()
-            _try_to_update(run, status="failed", finished=provenance.now(), error=reason)
+            before = started if isinstance(error, UserError) and started.status == "done" else None
+            _end(run, before, status="failed", finished=provenance.now(), error=reason)
             log.error("run %s failed", run.id, exc_info=True)
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-                raise UserError(
-                    f"{error.filename or run.path}: cannot write ({error.strerror}). Make room; {_advice(run)}"
-                ) from None
+            if (why := _unwritable(error)) is not None:
+                place = getattr(error, "filename", None) or run.path
+                raise UserError(f"{place}: cannot write ({why}). Make room; {_advice(run)}") from None
             raise
         runs.update(run, status="done", finished=provenance.now())
 
 
-def _try_to_update(run: runs.Run, **fields: Any) -> None:
-    """Record how a run ended, if it can be written; what ended it matters more than a failure to write it."""
+def _end(run: runs.Run, before: RunRecord | None, **fields: Any) -> None:
+    """Record how a run ended, if it can be written; what ended it matters more than a failure to write it.
+
+    Where there is a record from before, and no epoch was added since, that is put back, with the settings that were
+    changed since: the run's config has them too.
+    """
     try:
-        runs.update(run, **fields)
+        written = runs.record.read(run.path)
+        if before is not None and written.epoch == before.epoch:
+            runs.record.write(run.path, replace(before, changed=written.changed, command=written.command))
+        else:
+            runs.update(run, **fields)
     except (OSError, UserError) as error:
         log.error("%s", error)
+        if fields["status"] == "failed":
+            with suppress(OSError):
+                runs.record.mark_failed(run.path)
+
+
+def _unwritable(error: BaseException) -> str | None:
+    """Why a disk took no more; TensorFlow has no error of its own for that."""
+    if isinstance(error, OSError):
+        is_disk = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+        return error.strerror if is_disk else None
+    full = os.strerror(errno.ENOSPC)
+    return full if full in str(error) else None
 
 
 def _advice(run: runs.Run) -> str:

@@ -20,8 +20,9 @@ from omegaconf import DictConfig
 from emotion import runs
 from emotion.base import files
 from emotion.base.errors import UserError
-from emotion.data import cache
+from emotion.data import cache, seen
 from emotion.data.examples import Splits
+from emotion.faces import priors
 from emotion.inference import scoring
 from emotion.inference.runtimes import Probabilities, Traced
 from emotion.metrics import calibration
@@ -29,28 +30,41 @@ from emotion.runs import checkpoints, creating
 
 log = logging.getLogger(__name__)
 
+#: Share of the test images that a teacher may have seen as copies elsewhere: 8 % of FER2013's are in its training too.
+_MOST_SEEN = 0.1
+
 Targets = np.ndarray[Any, np.dtype[np.float32]]
 
 
-def with_teacher(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
-    """Mix the teachers' softened probabilities into the training targets, and record the teachers of the run.
+def with_targets(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
+    """The splits with the targets that are fitted: balanced, mixed with what teachers say, or as they are.
 
-    Targets become ``(1 - w) * target + w * softmax(log(p) / T)``, with ``p`` the mean of the teachers' probabilities,
-    ``w`` ``trainer.teacher_weight`` and ``T`` ``trainer.teacher_temperature``.
+    With ``trainer.balanced_targets`` each target is divided by the class shares of the training split and normalised:
+    where people divide between a rare and a frequent emotion, the rare one gains.
+
+    With teachers, targets become ``(1 - w) * target + w * softmax(log(p) / T)``, with ``p`` the mean of the teachers'
+    probabilities, each moved to the class shares of these targets (equal ones where they are balanced), ``w``
+    ``trainer.teacher_weight`` and ``T`` ``trainer.teacher_temperature``. The run records its teachers.
 
     Raises:
         UserError: No such run, a teacher with other labels, or one that may have seen what this run is judged by.
     """
     settings = cfg.trainer
-    teachers = creating.teachers(cfg)
-    if not teachers:
+    teachers, balanced = creating.teachers(cfg), settings.get("balanced_targets", False)
+    if not teachers and not balanced:
         return splits
     for teacher in teachers:
-        _check(teacher, splits)
-    answers = np.mean([_answers(cfg, splits, teacher) for teacher in teachers], axis=0)
-    soft = calibration.apply(answers, settings.teacher_temperature)
+        _check(teacher, splits, counted=settings.get("teacher_seen", "refuse") == "count")
     train = splits.train
     own = np.eye(len(splits.labels), dtype=np.float32)[train.labels] if train.targets is None else train.targets
+    prior = own.sum(axis=0) / own.sum()
+    if balanced:
+        shares, prior = prior, (prior > 0) / (prior > 0).sum()
+        own = priors.adjust(own, shares, prior)
+    if not teachers:
+        return replace(splits, train=replace(train, targets=own))
+    answers = np.mean([_for_prior(teacher, _answers(cfg, splits, teacher), prior) for teacher in teachers], axis=0)
+    soft = calibration.apply(answers, settings.teacher_temperature)
     weight = np.float32(settings.teacher_weight)
     runs.update(run, teachers=[{"run": t.id, "checkpoint": files.sha256(t.checkpoint())} for t in teachers])
     agree = float((soft.argmax(axis=1) == train.labels).mean())
@@ -59,7 +73,13 @@ def with_teacher(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
     return replace(splits, train=replace(train, targets=(1 - weight) * own + weight * soft))
 
 
-def _check(teacher: runs.Run, splits: Splits) -> None:
+def _for_prior(teacher: runs.Run, answers: Targets, prior: Targets) -> Targets:
+    """A teacher's answers for other class shares than those of its own training; as they are where it has none."""
+    trained = teacher.contract().prior
+    return answers if trained is None else priors.adjust(answers, trained, prior)
+
+
+def _check(teacher: runs.Run, splits: Splits, counted: bool) -> None:
     if teacher.contract().labels != splits.labels:
         raise UserError(
             f"trainer.teacher: run {teacher.id} knows {', '.join(teacher.contract().labels)}; this data has "
@@ -75,14 +95,45 @@ def _check(teacher: runs.Run, splits: Splits) -> None:
             "trainer.teacher: with dataset.label_mode=multi_target there is no target to mix a teacher's answers into; "
             "set dataset.label_mode=probability"
         )
-    fingerprints = teacher.record().data.get("pixels_by_split", {})
-    for split in ("validation", "test"):
-        if fingerprints.get(split) != splits.fingerprint["pixels_by_split"][split]:
-            raise UserError(
-                f"trainer.teacher: run {teacher.id} was made with another {split} split, so it may have been trained "
-                f"on images that this run is judged by, and teach them. Train the teacher on this data with the same "
-                f"dataset.split_seed"
-            )
+    fingerprints = teacher.record().data.get("pixels_by_split") or {}
+    other = [s for s in ("validation", "test") if fingerprints.get(s) != splits.fingerprint["pixels_by_split"][s]]
+    if other and counted:
+        _count(teacher, splits)
+    elif other:
+        raise UserError(
+            f"trainer.teacher: run {teacher.id} was made with another {other[0]} split, so it may have been trained "
+            f"on images that this run is judged by, and teach them. Train the teacher on this data with the same "
+            f"dataset.split_seed, or set trainer.teacher_seen=count, which lets it see validation images and takes the "
+            f"few test images that it has seen for leaked"
+        )
+
+
+def _count(teacher: runs.Run, splits: Splits) -> None:
+    """Say what a teacher has seen of the images that a run is judged by; refuse one that has seen much of the test."""
+    images = seen.load(teacher.path)
+    if images is None:
+        raise UserError(
+            f"trainer.teacher: run {teacher.id} does not record which images it was trained on ({seen.FILE}). "
+            f"Make the file where its data is: {teacher.evaluate_command()}"
+        )
+    counts = {s: int(seen.among(splits[s].hashes, images).sum()) for s in ("validation", "test")}
+    if counts["test"] > _MOST_SEEN * len(splits.test):
+        raise UserError(
+            f"trainer.teacher: run {teacher.id} has seen {counts['test']:,} of {len(splits.test):,} test images. Train "
+            f"a teacher on this data"
+        )
+    log.warning(
+        "run %s has seen %s of %s validation images, whose scores are therefore optimistic, and %s of %s test images, "
+        "which count as leaked",
+        teacher.id,
+        *(f"{n:,}" for s in counts for n in (counts[s], len(splits[s]))),
+    )
+
+
+def seen_by_teachers(cfg: DictConfig) -> list[seen.Compact]:
+    """What the teachers have seen, as far as they record it."""
+    found = [seen.load(teacher.path) for teacher in creating.teachers(cfg)]
+    return [images for images in found if images is not None]
 
 
 def _answers(cfg: DictConfig, splits: Splits, teacher: runs.Run) -> Targets:

@@ -16,14 +16,15 @@ import tensorflow as tf
 from omegaconf import DictConfig
 
 from emotion import runs
-from emotion.data import cache, pipeline, weights
+from emotion.data import cache, pipeline
 from emotion.data.examples import Splits
 from emotion.faces.contract import Contract
 from emotion.models.build import build
 from emotion.train import board, environment, fusion, optimizers, phases, state
 from emotion.train.averaging import IMAGES, AveragedWeights
+from emotion.train.balance import Balance
 from emotion.train.callbacks import Keeper, Reporter
-from emotion.train.objectives import LOSSES, MacroF1
+from emotion.train.objectives import MacroF1
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +57,12 @@ class Fitted:
     stopped_early: bool
 
 
-def fit(cfg: DictConfig, run: runs.Run, data: Data, saved: state.Saved | None) -> Fitted:
+def fit(cfg: DictConfig, run: runs.Run, data: Data, balance: Balance, saved: state.Saved | None) -> Fitted:
     """Train on ``data.train``, choose by ``data.validation``; the test split is not touched.
 
     Args:
         cfg: The whole config of ``emotion.train``.
+        balance: How the classes are weighed.
         saved: A state to resume from, or None.
 
     Raises:
@@ -68,7 +70,7 @@ def fit(cfg: DictConfig, run: runs.Run, data: Data, saved: state.Saved | None) -
     """
     trainer, progress = cfg.trainer, saved.progress if saved else state.Progress()
     steps = pipeline.steps_per_epoch(len(data.train), trainer.batch_size)
-    batches = _training_batches(cfg, run, data)
+    batches = _training_batches(cfg, run, data, balance)
     twin = _float32_twin(cfg.model, data.contract)
     strategy = environment.strategy(trainer.strategy)
     model = _model(cfg, data.contract, strategy)
@@ -77,13 +79,17 @@ def fit(cfg: DictConfig, run: runs.Run, data: Data, saved: state.Saved | None) -
     keeper = Keeper(run, trainer, progress, twin, averaged)
     check = _validation_batches(data, trainer.batch_size, strategy.num_replicas_in_sync)
 
+    if (cfg.model.get("frozen_epochs") or 0) >= trainer.epochs:
+        log.warning("the backbone is never trained: model.frozen_epochs=%d of trainer.epochs=%d epochs",
+                    cfg.model.frozen_epochs, trainer.epochs)  # fmt: skip
+    log.info("training: epochs %d to %d, each of %d steps", progress.epoch + 1, trainer.epochs, steps)
     stopped = trainer.patience is not None and progress.wait >= trainer.patience
     try:
         for phase in phases.plan(cfg.model, trainer.epochs, trainer.learning_rate):
             if progress.epoch >= phase.stop or stopped:
                 continue
             with strategy.scope():
-                _compile(model, trainer, phase, steps, LOSSES[data.splits.loss])
+                _compile(model, trainer, phase, steps, balance.loss)
             if saved is not None:
                 state.restore(model.variables, saved.model, "model")
                 if progress.epoch > phase.start:
@@ -115,14 +121,9 @@ def _averaged(cfg: DictConfig, train: cache.Store) -> AveragedWeights | None:
     return AveragedWeights(train.read, rows, cfg.trainer.batch_size)
 
 
-def _training_batches(cfg: DictConfig, run: runs.Run, data: Data) -> Callable[[int], tf.data.Dataset]:
+def _training_batches(cfg: DictConfig, run: runs.Run, data: Data, balance: Balance) -> Callable[[int], tf.data.Dataset]:
     """Gives the batches from an epoch on; the run's TensorBoard shows what they are like."""
-    trainer, train, names = cfg.trainer, data.splits.train, data.splits.labels
-    setting = trainer.class_weight
-    if isinstance(setting, DictConfig):
-        setting = {str(k): float(v) for k, v in setting.items()}
-    class_weights = weights.class_weights(train.labels, setting, names)
-    log.info("class weights (%s)\n%s", trainer.class_weight, weights.table(train.labels, class_weights, names))
+    trainer, train = cfg.trainer, data.splits.train
     augmentation = pipeline.Augmentation.from_config(cfg.augmentation)
     board.write_start(run, cfg, data.train, train, augmentation)
 
@@ -135,11 +136,12 @@ def _training_batches(cfg: DictConfig, run: runs.Run, data: Data) -> Callable[[i
             epochs=trainer.epochs,
             start_epoch=start_epoch,
             augmentation=augmentation,
-            class_weights=class_weights,
+            class_weights=balance.class_weights,
             weighted_epochs=trainer.get("class_weight_epochs"),
             label_smoothing=trainer.label_smoothing,
             threads=trainer.threads,
             targets=train.targets,
+            rates=balance.rates,
         )
 
     return batches

@@ -5,21 +5,18 @@ Sweeps start this; users have ``python -m emotion.train``.
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import sys
 from pathlib import Path
 
 from emotion import runs
-from emotion.base import exits, logs
+from emotion.base import exits, logs, processes
 from emotion.train import work
 
 
 def main() -> None:
     run = runs.Run(Path(sys.argv[1]), sys.argv[2])
-    if sys.platform == "linux":  # SIGTERM when the process that waits for this one is killed
-        parent_death_signal = 1
-        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM)
+    processes.end_with_parent()
     if hasattr(signal, "SIGUSR2"):
         # Slurm sends it to all of a job's processes when its time is nearly up; the one that waits for us handles it.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)

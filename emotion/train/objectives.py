@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 
 def any_target(targets: Any, probabilities: Any) -> Any:
@@ -17,6 +19,28 @@ def any_target(targets: Any, probabilities: Any) -> Any:
     epsilon = keras.config.epsilon()
     best = keras.ops.max(targets * keras.ops.clip(probabilities, epsilon, 1.0), axis=-1)
     return -keras.ops.log(keras.ops.maximum(best, epsilon))
+
+
+def logit_adjusted(shares: Any, tau: float) -> Callable[[Any, Any], Any]:
+    """Cross-entropy of the answers times ``shares ** tau``, normalised.
+
+    From Menon et al. 2021, "Long-tail learning via logit adjustment": there as logits plus ``tau * log(share)``.
+
+    With tau 1 the network's own answers hold for classes that occur equally often.
+
+    Args:
+        shares: float ``[C]``, from :func:`emotion.data.weights.presented`; classes without examples have 0.
+        tau: Strength.
+    """
+    factors = np.maximum(np.asarray(shares, np.float64), 1e-6) ** tau
+    factors = (factors / factors.max()).astype(np.float32)
+
+    def loss(targets: Any, probabilities: Any) -> Any:
+        adjusted = keras.ops.cast(probabilities, "float32") * factors
+        adjusted = adjusted / keras.ops.maximum(keras.ops.sum(adjusted, axis=-1, keepdims=True), 1e-30)
+        return keras.losses.categorical_crossentropy(targets, adjusted)
+
+    return loss
 
 
 #: By :attr:`emotion.data.examples.Splits.loss`.

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import keras
 import numpy as np
 
-from emotion.base import files
+from emotion.base import files, guarded
 from emotion.base.errors import UserError
 
 #: Bytes per parameter on disk: two checkpoints, an export, weights and two optimizer slots to resume from; twice
@@ -70,17 +69,23 @@ def load(path: Path) -> Saved:
     Raises:
         UserError: It is missing or damaged.
     """
+    if not path.exists():
+        raise UserError(f"{path}: no such file; the run stopped before its first epoch ended. Train again")
+    data = guarded.read_arrays(path, advice="train again")
     try:
-        with np.load(path, allow_pickle=False) as data:
-            progress = Progress(**json.loads(data["progress"].tobytes()))
-            groups: dict[str, Variables] = {"model": [], "optimizer": []}
-            for name, values in groups.items():
-                while f"{name}/{len(values)}" in data:
-                    values.append(data[f"{name}/{len(values)}"])
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; the run stopped before its first epoch ended. Train again") from None
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        written = guarded.parse_json(data["progress"].tobytes())
+        fault = guarded.misfit(written, get_type_hints(Progress))
+        if fault is not None:
+            raise ValueError(f"its {fault}")
+        progress = Progress(**written)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: damaged ({error}); train again") from None
+    groups: dict[str, Variables] = {"model": [], "optimizer": []}
+    for name, values in groups.items():
+        while (array := data.get(f"{name}/{len(values)}")) is not None:
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise UserError(f"{path}: its {name} holds NaN or infinity, the training diverged; train again")
+            values.append(array)
     return Saved(progress, groups["model"], groups["optimizer"])
 
 

@@ -18,6 +18,7 @@ from emotion.base.errors import UserError
 from emotion.base.interrupts import Interrupted, sigterm_raises
 from emotion.base.progress import bars
 from emotion.config import cli
+from emotion.runs import swept
 from emotion.tune import history, results, space, workers
 from emotion.tune.plan import Plan, create_search, find_search, finish_search, resumed_plan
 from emotion.tune.results import Reporter, short
@@ -61,7 +62,7 @@ def tune(plan: Plan, cfg: DictConfig, parameters: list[Parameter], search: Path)
         total = oracles.total(cfg, oracle, space.trials_of_a_grid(parameters))
         ended_before = len(oracle.end_order)
         with bars(sys.stdout) as display, sigterm_raises():
-            reporter = Reporter(search, cfg.tuner.objective, total, display)
+            reporter = Reporter(search, cfg, total, display)
 
             def report() -> None:
                 if oracle.fault is not None:
@@ -91,7 +92,7 @@ def _search(asked: cli.Request) -> int:
     else:
         search = find_search(asked.cfg.resume, asked.cfg.outputs)
         if workers.is_worker():
-            workers.join(search)
+            workers.join(search, Plan.load(search, asked))
             return 0
         plan = resumed_plan(search, asked)
         cfg = plan.compose()
@@ -134,7 +135,7 @@ def _print_result(search: Path, cfg: DictConfig, trials: list[history.Trial], be
         print(f"  {key}: {short(value)}")
     print(f"train it:    {results.command(search)}")
     print(f"run it live: python -m emotion.live run={best.run}")
-    print(f"compare:     tensorboard --logdir {search / 'trials'}")
+    print(f"compare:     {swept.tensorboard(search / 'trials')}")
 
 
 def main() -> None:

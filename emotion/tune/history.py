@@ -32,6 +32,7 @@ class Trial:
         seconds: Training time of all its executions.
         message: Why it failed.
         run: The folder of its first run.
+        trained: Epochs that its runs have completed so far.
     """
 
     number: int
@@ -44,6 +45,7 @@ class Trial:
     seconds: float
     message: str
     run: Path
+    trained: int = 0
 
 
 def read(search: Path) -> list[Trial]:
@@ -88,6 +90,7 @@ def _read(path: Path, search: Path) -> Trial:
         seconds=sum(_record(f).training_seconds or 0.0 for f in executions),
         message=message or record.error or "",  # workers' messages do not travel to the chief
         run=folder,
+        trained=sum(_record(f).epoch for f in executions),
     )
 
 

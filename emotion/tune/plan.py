@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from emotion.base import files, locks, provenance
 from emotion.base.errors import UserError, did_you_mean
-from emotion.config import cli, explain, schema
+from emotion.config import cli, explain, schema, trust, typed
 from emotion.config.checks import validate
+from emotion.runs import repeating
 from emotion.tune import space
 from emotion.tune.space import Choice, Parameter, Value
 
@@ -41,11 +42,14 @@ class Plan:
         overrides: Its ``key=value`` arguments with one value.
         space: Keys that were given several values there, in Hydra's sweep grammar; they join ``tuner.space``.
         config_dir: ``--config-dir`` as an absolute path, or None.
+        named: Of a plan that was read: the functions that this command line names, beside our own models'; None where
+            the whole plan was typed.
     """
 
     overrides: tuple[str, ...]
     space: Mapping[str, str]
     config_dir: str | None
+    named: frozenset[str] | None = None
 
     @classmethod
     def of(cls, asked: cli.Request) -> Plan:
@@ -54,19 +58,44 @@ class Plan:
         return cls(tuple(overrides), dict(asked.space), directory)
 
     @classmethod
-    def load(cls, folder: Path) -> Plan:
-        """The plan of the search in a folder; UserError where it is missing or damaged."""
+    def load(cls, folder: Path, asked: cli.Request) -> Plan:
+        """The plan of the search in a folder.
+
+        Raises:
+            UserError: It is missing or damaged, or takes configs from a folder that this command line does not name.
+        """
         content = files.read_json(folder / FILE).get("plan")
         try:
-            return cls(tuple(content["overrides"]), dict(content["space"]), content["config_dir"])  # type: ignore[index]
-        except (KeyError, TypeError, ValueError):
+            overrides, space, directory = (content[key] for key in ("overrides", "space", "config_dir"))  # type: ignore[index]
+            texts = [*overrides, *space.keys(), *space.values(), directory or ""]
+            if not isinstance(overrides, list) or not all(isinstance(text, str) for text in texts):
+                raise TypeError
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise UserError(f"{folder / FILE}: damaged, it holds no plan; restore it or begin a new search") from None
+        if directory and directory != Plan.of(asked).config_dir:
+            raise UserError(
+                f"{folder / FILE}: takes configs from '{directory}', and a search from elsewhere could name any "
+                f"function there. If you know this folder, name it yourself: add --config-dir {directory}"
+            )
+        return cls(tuple(overrides), dict(space), directory, trust.named(asked))
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"overrides": list(self.overrides), "space": dict(self.space)}
+        return {"overrides": list(self.overrides), "space": dict(self.space), "config_dir": self.config_dir}
+
+    def command(self, verb: str, cfg: DictConfig, values: Mapping[str, object]) -> str:
+        """A command line with the plan's arguments, and these values in place of its own or beside them."""
+        own = [o for o in self.overrides if o.partition("=")[0].lstrip("+") not in values]
+        if verb == "train":
+            own = [o for o in own if not o.lstrip("+").startswith(("tuner", "hydra"))]
+        flags = ["--config-dir", files.from_here(Path(self.config_dir))] if self.config_dir else []
+        return repeating.line(verb, [*own, *(f"{key}={value}" for key, value in values.items())], cfg, flags)
 
     def compose(self, values: Mapping[str, Value] | None = None) -> DictConfig:
-        """The config of ``emotion.tune`` with these values; UserError where they are not valid together."""
+        """The config of ``emotion.tune`` with these values.
+
+        Raises:
+            UserError: They are not valid together, or a plan that was read names a function that the user did not.
+        """
         chosen = [f"{k}={v}" for k, v in (values or {}).items()]
         with _COMPOSING:
             schema.register()
@@ -76,6 +105,8 @@ class Plan:
             validate(cfg)
         except OmegaConfBaseException as error:
             raise UserError(explain.plain(error)) from None
+        if self.named is not None:
+            trust.check(cfg, "the search", self.named)
         return cfg
 
     def parameters(self, cfg: DictConfig) -> list[Parameter]:
@@ -123,7 +154,7 @@ def _absolute(override: str) -> str:
     key, _, value = override.partition("=")
     if key not in _PATHS or value in ("null", "imagenet", ""):
         return override
-    return f"{key}={cli.quoted(Path(value.strip(chr(34) + chr(39))).expanduser().absolute())}"
+    return f"{key}={typed.quoted(Path(value.strip(chr(34) + chr(39))).expanduser().absolute())}"
 
 
 def _placed(parameter: Parameter, variants: Mapping[tuple[str, str], DictConfig]) -> Parameter:
@@ -180,7 +211,7 @@ def create_search(search: Path, plan: Plan, cfg: DictConfig) -> None:
     """Make a search's folder; UserError where it cannot be written to."""
     record = {
         "created": provenance.now(),
-        "command": provenance.command(),
+        "command": plan.command("tune", cfg, plan.space),
         "commit": provenance.commit(),
         "versions": provenance.versions(),
         "finished": None,
@@ -227,17 +258,18 @@ def resumed_plan(search: Path, asked: cli.Request) -> Plan:
     """
     if locks.is_held(search):
         raise UserError(f"{search}: another process runs this search; stop it first")
-    before = Plan.load(search)
-    changes = [o for o in Plan.of(asked).overrides if not o.startswith("outputs=")]
+    before = Plan.load(search, asked)
+    changes = [o for o in Plan.of(asked).overrides if not o.startswith("outputs=") and o not in before.overrides]
     names = [o.partition("=")[0] for o in changes]
-    wrong = [name for name in names if name not in MAY_CHANGE] + list(asked.space)
+    wrong = [name for name in names if name not in MAY_CHANGE]
+    wrong += [key for key, values in asked.space.items() if before.space.get(key) != values]
     if wrong:
         raise UserError(
             f"{', '.join(wrong)}: would make {search.name} another search. On resume you may change "
             f"{', '.join(MAY_CHANGE)}; to change more, begin a new one"
         )
     unchanged = [o for o in before.overrides if o.partition("=")[0] not in names]
-    plan = Plan((*unchanged, *changes), before.space, before.config_dir)
+    plan = replace(before, overrides=(*unchanged, *changes))
     with locks.held(search):
         files.write_json(search / FILE, files.read_json(search / FILE) | {"plan": plan.as_json(), "finished": None})
     return plan

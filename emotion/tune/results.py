@@ -13,10 +13,11 @@ from hydra import compose
 from markupsafe import Markup
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.progress import Progress
+from rich.markup import escape
+from rich.progress import Progress, TaskID
 
 from emotion import runs
-from emotion.base import files
+from emotion.base import files, words
 from emotion.base.words import duration
 from emotion.config import cli, schema
 from emotion.reports import markdown
@@ -30,16 +31,19 @@ _GROUPS = ("dataset", "augmentation", "model", "trainer")
 
 
 class Reporter:
-    """Prints a line for each trial that ended and, in a terminal, a bar below them.
+    """Prints a line for each trial that ended and, in a terminal, bars below them: one of the trials, and one of the
+    epochs of each trial in training.
 
     Args:
-        search, objective: The search's folder and metric.
+        search, cfg: The search's folder and config.
         total: How many trials there will be at most; None where that is not known.
         display: From :func:`emotion.base.progress.bars` on stdout, or None.
     """
 
-    def __init__(self, search: Path, objective: str, total: int | None, display: Progress | None) -> None:
-        self._objective, self._total, self._display = objective, total, display
+    def __init__(self, search: Path, cfg: DictConfig, total: int | None, display: Progress | None) -> None:
+        self._objective, self._total, self._display = str(cfg.tuner.objective), total, display
+        self._epochs, self._executions = int(cfg.trainer.epochs), int(cfg.tuner.executions)
+        self._bars: dict[int, TaskID] = {}
         self._console = display.console if display else Console()
         self._reported = {t.number for t in history.read(search) if t.status != "running"}
         self._before, self._started = len(self._reported), time.monotonic()
@@ -55,6 +59,17 @@ class Reporter:
                 self._console.print(self._line(trial, trials), markup=False, highlight=False, soft_wrap=True)
         if self._display is not None:
             self._display.update(self._task, completed=len(self._reported), info=self._best(trials))
+            self._show_running(self._display, [t for t in trials if t.status == "running"])
+
+    def _show_running(self, display: Progress, running: list[Trial]) -> None:
+        for number in self._bars.keys() - {trial.number for trial in running}:
+            display.remove_task(self._bars.pop(number))
+        for trial in running:
+            if trial.number not in self._bars:
+                total = (trial.epochs or self._epochs) * self._executions
+                self._bars[trial.number] = display.add_task(f"trial {trial.number}, epochs", total=total, info="")
+            values = words.shortened(", ".join(f"{k}={short(v)}" for k, v in trial.values.items()))
+            display.update(self._bars[trial.number], completed=trial.trained, info=escape(values))
 
     def _line(self, trial: Trial, trials: list[Trial]) -> str:
         of = f"/{self._total}" if self._total else ""
@@ -111,7 +126,7 @@ def _csv(trials: list[Trial], keys: list[str]) -> str:
     rows.writerow(["trial", "status", "objective", "deviation", "epochs", "from", "training_seconds", *keys, "run"])
     for t in trials:
         values = [t.objective, t.deviation, t.epochs, t.source, round(t.seconds, 1), *(t.values.get(k) for k in keys)]
-        rows.writerow([t.number, t.status, *("" if v is None else v for v in values), t.run])
+        rows.writerow([t.number, t.status, *("" if v is None else words.cell(v) for v in values), t.run])
     return text.getvalue()
 
 
@@ -158,11 +173,11 @@ def _experiment(plan: Plan, search: Path, cfg: DictConfig, best: Trial) -> str:
             content[group] = differing
     if own.seed != base.seed:
         content["seed"] = own.seed
-    for group in _GROUPS:  # the user's own options are copied with it
-        option = Path(plan.config_dir or "", group, f"{choices[group]}.yaml")
-        if plan.config_dir and option.is_file():
-            (search / group).mkdir(exist_ok=True)
-            files.write_bytes(search / group / option.name, option.read_bytes())
+    for group in _GROUPS if plan.config_dir else ():  # the user's own options are copied, with all that they build on
+        for option in sorted(Path(plan.config_dir or "", group).rglob("*.yaml")):
+            copy = search / option.relative_to(plan.config_dir or "")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            files.write_bytes(copy, option.read_bytes())
     length = "" if best.epochs is None else f", there after {best.epochs} epochs; this trains all {own.trainer.epochs}"
     return (
         f"# @package _global_\n"

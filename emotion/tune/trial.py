@@ -19,7 +19,9 @@ from emotion import runs
 from emotion.base import locks
 from emotion.base.errors import UserError
 from emotion.base.interrupts import Interrupted
+from emotion.config import checks
 from emotion.jobs import child
+from emotion.runs import repeating
 from emotion.tune.plan import Plan
 from emotion.tune.space import Value
 
@@ -71,7 +73,9 @@ def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, A
         part = Path("executions", str(execution)) if execution else Path()
         origin = runs.resolve(folder_of(search, source) / part, cfg.outputs) if source is not None else None
         place = {"number": int(trial_id), "execution": execution, "values": values, "from": origin and origin.id}
-        objectives.append(_objective(cfg, folder / part, place, origin, stop))
+        own = training_config(cfg, cfg.seed + execution)
+        command = command_of(plan, own, values, folder / part, shorter=epochs is not None)
+        objectives.append(_objective(cfg, own, command, folder / part, place, origin, stop))
     mean = statistics.fmean(objectives)
     deviation = statistics.stdev(objectives) if len(objectives) > 1 else None
     first = runs.resolve(folder, cfg.outputs)
@@ -81,17 +85,17 @@ def run(plan: Plan, search: Path, trial_id: str, hyperparameters: Mapping[str, A
 
 
 def _objective(
-    cfg: DictConfig, folder: Path, place: dict[str, Any], origin: runs.Run | None, stop: threading.Event
-) -> float:
-    """The objective of one execution, which is trained if that is not done already."""
-    own = training_config(cfg, cfg.seed + place["execution"])
+    cfg: DictConfig, own: DictConfig, command: str, folder: Path, place: dict[str, Any], origin: runs.Run | None,
+    stop: threading.Event,
+) -> float:  # fmt: skip
+    """The objective of one execution, which is trained if that is not done already; ``own`` is its config."""
     if runs.is_run(folder):
         run = runs.resolve(folder, cfg.outputs)
         _wait_for_another(run, stop)
         if run.record().status != "done":  # settings that may change may have changed
-            runs.configure(run, own)
+            runs.configure(run, own, command)
     else:
-        run = runs.create(folder, Path(cfg.outputs), own)
+        run = runs.create(folder, Path(cfg.outputs), own, command)
     runs.update(run, trial=place)
     if run.record().status != "done":
         if origin is not None and not run.has_state:
@@ -108,6 +112,17 @@ def _objective(
     if value is None or not math.isfinite(value):
         raise TrialFailedError(f"run {run.id} has no finite {cfg.tuner.objective}")
     return float(value)
+
+
+def command_of(plan: Plan, own: DictConfig, values: Mapping[str, Value], folder: Path, *, shorter: bool) -> str:
+    """The line of ``emotion.train`` that makes a run of a trial again, from its first epoch."""
+    try:
+        checks.validate(own)
+    except UserError:  # Hyperband's first rounds are shorter than a command may ask for
+        return repeating.again(folder, own)
+    changed = dict(values) | {"trainer.monitor": own.trainer.monitor, "seed": own.seed}
+    changed |= {"trainer.epochs": own.trainer.epochs} if shorter else {}
+    return plan.command("train", own, changed)
 
 
 def training_config(cfg: DictConfig, seed: int) -> DictConfig:

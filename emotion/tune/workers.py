@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from typing import Any
 from emotion.base import locks, logs
 from emotion.base.errors import UserError
 from emotion.base.interrupts import sigterm_raises
+from emotion.base.words import shortened
 from emotion.tune import trial
 from emotion.tune.plan import Plan
 
@@ -38,6 +40,7 @@ _POLL_SECONDS = 0.5
 _SECONDS_WITHOUT_LIFE = 180.0
 #: A thread that waits longer for its child to end is left to itself.
 _SECONDS_TO_STOP = 60.0
+_LAST_PORT = 65_535
 
 
 def is_chief() -> bool:
@@ -49,6 +52,9 @@ def is_worker() -> bool:
     """Whether Keras Tuner's variables make this process a worker elsewhere; UserError where only some are set."""
     names = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
     absent = [n for n in names if not os.environ.get(n)]
+    port = os.environ.get("KERASTUNER_ORACLE_PORT") or "0"
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > _LAST_PORT:  # gRPC would take what is left of it by 65,536
+        raise UserError(f"KERASTUNER_ORACLE_PORT: '{shortened(port)}' is not a port number, 0 to {_LAST_PORT}")
     if "KERASTUNER_TUNER_ID" in absent or is_chief():
         return False
     if absent:
@@ -136,9 +142,8 @@ def run_trials(
         report()
 
 
-def join(search: Path) -> None:
+def join(search: Path, plan: Plan) -> None:
     """Work for the chief that the environment names until the search ends; UserError where it does not answer."""
-    plan = Plan.load(search)
     cfg = plan.compose()
     logs.import_tensorflow()
     import grpc
@@ -167,8 +172,6 @@ def _served(oracle: Any) -> Iterator[str]:
     from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
     host, port = os.environ.get("KERASTUNER_ORACLE_IP", "127.0.0.1"), os.environ.get("KERASTUNER_ORACLE_PORT", "0")
-    if not port.isdigit():
-        raise UserError(f"KERASTUNER_ORACLE_PORT: '{port}' is not a port number")
     # Without the option two chiefs may listen at one port, and workers talk to either.
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=[("grpc.so_reuseport", 0)])
     protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(oracle), server)

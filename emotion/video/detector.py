@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -21,29 +21,34 @@ from emotion.config import commands
 from emotion.config.checks import validate
 from emotion.faces import images
 from emotion.faces.images import Box, Image, overlap
-
-#: Side in pixels of the faces that the cascade was trained on: its window at scale 1.
-WINDOW = 24
-#: OpenCV moves its window by two pixels of a scale up to this factor, and by one above it.
-FINE_FROM = 2.0
-#: Two windows belong to one face when their edges differ by less than this share of their size; OpenCV's value.
-GROUPING = 0.2
-#: Offsets of the window at scale 1, where OpenCV looks at every second pixel in both directions: one call sees a fourth
-#: of a scale's windows.
-EVERY_FOURTH = ((0, 0),)
-THE_OTHERS = ((1, 0), (0, 1), (1, 1))
-
-Hit = tuple[int, int, int, int]
+from emotion.video import cuts
+from emotion.video.windows import (
+    EVERY_FOURTH,
+    FINE_FROM,
+    THE_OTHERS,
+    WINDOW,
+    Hit,
+    Pyramid,
+    Scale,
+    grouped,
+    is_inside,
+    scales_of,
+    search,
+)
 
 #: How far round a candidate, and among which sizes, windows are looked at; relative to its size. The figures behind
 #: this and the next values are in docs/decisions/detector.md.
 REACH, SMALLER, LARGER = 0.3, 0.75, 1.35
 #: Mean change, in grey levels of a thumbnail, from which a frame is searched whole; and from which, with the change of
-#: the light taken out, it counts as a cut: the faces before it are others.
+#: the light taken out and unless the scene has only moved, it counts as a cut: the faces before it are others.
 CHANGE, CUT = 20.0, 18.0
 #: Shorter side of a frame from which all scales are searched within 3 frames, else 7.
 LARGE = 540
 _THUMBNAIL = (64, 36)
+#: Who sits before a camera is near: smallest face as a fraction of the shorter side, and longest side that is searched.
+VIDEO_MIN_SIZE, VIDEO_WORKING_SIZE = 0.1, 1280
+#: In a photo people stand behind others: smallest face in its pixels, and longest side. Under 24 the cascade sees none.
+STILL_PIXELS, STILL_WORKING_SIZE = 30, 4096
 #: A face that was found so few frames ago is looked for among all windows, even where the sparse search finds none.
 PATIENT = 2
 #: A face of so many neighbours leaves nothing to look for inside it.
@@ -51,30 +56,6 @@ STRONG = 20
 #: Overlap (intersection over union) from which two boxes are of one face, and from which a face that was found leaves
 #: nothing to look for at a candidate.
 SAME, SETTLED = 0.3, 0.5
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A scale of the search: how much smaller than the frame, and the side of its window in the frame's pixels."""
-
-    factor: float
-    window: int
-
-
-class Pyramid:
-    """A grey image at the scales of OpenCV's search, each computed when it is first used."""
-
-    def __init__(self, gray: Image) -> None:
-        self.gray = gray
-        self._levels: dict[float, Image] = {}
-
-    def at(self, factor: float) -> Image:
-        if factor not in self._levels:
-            height, width = self.gray.shape
-            size = max(1, round(width / factor)), max(1, round(height / factor))
-            # The interpolation of cv::CascadeClassifier: any other finds other windows.
-            self._levels[factor] = cv2.resize(self.gray, size, interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[assignment]
-        return self._levels[factor]
 
 
 @dataclass(frozen=True)
@@ -101,10 +82,14 @@ class Detector:
 
     ``detector(image)`` is :meth:`find` of :meth:`scan`. The two keep their own state, so that one thread may scan the
     next frame while another finds the faces of this one, as long as each sees the frames in their order.
+
+    Args:
+        settings: How they are searched for.
+        still: The frames are images that stand alone, which are searched for smaller faces by default.
     """
 
-    def __init__(self, settings: commands.Detector | None = None) -> None:
-        self.settings = settings or commands.Detector()
+    def __init__(self, settings: commands.Detector | None = None, still: bool = False) -> None:
+        self.settings, self._still = settings or commands.Detector(), still
         try:
             validate(OmegaConf.create({"detector": self.settings}))
         except OmegaConfBaseException as error:  # a value of another type
@@ -112,6 +97,7 @@ class Detector:
         # A cascade stores its image, so that two threads cannot share one.
         self._scanning, self._finding = images.load_cascade(), images.load_cascade()
         self._thumbnail: Image | None = None
+        self._gray: Image | None = None
         self._shape: tuple[int, ...] = ()
         self._turn = 0
         self._known: list[_Known] = []
@@ -128,15 +114,22 @@ class Detector:
         """Search a whole frame: sparsely, or as OpenCV does after a cut."""
         gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         exact = self.settings.mode == "exact"
-        scale = 1.0 if exact else max(1.0, max(gray.shape) / self.settings.working_size)
+        longest = self.settings.working_size or (STILL_WORKING_SIZE if self._still else VIDEO_WORKING_SIZE)
+        scale = 1.0 if exact else max(1.0, max(gray.shape) / longest)
         if scale > 1:
             size = max(1, round(gray.shape[1] / scale)), max(1, round(gray.shape[0] / scale))
             gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
         pyramid = Pyramid(gray)  # type: ignore[arg-type]
         has_changed, is_cut = self._compared(pyramid.gray)
         if has_changed or exact:
-            options = {key: getattr(self.settings, key) for key in ("scale_factor", "min_neighbors", "min_size")}
-            return Scan(pyramid, scale, is_cut, images.detect(self._scanning, pyramid.gray, **options))
+            faces = images.detect(
+                self._scanning,
+                pyramid.gray,
+                scale_factor=self.settings.scale_factor,
+                min_neighbors=self.settings.min_neighbors,
+                min_size=self._smallest(pyramid.gray, scale) / min(gray.shape),
+            )
+            return Scan(pyramid, scale, is_cut, faces)
         height, width = gray.shape
         scales = self._next_scales(pyramid.gray)
         hits = search(self._scanning, pyramid, scales, (0, 0, width, height), EVERY_FOURTH)
@@ -155,7 +148,8 @@ class Detector:
 
     def _compared(self, gray: Image) -> tuple[bool, bool]:
         """Whether a frame differs so much from the one before that it is searched whole; and whether it is a cut."""
-        before, shape = self._thumbnail, self._shape
+        before, shape, last = self._thumbnail, self._shape, self._gray
+        self._gray = gray
         self._thumbnail = cv2.resize(gray, _THUMBNAIL, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         self._shape = gray.shape
         if before is None or shape != gray.shape:
@@ -163,10 +157,18 @@ class Detector:
         change = self._thumbnail.astype(np.float32) - before  # type: ignore[union-attr]
         if float(np.abs(change).mean()) <= CHANGE:
             return False, False
-        return True, float(np.abs(change - np.median(change)).mean()) > CUT
+        is_other = float(np.abs(change - np.median(change)).mean()) > CUT
+        return True, is_other and not (last is not None and cuts.is_moved(last, gray))
+
+    def _smallest(self, gray: Image, scale: float = 1.0) -> int:
+        """The side in pixels of the smallest face in a frame at the working size, ``scale`` times smaller."""
+        usual = images.smallest_side(gray, self.settings.min_size or VIDEO_MIN_SIZE)
+        if self.settings.min_size is not None or not self._still:
+            return usual
+        return min(usual, max(WINDOW, round(STILL_PIXELS / scale)))
 
     def _scales(self, gray: Image, smallest: float = 0, largest: float = float("inf")) -> list[Scale]:
-        smallest = max(smallest, images.smallest_side(gray, self.settings.min_size))
+        smallest = max(smallest, self._smallest(gray))
         return scales_of(gray, self.settings.scale_factor, smallest, largest)
 
     def _next_scales(self, gray: Image) -> list[Scale]:
@@ -229,60 +231,3 @@ def _without_doubles(groups: Sequence[tuple[Box, int]]) -> list[Box]:
         if not any(overlap(box, other) > SAME or (n > neighbors and is_inside(box, other)) for other, n in distinct):
             distinct.append((box, neighbors))
     return [box for box, _ in distinct]
-
-
-def scales_of(gray: Image, scale_factor: float, smallest: float, largest: float = float("inf")) -> list[Scale]:
-    """The scales of the whole-frame search whose windows have a side from ``smallest`` to ``largest``."""
-    largest = min(largest, *gray.shape)
-    scales, factor = [], 1.0
-    while round(WINDOW * factor) <= largest:
-        if round(WINDOW * factor) >= smallest:
-            scales.append(Scale(factor, round(WINDOW * factor)))
-        factor *= scale_factor
-    return scales
-
-
-def search(
-    cascade: cv2.CascadeClassifier,
-    pyramid: Pyramid,
-    scales: Iterable[Scale],
-    area: tuple[float, float, float, float],
-    offsets: Sequence[tuple[int, int]],
-) -> list[Hit]:
-    """The windows in an area (left, top, right, bottom in the frame's pixels) that the cascade takes for a face.
-
-    ``offsets`` are :data:`EVERY_FOURTH`, :data:`THE_OTHERS`, or both.
-    """
-    hits: list[Hit] = []
-    for scale in scales:
-        level = pyramid.at(scale.factor)
-        factor, side = scale.factor, scale.window
-        left, top = (max(0, int(edge / factor)) & ~1 for edge in area[:2])  # even, to stay on the grid
-        right, bottom = int(area[2] / factor) + 1, int(area[3] / factor) + 1
-        for dx, dy in offsets:
-            part = level[top + dy : bottom, left + dx : right]
-            if min(part.shape) < WINDOW:
-                continue
-            size = (WINDOW, WINDOW)
-            for x, y, _, _ in cascade.detectMultiScale(part, 1.1, 0, minSize=size, maxSize=size):
-                hits.append((round((left + dx + x) * factor), round((top + dy + y) * factor), side, side))
-    return hits
-
-
-def grouped(hits: Sequence[Hit], min_neighbors: int) -> list[tuple[Box, int]]:
-    """OpenCV's grouping of overlapping windows: a box and its number of windows for each group that is large enough."""
-    if len(hits) <= min_neighbors:
-        return []
-    boxes, neighbors = cv2.groupRectangles([list(hit) for hit in hits], min_neighbors, GROUPING)
-    return [(Box(*map(int, box)), int(n)) for box, n in zip(boxes, np.ravel(neighbors), strict=True)]
-
-
-def is_inside(box: Box, other: Box) -> bool:
-    """Whether a box lies in another, as OpenCV's grouping has it."""
-    dx, dy = GROUPING * other.width, GROUPING * other.height
-    return (
-        box.x >= other.x - dx
-        and box.y >= other.y - dy
-        and box.x + box.width <= other.x + other.width + dx
-        and box.y + box.height <= other.y + other.height + dy
-    )

@@ -6,12 +6,15 @@ import base64
 import http.client
 import re
 import socket
+import threading
 import urllib.error
 import urllib.request
+from contextlib import suppress
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-#: Seconds for each answer.
-TIMEOUT = 2.0
+#: Seconds for each answer, and for all of it: a socket's own time-out starts again with every byte.
+TIMEOUT, LONGEST = 2.0, 10.0
 
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935}
 _SILENT = "{place} takes the connection and sends nothing. Is it the right port, and does the server still work?"
@@ -22,23 +25,83 @@ _DIGEST = (
 )
 _MISSING = "the server runs, but has nothing at '{path}' ({status}); check the path"
 _NO_VIDEO = "the server answers, but what it sends cannot be decoded as video ({what}). Give the address of the stream"
+_CHARACTERS = (
+    "its user or password holds a character that means something else there: write ? as %3F, # as %23, / as %2F, @ as "
+    "%40, [ as %5B, ] as %5D"
+)
+_NO_TCP = (
+    "the server sends over UDP alone (to RTP over TCP it says: {status}), and over UDP nothing came; check that no "
+    "firewall keeps UDP from this machine"
+)
 _SECRET = r"(?<![a-z])(?:pwd|pass|token|auth|key|secret|usr|user|login)"
 
 
+class _Bounded:
+    """A connection that is cut when an answer takes too long."""
+
+    def connect(self) -> None:
+        connection: Any = self
+        super().connect()  # type: ignore[misc]
+        timer = threading.Timer(LONGEST, _cut, [connection.sock])
+        timer.daemon = True
+        timer.start()
+
+
+class _Connection(_Bounded, http.client.HTTPConnection):
+    pass
+
+
+class _SecureConnection(_Bounded, http.client.HTTPSConnection):
+    pass
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # closed long since
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Plain(urllib.request.HTTPHandler):
+    def http_open(self, req: Any) -> Any:
+        return self.do_open(_Connection, req)
+
+
+class _Secure(urllib.request.HTTPSHandler):
+    def https_open(self, req: Any) -> Any:
+        return self.do_open(_SecureConnection, req, context=self._context)  # type: ignore[attr-defined]
+
+
+def opener(*handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    """Opens http(s) addresses; an answer that takes more than :data:`LONGEST` seconds is cut off."""
+    return urllib.request.build_opener(_Plain(), _Secure(), *handlers)
+
+
 def shown(address: str) -> str:
-    """An address without user and password, which some cameras take in the query."""
+    """An address without user and password, which some cameras take in the query.
+
+    A password may hold any character, also those that should be written otherwise: all up to the last ``@`` is left out
+    where a user and a password can stand before it.
+    """
     scheme, mark, rest = address.partition("://")
+    if not mark:
+        return address
+    if _holds_password(rest):
+        rest = rest.rpartition("@")[2]
     place, query, parameters = rest.partition("?")
     hidden = re.sub(rf"({_SECRET}[^=&]*=)[^&#]*", r"\1...", parameters, flags=re.IGNORECASE)
-    host, slash, path = place.partition("/")
-    # A password with a slash in it, which should be written %2F, is cut in two here.
-    is_cut = "@" not in host and "@" in path and not re.fullmatch(r"[^:]*(:\d*)?", host)
-    place = place.rpartition("@")[2] if is_cut else f"{host.rpartition('@')[2]}{slash}{path}"
-    return f"{scheme}{mark}{place}{query}{hidden}" if mark else address
+    return f"{scheme}{mark}{place}{query}{hidden}"
+
+
+def _holds_password(rest: str) -> bool:
+    """Whether what follows ``://`` begins with a user, or with a host whose path merely holds an ``@``."""
+    start = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    return "@" in rest and ("@" in start or ":" in start)
 
 
 def diagnose(address: str) -> str:
     """Why an address gave no video and what to do, in one or two sentences."""
+    rest = address.partition("://")[2]
+    if _holds_password(rest) and re.search(r"[?#/@\[\]]", rest.rpartition("@")[0]):
+        return _CHARACTERS
     try:
         parts = urlsplit(address)
         scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port
@@ -72,15 +135,47 @@ def diagnose(address: str) -> str:
 
 def _ask_rtsp(parts: SplitResult, host: str, port: int) -> str:
     target = parts._replace(netloc=f"{host}:{port}").geturl()
-    lines = [f"DESCRIBE {target} RTSP/1.0", "CSeq: 1", "Accept: application/sdp", *_authorization(parts)]
+    question = _request("DESCRIBE", target, 1, "Accept: application/sdp", *_authorization(parts))
     with socket.create_connection((host, port), TIMEOUT) as connection:
         connection.settimeout(TIMEOUT)
-        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        connection.sendall(question)
         answer, _, headers = connection.recv(1000).decode("latin-1").partition("\r\n")
     protocol, _, status = answer.strip().partition(" ")
     if not protocol.startswith("RTSP/"):
         return f"what listens at {host}:{port} does not speak RTSP; check the port"
+    if status.startswith("2") and (refused := _setup_over_tcp(parts, host, port)).startswith("461"):
+        return _NO_TCP.format(status=refused)
     return _by_status(parts, status, "what it announces", wants=headers.lower())
+
+
+def refuses_tcp(address: str) -> bool:
+    """Whether an RTSP server answers, and refuses to send over TCP (RFC 2326, status 461)."""
+    try:
+        parts = urlsplit(address)
+        if parts.scheme.lower() != "rtsp" or not parts.hostname:
+            return False
+        return _setup_over_tcp(parts, parts.hostname, parts.port or _PORTS["rtsp"]).startswith("461")
+    except (OSError, ValueError):
+        return False
+
+
+def _setup_over_tcp(parts: SplitResult, host: str, port: int) -> str:
+    """The status with which a server answers the request for its video over TCP."""
+    target = parts._replace(netloc=f"{host}:{port}").geturl()
+    own = _authorization(parts)
+    with socket.create_connection((host, port), TIMEOUT) as connection:
+        connection.settimeout(TIMEOUT)
+        connection.sendall(_request("DESCRIBE", target, 1, "Accept: application/sdp", *own))
+        told = connection.recv(1 << 16).decode("latin-1")
+        video = re.search(r"m=video.*?a=control:(\S+)", told, re.DOTALL)
+        control = video[1] if video else ""
+        track = control if "://" in control else f"{target.rstrip('/')}/{control}"
+        connection.sendall(_request("SETUP", track, 2, "Transport: RTP/AVP/TCP;unicast;interleaved=0-1", *own))
+        return connection.recv(1000).decode("latin-1").partition("\r\n")[0].partition(" ")[2]
+
+
+def _request(kind: str, target: str, number: int, *headers: str) -> bytes:
+    return ("\r\n".join([f"{kind} {target} RTSP/1.0", f"CSeq: {number}", *headers]) + "\r\n\r\n").encode()
 
 
 def _ask_http(parts: SplitResult, host: str) -> str:
@@ -89,7 +184,7 @@ def _ask_http(parts: SplitResult, host: str) -> str:
     for line in _authorization(parts):
         request.add_unredirected_header(*line.split(": ", 1))  # the password is for this server alone
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        with opener().open(request, timeout=TIMEOUT) as answer:
             kind = answer.headers.get_content_type()
             if kind == "text/html":
                 return "the server sends a web page, not video. Give the address of the stream that the page shows"

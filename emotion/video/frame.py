@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from emotion.faces.images import Image
 
@@ -19,6 +19,15 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """An image of a source that cannot be read."""
+
+    index: int  #: as of :class:`Frame`
+    name: str  #: likewise
+    reason: str
+
+
+@dataclass(frozen=True)
 class Stream:
     """An open source."""
 
@@ -28,6 +37,7 @@ class Stream:
     frames: Iterator[Frame]  #: can be iterated once
     total: int | None = None  #: how many frames there will be, for a progress line; None where that is unknown
     limit: int | None = None  #: label no more frames than this; None labels all
+    unreadable: list[Unreadable] = field(default_factory=list)  #: images that were skipped so far
 
     @property
     def live(self) -> bool:

@@ -1,4 +1,4 @@
-"""The colours of the emotions, and short names for where there is little room."""
+"""The colours of the emotions, and their names where there is little room."""
 
 from __future__ import annotations
 
@@ -29,9 +29,6 @@ OTHER: Colour = (220, 220, 220)
 DARK: Colour = (24, 20, 20)
 LIGHT: Colour = (255, 255, 255)
 
-#: What a chart's rows are called; other labels are cut.
-SHORT = {"disgusted": "disgust", "fearful": "fear", "surprised": "surprise"}
-
 
 def colour(label: str) -> Colour:
     """The BGR colour of a label."""
@@ -47,5 +44,5 @@ def ink(background: Colour) -> Colour:
 
 
 def short(label: str) -> str:
-    """A label in at most eight letters."""
-    return SHORT.get(label, label if len(label) <= 8 else label[:7] + "…")
+    """A label in at most nine letters, which ours have."""
+    return label if len(label) <= 9 else label[:8] + "…"

@@ -13,7 +13,7 @@ import cv2
 
 from emotion.base.errors import UserError
 from emotion.faces.images import Image
-from emotion.video.capture import bgr
+from emotion.video.capture import aspect, bgr
 from emotion.video.frame import Frame
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,10 @@ T = TypeVar("T")
 RECONNECT_SECONDS = 20.0
 #: Seconds before the first attempt; each next wait is twice as long, up to the second number.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 4.0
+#: Reads that may give nothing, one after the other, before a source counts as gone: cameras miss single ones.
+MISSED_READS = 5
+#: Seconds that a camera may take to wake up and give its first frame.
+WAKE_SECONDS = 8.0
 #: Seconds between two checks whether to stop.
 _POLL_SECONDS = 0.1
 
@@ -57,11 +61,18 @@ class Worker:
 
 
 def read(
-    capture: Capture, reopen: Callable[[], Capture | None], name: str, worker: Worker, stride: int, limit: float
+    capture: Capture,
+    reopen: Callable[[], Capture | None],
+    name: str,
+    worker: Worker,
+    stride: int,
+    limit: float,
+    wake: float = 0.0,
 ) -> Generator[Frame, None, None]:
     """The frames of a live source, with the clock's time, until it is gone for good or the worker is stopped.
 
-    The capture is released and the worker closed at the end. A source that goes away has ``limit`` seconds to return.
+    The capture is released and the worker closed at the end. A source that goes away has ``limit`` seconds to return,
+    and ``wake`` seconds to give its first frame.
 
     Raises:
         UserError: Not one frame came.
@@ -70,15 +81,16 @@ def read(
     index, started, now = 0, 0.0, 0.0
     try:
         while not worker.stopped():
-            result = worker.do(current.read)
+            result = _patiently(current, worker, wake if index == 0 else 0.0)
             if result is None:
                 return
             ok, image = result
             if not ok:
                 if index == 0:
+                    waited = f" within {wake:g} s" if wake else ""
                     raise UserError(
-                        f"source: {name} was opened, but gave no frame. Another program may use it; close that "
-                        "program, or check whether it plays elsewhere"
+                        f"source: {name} was opened, but gave no frame{waited}. Check that no other program uses it, "
+                        "and whether it plays elsewhere"
                     )
                 lost = f"frame {index - 1} ({now:.1f} s)"
                 log.warning("%s: nothing came after %s; trying to reach it again for %g s", name, lost, limit)
@@ -94,10 +106,21 @@ def read(
             started = started if index else instant
             now = instant - started
             if index % stride == 0:
-                yield Frame(index, now, bgr(image))
+                yield Frame(index, now, bgr(image, aspect(current)))
             index += 1
     finally:
         worker.close(current)
+
+
+def _patiently(capture: Capture, worker: Worker, wake: float) -> tuple[bool, Image] | None:
+    """A read, tried again where it gives nothing; None where the worker is stopped."""
+    deadline, missed = time.monotonic() + wake, 0
+    while True:
+        result = worker.do(capture.read)
+        missed += 1
+        if result is None or result[0] or (missed >= MISSED_READS and time.monotonic() >= deadline):
+            return result  # type: ignore[return-value]
+        time.sleep(_POLL_SECONDS / 4)
 
 
 def _reopened(reopen: Callable[[], Capture | None], worker: Worker, limit: float) -> tuple[Capture, Image] | None:

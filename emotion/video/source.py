@@ -20,7 +20,8 @@ from pathlib import Path
 import cv2
 
 from emotion.base.errors import UserError, did_you_mean
-from emotion.video import capture, diagnose, image_files, reconnect, video_file
+from emotion.faces.quiet import quiet
+from emotion.video import capture, diagnose, image_files, reconnect, still, video_file
 from emotion.video.frame import Frame, Stream
 
 Stopped = Callable[[], bool]
@@ -52,7 +53,8 @@ def opened(
         source: A camera's number, a video, an image, a folder or glob of images, or an address.
         max_frames: The stream's limit. Frames of a file end by themselves after so many; None reads to the end.
         stride: Only frames whose index it divides are yielded.
-        loop: A video file starts again at its end; index and time keep rising.
+        loop: A video file starts again at its end, and a picture at an address is asked for again; index and time keep
+            rising.
         stopped: Asked while waiting, about ten times a second; True ends the frames.
 
     Raises:
@@ -60,7 +62,7 @@ def opened(
     """
     if stride < 1:
         raise UserError(f"stride: must be 1 (every frame) or more, not {stride}")
-    with capture.quiet(), _choose(str(source), _Options(stride, loop, stopped)) as stream:
+    with quiet(), _choose(str(source), _Options(stride, loop, stopped)) as stream:
         total = _total(stream, max_frames, loop)
         # Of a live source some frames are passed over, and they do not count.
         limited = stream.frames if stream.live else itertools.islice(stream.frames, max_frames)
@@ -84,7 +86,7 @@ def _choose(text: str, options: _Options) -> AbstractContextManager[Stream]:
     number = _camera_number(text)
     if number is not None:
         _refuse_loop(options, f"camera {number}")
-        return _camera(number, options)
+        return _camera(text, number, options)
     path = path_of(text)
     if path is None:
         return _address(text, options)
@@ -92,14 +94,15 @@ def _choose(text: str, options: _Options) -> AbstractContextManager[Stream]:
     if exists and path.is_file() and os.access(path, os.R_OK) and not image_files.is_image(path):
         opening = partial(capture.file, path)
         return _finite(opening(), opening, str(path), options)
-    if exists or image_files.is_glob(text):
+    is_file = exists and path.is_file()
+    if not is_file and (exists or image_files.is_glob(text)):
         _refuse_loop(options, text)
     if exists and path.is_dir():
         return nullcontext(image_files.folder(path, options.stride))
     if not exists and image_files.is_glob(text):
         return nullcontext(image_files.glob(text, options.stride))
     _check_file(path)
-    return nullcontext(image_files.single(path))
+    return nullcontext(image_files.single(path, options.stride, options.loop))
 
 
 def path_of(source: int | str | Path | None, key: str = "source") -> Path | None:
@@ -120,7 +123,12 @@ def path_of(source: int | str | Path | None, key: str = "source") -> Path | None
 
 
 def _camera_number(text: str) -> int | None:
-    """The camera that ``0``, ``"0"`` or ``/dev/video0`` means, unless there is a file or folder of that name."""
+    """The camera that ``0``, ``"0"``, ``/dev/video0`` or a link to it (``/dev/v4l/by-id/...``) means.
+
+    None for the name of a file or folder.
+    """
+    if text.startswith("/dev/"):
+        text = os.path.realpath(text)
     match = re.fullmatch(r"(?:/dev/video)?([0-9]{1,4})", text)
     is_path = match is not None and (Path(text).is_file() or Path(text).is_dir())
     return int(match[1]) if match and not is_path else None
@@ -167,17 +175,26 @@ def _finite(
 
 
 @contextmanager
-def _camera(number: int, options: _Options) -> Iterator[Stream]:
+def _camera(text: str, number: int, options: _Options) -> Iterator[Stream]:
     # Opened here and not by the worker: macOS asks for permission in the main thread only.
     camera, worker = capture.camera(number), reconnect.Worker(options.stopped)
     stream = Stream(f"camera {number}", "camera", capture.rate(camera), iter(()))
-    yield from _endless(stream, camera, partial(capture.try_camera, number), worker, options.stride)
+
+    def reopen() -> cv2.VideoCapture | None:
+        again = _camera_number(text)  # a link leads to another number once the camera was plugged in again
+        return None if again is None else capture.try_camera(again)
+
+    yield from _endless(stream, camera, reopen, worker, options.stride, reconnect.WAKE_SECONDS)
 
 
 @contextmanager
 def _address(text: str, options: _Options) -> Iterator[Stream]:
     name, worker = diagnose.shown(text), reconnect.Worker(options.stopped)
     try:
+        picture = worker.do(partial(still.picture, text))
+        if picture is not None:
+            yield still.stream(text, picture, options.loop, worker)
+            return
         opening = worker.do(partial(capture.url, text))
         stream = Stream(name, "stream", capture.rate(opening) if opening else capture.FALLBACK_RATE, iter(()))
         if opening is None:  # stopped
@@ -202,8 +219,9 @@ def _endless(
     reopen: Callable[[], cv2.VideoCapture | None],
     worker: reconnect.Worker,
     stride: int,
+    wake: float = 0.0,
 ) -> Iterator[Stream]:
-    frames_read = reconnect.read(live, reopen, stream.name, worker, stride, reconnect.RECONNECT_SECONDS)
+    frames_read = reconnect.read(live, reopen, stream.name, worker, stride, reconnect.RECONNECT_SECONDS, wake)
     try:
         yield replace(stream, frames=frames_read)
     finally:

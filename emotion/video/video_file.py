@@ -37,7 +37,7 @@ def read(
         UserError: Not one frame could be decoded.
     """
     rate, announced = captures.rate(capture), captures.announced(capture)
-    first = start == (0, 0.0)
+    first, aspect = start == (0, 0.0), captures.aspect(capture)
     index, previous, end, places, skipped = 0, -1 / rate, 0.0, 0, 0
     while (failed := _advance(capture, index, announced, stopped)) is not None:
         index += failed
@@ -49,7 +49,7 @@ def read(
         if (start[0] + index) % stride == 0:
             ok, image = capture.retrieve()
             if ok:
-                yield Frame(start[0] + index, start[1] + now, captures.bgr(image))
+                yield Frame(start[0] + index, start[1] + now, captures.bgr(image, aspect))
             else:
                 failed += 1
         if failed:
@@ -67,7 +67,8 @@ def read(
             log.warning("%s: %d damaged frames skipped in %d places", name, skipped, places)
         if announced is not None and announced - max(index, end) > max(FEW, FRACTION * announced):
             log.warning(
-                "%s: ended after frame %d (%.2f s), though it announces %d frames: it was cut, or is damaged there",
+                "%s: ended after frame %d (%.2f s), though it announces %d frames: the rest cannot be decoded, or its "
+                "film is shorter than what else it holds",
                 *(name, index - 1, previous, announced),
             )
     return start[0] + index, start[1] + previous + 1 / rate

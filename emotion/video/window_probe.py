@@ -23,7 +23,7 @@ class NoWindowError(UserError):
     """No window can be opened here; ``reason`` says why."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"display: {reason}. Use display=none save=labelled.mp4, and watch the file elsewhere")
+        super().__init__(f"display: {reason}. Take display=browser for a page, or display=none save=labelled.mp4")
         self.reason = reason
 
 

@@ -10,37 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emotion import adopt, compare, evaluate, export, runs
-from emotion.adopt import model_file
+from emotion import compare, evaluate, export, runs
+from emotion.adopt import model_file, plan
 from emotion.base import files
 from emotion.base.errors import UserError
-from emotion.data import sources, synthetic
+from emotion.data import sources
 from emotion.faces import images
 from emotion.faces.contract import Contract
 from emotion.faces.labels import EMOTIONS
 from emotion.inference.classifier import Classifier
 from emotion.runs import resuming
-from tests.adopt.conftest import THEIRS, asked
-from tests.conftest import TINY, compose
+from tests.conftest import compose
+from tests.helpers.adopting import DATA, ORDER, adopted, drawn, network
+from tests.helpers.tiers import rest_nightly
 
-ORDER = adopt.label_order("fer2013")
-DATA = ("dataset=synthetic", *(t for t in TINY if t.startswith("dataset.")))
 #: Published networks and their parameters, as their authors count them.
 PUBLISHED = {"fer2013_mini_XCEPTION.102-0.66.hdf5": 58_423, "fer2013_big_XCEPTION.54-0.66.hdf5": 208_871}
-
-
-def network(
-    shape: tuple[int | None, ...] = (24, 24, 1), outputs: int = 7, activation: str | None = "softmax", last: Any = None
-) -> Any:
-    """A tiny network with weights that give each picture other answers."""
-    import keras
-
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input(shape)
-    x = keras.layers.SeparableConv2D(4, 3, strides=2, activation="relu")(inputs)
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.DepthwiseConv2D(3)(x))
-    x = keras.layers.Dense(outputs, activation=activation, bias_initializer="random_normal")(x)
-    return keras.Model(inputs, x if last is None else last(x))
 
 
 def _saved(model: Any, path: Path) -> Path:
@@ -52,20 +37,10 @@ def _saved(model: Any, path: Path) -> Path:
     return path
 
 
-def _adopt(file: Path, *options: str) -> runs.Run:
-    given = {o.partition("=")[0] for o in options}
-    usual = [o for o in (THEIRS, "pixels=minus_one_to_one") if o.partition("=")[0] not in given]
-    return adopt.adopt(asked(f"file={file}", f"outputs={file.parent / 'outputs'}", *usual, *options))
-
-
-def _drawn(contract: Contract, n: int = 5) -> Any:
-    return np.stack([images.prepare(synthetic.picture(0, i, 48, 1.0), contract) for i in range(n)])
-
-
 @pytest.mark.slow
 def test_an_adopted_network_is_a_run_like_any_other(trained: runs.Run, tmp_path: Path) -> None:
     file = _saved(network(), tmp_path / "their net.h5")
-    run = _adopt(file, *DATA, "source=https://example.org/net?a=b", "licence=MIT")
+    run = adopted(file, *DATA, "source=https://example.org/net?a=b", "licence=MIT")
     assert run.id.endswith("_their_net")
     record = run.record()
     assert (record.status, record.data["pixels"]) == ("done", trained.record().data["pixels"])
@@ -86,7 +61,7 @@ def test_an_adopted_network_is_a_run_like_any_other(trained: runs.Run, tmp_path:
 
     theirs = keras.saving.load_model(file, compile=False)
     test = sources.load(run.config().dataset).test
-    pictures = np.stack([images.prepare(image, run.contract()) for image in test.images])  # type: ignore[union-attr]
+    pictures = np.stack([images.prepare(image, run.contract()) for image in test.images])
     expected = np.asarray(theirs(pictures.astype(np.float32) / 127.5 - 1))[:, [ORDER.index(e) for e in EMOTIONS]]
     assert np.ptp(expected, axis=0).max() > 1e-3
     with np.load(run.path / "predictions.npz") as saved:
@@ -115,11 +90,11 @@ def test_an_adopted_network_is_a_run_like_any_other(trained: runs.Run, tmp_path:
 
 @pytest.mark.slow
 def test_without_data_it_is_scored_where_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = _adopt(_saved(network(), tmp_path / "net.keras"))
+    run = adopted(_saved(network(), tmp_path / "net.keras"))
     assert run.config().dataset is None
     with pytest.raises(UserError, match=r"adopted without data. Say what to score it on: dataset=\.\.\."):
         evaluate.evaluate(compose("evaluate", f"run={run.path}"))
-    assert "leak_free" not in evaluate.evaluate(compose("evaluate", f"run={run.path}", "bootstrap=0", *DATA))
+    assert "leak_free" not in evaluate.evaluate(compose("evaluate", f"run={run.path}", "bootstrap=50", *DATA))
     assert "its training data is not known" in capsys.readouterr().out
     with pytest.raises(UserError, match="adopt it again, with dataset="):
         compare.compare_runs([run], tmp_path / "report", named=[run])
@@ -142,14 +117,15 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(cost, "multiply_adds", full)
     with pytest.raises(UserError, match=r"best\.keras: cannot write"):
-        _adopt(_saved(network(), tmp_path / "net.keras"))
+        adopted(_saved(network(), tmp_path / "net.keras"))
     assert list((tmp_path / "outputs").iterdir()) == []
     (tmp_path / "outputs").rmdir()
     (tmp_path / "outputs").touch()
     with pytest.raises(UserError, match=r"set outputs=\.\.\. to another"):
-        _adopt(tmp_path / "net.keras")
+        adopted(tmp_path / "net.keras")
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_every_kind_of_input_and_output_gives_their_answers(tmp_path: Path) -> None:
     import keras
@@ -168,16 +144,21 @@ def test_every_kind_of_input_and_output_gives_their_answers(tmp_path: Path) -> N
         (network((None, None, 3)), "rgb", "imagenet", lambda x: (x / 255 - mean) / deviation),
         (network((24, 24, 3)), "gray", "zero_to_one", lambda x: x.repeat(3, axis=3) / 255),
         (keras.Sequential([network(activation=None), softmax]), "gray", "raw", lambda x: x),
+        (network((24, 24, 3)), "bgr", "zero_to_one", lambda x: x[..., ::-1] / 255),
+        (network((24, 24, 3)), "rgb", "caffe", lambda x: x[..., ::-1] - np.array([103.939, 116.779, 123.68])),
+        (network((24, 24, 3)), "bgr", "caffe", lambda x: x[..., ::-1] - np.array([103.939, 116.779, 123.68])),
     ]
     inputs = keras.Input((24, 24, 1))
     cases.append((keras.Model([inputs], [network()(inputs)]), "gray", "raw", lambda x: [x]))
     for number, (model, colour, pixels, prepared) in enumerate(cases):
         found = model_file.read(_saved(model, tmp_path / f"{number}.keras"))
-        contract = Contract(24, 24, colour)
-        made = wrap.wrap(wrap.load(found), contract, ORDER, pixels)
-        made.save(tmp_path / "best.keras")
+        contract = Contract(24, 24, "rgb" if colour == "bgr" else colour)
+        network_read = wrap.KerasNetwork(found)
+        network_read.saved(
+            plan.plan(network_read.signature, contract, ORDER, pixels, None, bgr=colour == "bgr"), tmp_path
+        )
         made = checkpoints.load(tmp_path / "best.keras")
-        pictures = _drawn(contract)
+        pictures = drawn(contract)
         theirs = np.asarray(keras.tree.flatten(model(prepared(pictures.astype(np.float32))))[0])
         if number == 1:
             theirs = np.exp(theirs) / np.exp(theirs).sum(axis=1, keepdims=True)
@@ -196,7 +177,7 @@ def test_a_network_that_does_not_fit_leaves_nothing_behind(tmp_path: Path) -> No
     outputs = keras.Model(a, [network()(a), network()(a)])
     cases: list[tuple[Any, tuple[str, ...], str]] = [
         (several, (), "file: the network has 2 inputs"),
-        (outputs, (), r"labels: the network gives \[N, 7\], \[N, 7\], must give \[N, 7\]"),
+        (outputs, (), r"labels: the network gives \[N, 7\], \[N, 7\], must give \[N, labels\]"),
         (network(outputs=5), (), r"labels: the network gives \[N, 5\], must give \[N, 7\]"),
         (network((24, 24, 2)), (), r"file: the network takes \[N, 24, 24, 2\]"),
         (network((None, None, 1)), (), r"height: the network takes images of any height.*Set height=<pixels>"),
@@ -210,11 +191,11 @@ def test_a_network_that_does_not_fit_leaves_nothing_behind(tmp_path: Path) -> No
     for number, (model, options, said) in enumerate(cases):
         file = _saved(model, tmp_path / f"{number}.keras")
         with pytest.raises(UserError, match=said):
-            _adopt(file, *options)
+            adopted(file, *options)
     broken = network()
     broken.set_weights([np.full_like(w, np.nan) for w in broken.get_weights()])
     with pytest.raises(UserError, match="outputs are not all numbers"):
-        _adopt(_saved(broken, tmp_path / "nan.h5"))
+        adopted(_saved(broken, tmp_path / "nan.h5"))
     assert not (tmp_path / "outputs").exists()
 
 
@@ -223,7 +204,7 @@ def test_layers_of_their_own_are_refused_by_name(tmp_path: Path) -> None:
     import keras
 
     @keras.saving.register_keras_serializable("theirs")
-    class Doubled(keras.layers.Layer):  # type: ignore[misc]
+    class Doubled(keras.layers.Layer):
         def call(self, x: Any) -> Any:
             return 2 * x
 
@@ -231,11 +212,11 @@ def test_layers_of_their_own_are_refused_by_name(tmp_path: Path) -> None:
     for ending in ("keras", "h5"):
         file = _saved(network(last=code), tmp_path / f"code.{ending}")
         with pytest.raises(UserError, match="has the layer 'their_code', a Lambda, which runs code of its own"):
-            _adopt(file)
+            adopted(file)
         file = _saved(network(last=Doubled(name="twice")), tmp_path / f"own.{ending}")
         keras.saving.get_custom_objects().pop("theirs>Doubled", None)
         with pytest.raises(UserError, match=r"Doubled"):
-            _adopt(file)
+            adopted(file)
     assert not (tmp_path / "outputs").exists()
 
 
@@ -256,6 +237,56 @@ def test_what_keras_2_wrote_of_depthwise_convolutions_is_read(tmp_path: Path) ->
     assert file.read_bytes() == before
 
 
+def _as_keras_2_wrote(layers: list[dict[str, Any]], shape: list[int | None]) -> list[dict[str, Any]]:
+    old = [layer for layer in layers if layer["class_name"] != "InputLayer"]
+    for layer in old:
+        for key in ("build_config", "module", "registered_name"):
+            layer.pop(key, None)
+        layer["config"]["dtype"] = "float32"
+        if layer["class_name"] == "BatchNormalization":
+            layer["config"]["axis"] = [-1]
+    old[0]["config"]["batch_input_shape"] = shape
+    return old
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_list", rest_nightly([True, False]))  # before Keras 2.2.3 the layers were a bare list
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("size", rest_nightly([48, None]))
+def test_a_sequential_network_of_keras_2(tmp_path: Path, as_list: bool, nested: bool, size: int | None) -> None:
+    import h5py
+    import keras
+
+    from emotion.adopt import wrap
+
+    keras.utils.set_random_seed(0)
+    shape = (size, size, 1)
+    inner = [
+        keras.layers.Conv2D(8, 3, strides=4, activation="relu"),
+        keras.layers.BatchNormalization(),
+        keras.layers.GlobalAveragePooling2D(),
+    ]
+    head = keras.layers.Dense(7, activation="softmax")
+    first = [keras.Sequential([keras.Input(shape), *inner], name="body")] if nested else inner
+    model = keras.Sequential([keras.Input(shape), *first, head])
+    file = _saved(model, tmp_path / "old.h5")
+    with h5py.File(file, "r+") as opened:
+        layers = json.loads(opened.attrs["model_config"])["config"]["layers"]
+        if nested:
+            body = next(each for each in layers if each["class_name"] == "Sequential")
+            old = _as_keras_2_wrote(body["config"]["layers"], [None, *shape])
+            body["config"] = old if as_list else {"name": "body", "layers": old}
+        else:
+            layers = _as_keras_2_wrote(layers, [None, *shape])
+        config = layers if as_list else {"name": "sequential", "layers": layers}
+        opened.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": config})
+        opened.attrs["keras_version"] = "2.1.6"
+    pictures = np.random.default_rng(0).random((3, 48, 48, 1), np.float32)
+    loaded = wrap.load(model_file.read(file))
+    assert plan.input_shape(wrap.signature(loaded), 48, 48) == (48, 48, 1)
+    np.testing.assert_allclose(loaded(pictures), model(pictures), atol=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_are_read_as_they_are(name: str, shared: Path, tmp_path: Path) -> None:
@@ -271,10 +302,10 @@ def test_published_networks_are_read_as_they_are(name: str, shared: Path, tmp_pa
 
     contract = Contract(64, 64)
     theirs = wrap.load(model_file.read(file))
-    model = wrap.wrap(theirs, contract, ORDER, "minus_one_to_one")
+    model = wrap.wrap(theirs, plan.plan(wrap.signature(theirs), contract, ORDER, "minus_one_to_one", None, False))
     assert model.count_params() == theirs.count_params() == PUBLISHED[name]
     model.save(tmp_path / "best.keras")
-    pictures = _drawn(contract, 16)
+    pictures = drawn(contract, 16)
     answers = keras.saving.load_model(file, compile=False)([pictures / np.float32(127.5) - 1])
     expected = np.asarray(answers).reshape(16, 7)[:, [ORDER.index(e) for e in EMOTIONS]]
     found = predict(Traced(checkpoints.load(tmp_path / "best.keras")), pictures)

@@ -17,7 +17,7 @@ from emotion.base.errors import UserError
 from emotion.config import cli
 from emotion.faces import labels
 from emotion.faces.labels import EMOTIONS
-from tests.adopt.conftest import THEIRS, asked
+from tests.helpers.adopting import THEIRS, asked
 
 
 @pytest.fixture
@@ -72,6 +72,7 @@ def test_mistakes_are_answered_without_heavy_imports(not_models: Path) -> None:
     assert not imported & {"tensorflow", "keras", "matplotlib", "sklearn"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -13,6 +13,7 @@ from emotion.data import synthetic
 from emotion.faces.images import Image
 from emotion.faces.labels import EMOTIONS
 from tests.conftest import compose
+from tests.helpers.once import made_once
 
 #: People in each split; each shows every emotion once.
 PEOPLE = {"train": range(5), "val": (5,), "test": (6,)}
@@ -26,10 +27,20 @@ def save(path: Path, image: Image) -> None:
     assert cv2.imwrite(str(path), image)
 
 
+def resized(image: Image, size: int) -> Image:
+    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 @pytest.fixture(scope="session")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Class folders in train, val and test with planted faults."""
-    root = tmp_path_factory.mktemp("faulty")
+def faulty(common: Path) -> Path:
+    """Class folders in train, val and test with planted faults; do not change it."""
+    with made_once(common / "faulty") as folder:
+        if folder:
+            _make_faulty(folder)
+    return common / "faulty"
+
+
+def _make_faulty(root: Path) -> None:
     for split, people in PEOPLE.items():
         for emotion in EMOTIONS:
             folder = root / split / emotion
@@ -45,10 +56,9 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     message = np.full((64, 64, 3), 255, np.uint8)
     cv2.putText(message, "removed", (4, 36), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0))
     save(train / "fearful" / "message.png", message)
-    save(train / "surprised" / "tiny.png", cv2.resize(drawn(3, "surprised"), (20, 20), interpolation=cv2.INTER_AREA))
+    save(train / "surprised" / "tiny.png", resized(drawn(3, "surprised"), 20))
     whole = cv2.imencode(".png", drawn(4, "disgusted"))[1].tobytes()
     (train / "disgusted" / "broken.png").write_bytes(whole[: len(whole) // 2])
-    return root
 
 
 def config(root: Path, *overrides: str) -> Any:

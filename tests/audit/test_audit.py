@@ -73,6 +73,7 @@ def test_counts_are_those_of_the_folders(outcome: tuple[Report, Path]) -> None:
         assert report.counts[split] == there
 
 
+@pytest.mark.slow
 def test_the_json_is_strict_and_names_every_picture(outcome: tuple[Report, Path]) -> None:
     report, root = outcome
 
@@ -119,11 +120,13 @@ def test_the_page_holds_its_pictures_and_loads_nothing(outcome: tuple[Report, Pa
     assert f"holds {page.pictures} images" in text
 
 
+@pytest.mark.slow
 def test_no_pictures_where_none_are_wanted(faulty: Path, tmp_path: Path) -> None:
     audit.audit(config(faulty, f"folder={tmp_path}", "pictures=0"))
     assert "<img" not in (tmp_path / "audit.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_markdown_shows_odd_names_as_they_are(outcome: tuple[Report, Path]) -> None:
     _, root = outcome
     text = (root / "audit" / "audit.md").read_text()
@@ -141,6 +144,7 @@ def test_the_margin_goes_into_the_datasets_contract(outcome: tuple[Report, Path]
     assert abs(written["crop_margin"]) < 0.06, "drawn faces are cut along the cascade's box"
 
 
+@pytest.mark.slow
 def test_a_collected_datasets_margin_stays(faulty: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "faces"
     shutil.copytree(faulty, root)
@@ -151,6 +155,7 @@ def test_a_collected_datasets_margin_stays(faulty: Path, tmp_path: Path, capsys:
     assert f"dataset.crop_margin={report.framing.margin:g}" in capsys.readouterr().out.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_drop_duplicates_does_not_hide_what_is_there(outcome: tuple[Report, Path], tmp_path: Path) -> None:
     report, root = outcome
     again = audit.audit(config(root / "faces", f"folder={tmp_path}", "dataset.drop_duplicates=all"))
@@ -188,6 +193,7 @@ def test_it_does_not_write_into_a_run(faulty: Path, tmp_path: Path) -> None:
         audit.audit(config(faulty, f"folder={tmp_path / 'audit'}"))
 
 
+@pytest.mark.slow
 def test_a_file_in_the_folders_place_is_a_mistake(faulty: Path, tmp_path: Path) -> None:
     (tmp_path / "audit").write_text("mine")
     with pytest.raises(UserError, match="folder: cannot write to"):
@@ -209,6 +215,7 @@ def test_the_command_guards_a_pipeline(faulty: Path, tmp_path: Path) -> None:
     assert "Identical across splits" in passed.stdout
 
 
+@pytest.mark.slow
 def test_drawn_faces_are_audited_too(tmp_path: Path) -> None:
     cfg = compose("audit", "dataset=synthetic", "dataset.per_emotion=10", f"folder={tmp_path}")
     report = audit.audit(cfg)

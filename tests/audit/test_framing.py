@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotion.audit import framing, measuring, seeing
-from emotion.audit.measuring import Measured
 from emotion.audit.pictures import Pictures
-from emotion.data import synthetic
+from emotion.data import framing, measuring, seeing, synthetic
 from emotion.data.examples import Examples, Splits
 from emotion.data.fingerprint import hash_pixels
+from emotion.data.measuring import Measured
 from emotion.faces import images as faces
 from emotion.faces.contract import CROP_MARGINS
 
@@ -35,8 +34,15 @@ def derived(images: Any) -> framing.Framing:
     return framing.of(measuring.measure(pictures, None, ""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("margin", "size"), [(-0.08, 48), (0.0, 48), (0.0, 112), (0.15, 48), (0.3, 112), (0.6, 48), (1.0, 48)]
+    ("margin", "size"),
+    [
+        (-0.08, 48),
+        (0.0, 112),
+        (0.3, 112),
+        *(pytest.param(margin, 48, marks=pytest.mark.slow) for margin in (0.0, 0.15, 0.6, 1.0)),
+    ],
 )
 def test_gives_the_margin_back(margin: float, size: int) -> None:
     crops = np.stack([faces.resize(faces.crop(f, box, margin), size, size, "area") for f, box in frames()])
@@ -47,6 +53,7 @@ def test_gives_the_margin_back(margin: float, size: int) -> None:
     assert abs(found.down or 0) < 0.03
 
 
+@pytest.mark.slow
 def test_sees_that_faces_are_off_the_middle() -> None:
     crops = []
     for frame, box in frames():
@@ -56,6 +63,7 @@ def test_sees_that_faces_are_off_the_middle() -> None:
     assert found.down == pytest.approx(0.15 / 1.6, abs=0.03)
 
 
+@pytest.mark.slow
 def test_too_few_boxes_derive_nothing() -> None:
     crops = np.stack([faces.resize(faces.crop(f, b, 0.1), 48, 48, "area") for f, b in frames()[:15]])
     found = derived(crops)

@@ -28,7 +28,7 @@ def dataset(labels: Any, copies: dict[int, int] | None = None) -> Pictures:
     whole = Examples(np.asarray(labels, np.int64), hashes, np.zeros((n, 8, 8), np.uint8), rows=np.arange(n))
     half = n // 2
     parts = {"train": whole.take(np.arange(half)), "test": whole.take(np.arange(half, n))}
-    return Pictures.of(Splits(**parts, validation=whole.take(np.arange(0)), fingerprint={}))
+    return Pictures.of(Splits(parts["train"], whole.take(np.arange(0)), parts["test"], fingerprint={}))
 
 
 def judge(folder: Path, pictures: Pictures, rows: Any, probabilities: Any) -> runs.Run:
@@ -65,12 +65,31 @@ def test_wrong_labels_are_found(tmp_path: Path) -> None:
     assert found.judged.tolist() == rows.tolist()
     assert set(found.flagged.tolist()) == set(wrong.tolist())
     assert found.noise == pytest.approx(len(wrong) / len(rows), abs=0.02)
-    finding = label_noise.finding(pictures, found, allowed=0.05)
+    finding = label_noise.finding(pictures, found, allowed=0.05, least=0.6)
     assert finding.met
     assert finding.count == len(wrong)
     first = finding.groups[0].pictures[0]
     assert f"rather {EMOTIONS[truth[first]]}" in finding.groups[0].caption
-    assert not label_noise.finding(pictures, found, allowed=0.5).met
+    assert not label_noise.finding(pictures, found, allowed=0.5, least=0.6).met
+    assert "90.0 % of them right" in finding.meaning
+
+
+def test_a_weak_run_gives_no_share_of_wrong_labels(tmp_path: Path) -> None:
+    """What it gets wrong itself would count as wrong labels."""
+    truth = np.arange(420) % _CLASSES
+    pictures = dataset(truth)
+    rng = np.random.default_rng(0)
+    said = np.where(rng.random(420) < 0.4, truth, rng.integers(0, _CLASSES, 420))
+    found = label_noise.doubts(pictures, [judge(tmp_path / "run", pictures, np.arange(420), answers(said))])
+    assert found.accuracy == pytest.approx((said == truth).mean())
+    assert found.noise > 0.3, "though every label is right"
+    weak = label_noise.finding(pictures, found, allowed=0.1, least=0.6)
+    assert not weak.met
+    assert "no share of wrong labels is given" in weak.meaning
+    assert f"{100 * found.accuracy:.1f} % of them right" in weak.meaning
+    assert weak.details["noise"] is None
+    assert weak.groups, "the most doubtful are still listed"
+    assert label_noise.finding(pictures, found, allowed=0.1, least=0.2).met
 
 
 def test_several_runs_cover_more_and_are_averaged(tmp_path: Path) -> None:
@@ -169,6 +188,7 @@ def test_doubts_are_held_against_the_votes() -> None:
         flagged=np.array([0, 2, 4]),
         noise=0.5,
         runs=("run",),
+        accuracy=0.5,
     )
     found = votes.contradicted(rows, pictures, doubts)
     assert (found.flagged, found.contradicted, found.agreed) == (2, 2, 1)

@@ -9,16 +9,18 @@ import cv2
 import numpy as np
 import pytest
 
-from emotion.audit import measuring, seeing
+from emotion.audit import distributions
 from emotion.audit.pictures import Pictures
+from emotion.data import measuring, seeing
 from emotion.data.examples import Examples, Splits
 from emotion.data.fingerprint import hash_pixels
-from emotion.faces.images import UnreadableImageError
+from emotion.faces.formats import UnreadableImageError
 from tests.audit.conftest import drawn
+from tests.helpers.pictures import read_picture
 
 
 def pictures(images: Any = None, paths: Any = None) -> Pictures:
-    read = images if images is not None else [cv2.imread(str(p)) for p in paths]
+    read = images if images is not None else [read_picture(p) for p in paths]
     hashes = np.array([hash_pixels(i) for i in read], "S16")
     everything = Examples(np.zeros(len(read), np.int64), hashes, images, None if paths is None else np.array(paths))
     nothing = everything.take(np.arange(0))
@@ -43,13 +45,21 @@ def test_brightness_contrast_and_flatness() -> None:
     assert records["face"].tolist() == [False, False]
 
 
+def test_flat_pictures_have_one_bin_of_sharpness() -> None:
+    flat = pictures(np.stack([np.full((40, 60), 20 * i, np.uint8) for i in range(3)]))
+    found = {d.name: d for d in distributions.of(flat, measuring.measure(flat, None, ""))}
+    assert found["sharpness"].edges == (-0.5, 0.5)
+    assert found["sharpness"].shares == {"train": (1.0,)}
+
+
 def test_blur_lowers_sharpness_at_every_size() -> None:
     for size in (48, 96, 240):
-        image = cv2.cvtColor(drawn(0, "happy", size), cv2.COLOR_BGR2GRAY)
+        image = np.asarray(cv2.cvtColor(drawn(0, "happy", size), cv2.COLOR_BGR2GRAY), np.uint8)
         blurred = cv2.GaussianBlur(image, (0, 0), size / 30)
-        assert measuring.sharpness(blurred) < 0.5 * measuring.sharpness(image)
+        assert measuring.sharpness(np.asarray(blurred, np.uint8)) < 0.5 * measuring.sharpness(image)
 
 
+@pytest.mark.slow
 def test_a_second_audit_measures_only_what_is_new(some: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = measuring.measure(pictures(some[:10]), tmp_path, "mine")
     assert first.remembered == 0
@@ -73,6 +83,7 @@ def test_identical_pictures_are_measured_once(some: Any, monkeypatch: pytest.Mon
     assert len(set(found.records["sharpness"].tolist())) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00", b"no array"])
 def test_a_damaged_cache_is_made_anew(some: Any, tmp_path: Path, damage: bytes) -> None:
     first = measuring.measure(pictures(some), tmp_path, "mine")
@@ -86,6 +97,7 @@ def test_a_damaged_cache_is_made_anew(some: Any, tmp_path: Path, damage: bytes) 
     assert measuring.measure(pictures(some), tmp_path, "mine").remembered == len(some)
 
 
+@pytest.mark.slow
 def test_what_was_done_before_an_interruption_is_kept(
     some: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +132,7 @@ def test_a_file_that_went_away_is_a_fault_of_its_own(some: Any, tmp_path: Path) 
         there.image(1)
 
 
+@pytest.mark.slow
 def test_large_pictures_with_small_faces_are_searched_where_the_faces_are() -> None:
     from emotion.data import synthetic
 

@@ -26,7 +26,8 @@ def built(content: list[tuple[str, int, int]]) -> tuple[Pictures, duplicates.Dup
         images = np.array([p for p, _ in mine], np.uint8).reshape(-1, 1, 1)
         hashes = np.array([b"%d" % p for p, _ in mine], "S16").reshape(-1)
         parts[split] = Examples(np.array([label for _, label in mine], np.int64), hashes, images)
-    return Pictures.of(Splits(**parts, fingerprint={})), duplicates.find(parts)
+    splits = Splits(parts["train"], parts["validation"], parts["test"], fingerprint={})
+    return Pictures.of(splits), duplicates.find(parts)
 
 
 @given(st.lists(_PICTURE, max_size=40))
@@ -79,7 +80,7 @@ def test_real_fer2013_holds_what_is_known_of_it(shared: Path) -> None:
         "validation": whole.take(np.arange(0)),
         "test": whole.take(np.flatnonzero(usage == "PublicTest")),
     }
-    pictures = Pictures.of(Splits(**parts, fingerprint={}))
+    pictures = Pictures.of(Splits(parts["train"], parts["validation"], parts["test"], fingerprint={}))
     judged = {f.name: f for f in repeats.judge(pictures, duplicates.find(parts))}
     assert judged["leakage"].details["test_in_train"] == 280
     assert (judged["duplicates"].details["groups"], judged["duplicates"].count) == (1271, 2801)

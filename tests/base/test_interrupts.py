@@ -87,6 +87,7 @@ def test_handlers_are_as_before() -> None:
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_while_tensorflow_is_imported_is_no_missing_package(number: int, code: int) -> None:
@@ -94,7 +95,7 @@ def test_a_signal_while_tensorflow_is_imported_is_no_missing_package(number: int
         [sys.executable, "-c", _SCRIPT, str(int(number))], capture_output=True, text=True, check=False
     )
     assert done.returncode == code, done.stderr
-    assert not done.stderr
+    assert done.stderr in ("", "loading TensorFlow ...\n")
     assert done.stdout == "sent\n"
 
 

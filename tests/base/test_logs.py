@@ -18,9 +18,10 @@ print(sorted(heavy), sklearn.metrics.accuracy_score([0, 1], [0, 1]))
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_tensorflow_comes_without_what_keras_alone_would_bring() -> None:
     done = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["[]", "1.0"]
-    assert not done.stderr
+    assert done.stderr in ("", "loading TensorFlow ...\n")

@@ -13,12 +13,13 @@ from bing_image_downloader.bing import Bing
 from emotion.collect import bing, fetching
 from emotion.collect.candidates import Candidate, staged
 from emotion.config import commands
-from emotion.faces import images
-from tests.collect.bing_server import BingServer, Entry, drawn, photos
-from tests.collect.searching import HOURS, found, quick, some
+from emotion.faces import decoding
 from tests.conftest import REPOSITORY
+from tests.helpers.bing_server import BingServer, Entry, drawn, photos
+from tests.helpers.searching import HOURS, found, quick, some
 
 
+@pytest.mark.slow
 def test_every_picture_is_had_once_with_what_bing_says_of_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     entries = some(60)  # more than one page can ask for
     with BingServer({"happy": entries}) as server, server.installed():
@@ -50,7 +51,7 @@ def test_real_photos_of_several_formats_come_through_unchanged(tmp_path: Path, s
         paths = [c.path for c in found(tmp_path) if c.path is not None]
     assert [p.read_bytes() for p in paths] == contents
     assert [p.suffix for p in paths] == [".bmp", ".jpg", ".jpg", ".jpg"]
-    assert all(images.read(p).ndim == 3 for p in paths)
+    assert all(decoding.read(p).ndim == 3 for p in paths)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +167,7 @@ def test_what_was_interrupted_can_be_had_by_another_search(tmp_path: Path) -> No
     assert candidate.path is not None
 
 
+@pytest.mark.slow
 def test_threads_of_requests_that_were_given_up_end(tmp_path: Path) -> None:
     with BingServer({"happy": [Entry("hangs.jpg", fault="silent")]}) as server, server.installed():
         list(found(tmp_path, settings=quick(timeout=1)))

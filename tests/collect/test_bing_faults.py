@@ -6,8 +6,8 @@ import pytest
 
 from emotion.collect import bing
 from emotion.collect.candidates import staged
-from tests.collect.bing_server import FAULTS, INDEX_FAULTS, BingServer, Entry, drawn
-from tests.collect.searching import found, quick, some
+from tests.helpers.bing_server import FAULTS, INDEX_FAULTS, BingServer, Entry, drawn
+from tests.helpers.searching import found, quick, some
 
 # ------------------------------------------------------------------------------------------------- pictures' faults
 
@@ -133,6 +133,7 @@ def test_pages_with_faults_that_cost_nothing(fault: str, tmp_path: Path) -> None
     assert told == [None if fault == "broken_facts" and i % 10 % 2 == 0 else e.title for i, e in enumerate(entries)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "reason", "requests"),
     [

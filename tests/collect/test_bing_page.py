@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.collect import bing
-from tests.collect.bing_server import Entry, page_of
+from tests.helpers.bing_server import Entry, page_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 

@@ -12,9 +12,9 @@ import pytest
 from emotion.base.errors import UserError
 from emotion.collect import candidates
 from emotion.collect.candidates import Candidate
-from tests.collect.bing_server import BingServer, Entry, drawn
-from tests.collect.searching import found, some
 from tests.conftest import REPOSITORY
+from tests.helpers.bing_server import BingServer, Entry, drawn
+from tests.helpers.searching import found, some
 
 
 def test_staged_pictures_are_found_again_and_not_downloaded_again(tmp_path: Path) -> None:
@@ -80,12 +80,13 @@ _SEARCH = """
 import sys
 from pathlib import Path
 from emotion.collect import bing, fetching
-settings = fetching.Settings(timeout=5, retries=2, back_off=0.01, min_interval=0.0)
+settings = fetching.Settings(timeout=5, retries=2, back_off=0.01, min_interval=0.0, allow_private=True)
 for candidate in bing.search("happy", "a happy face", settings, Path(sys.argv[1]), (), lambda: False):
     print(candidate.key, flush=True)
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_killed_at_random_moments_it_goes_on(tmp_path: Path) -> None:
     """What is staged at a kill is not asked for again, and nothing is lost."""

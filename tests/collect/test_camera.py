@@ -15,9 +15,9 @@ import pytest
 from emotion.base.errors import UserError
 from emotion.collect import camera, screening
 from emotion.faces.labels import EMOTIONS
-from tests.collect.faces import SCREEN, collected, drawn, lines, pictures
 from tests.conftest import REPOSITORY
-from tests.live.xvfb import PATIENCE, Screen, screen, until
+from tests.helpers.collected import SCREEN, collected, drawn, lines, pictures
+from tests.helpers.xvfb import PATIENCE, Screen, screen, until
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,7 @@ def test_the_keys_are_the_emotions_order_and_stand_in_the_picture() -> None:
     assert 3 / 7 < rows.mean() / height < 4.5 / 7
 
 
+@pytest.mark.slow
 def test_without_a_display_it_says_what_to_do(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)

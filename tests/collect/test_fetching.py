@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emotion.collect.fetching import Fetcher, FetchError, Pace, Settings, Stopped, normalised
-from tests.collect.bing_server import BingServer, Entry, drawn
+from tests.helpers.bing_server import BingServer, Entry, drawn
 
 #: No test waits longer than this for what should not come.
 HOURS = 10_000.0
@@ -22,7 +22,7 @@ MEGABYTE = 1_000_000
 
 def fetcher(stop: Callable[[], bool] = lambda: False, **changes: Any) -> Fetcher:
     settings = {"timeout": 5.0, "retries": 0, "back_off": 0.01, "min_interval": 0.0, **changes}
-    return Fetcher(Settings(**settings), stop)
+    return Fetcher(Settings(**{"allow_private": True, **settings}), stop)
 
 
 # --------------------------------------------------------------------------------------------------------- requests

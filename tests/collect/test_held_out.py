@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 from emotion.base.errors import UserError
 from emotion.collect import held_out
 from emotion.data.fingerprint import hash_pixels
-from emotion.faces import images
-from tests.collect.faces import drawn, from_folder, lines, own, write
+from emotion.faces import decoding
+from tests.helpers.collected import drawn, from_folder, lines, own, write
 
 
+@pytest.mark.slow
 def test_what_is_in_another_datasets_test_split_stays_out(tmp_path: Path) -> None:
     """The same face, scaled and compressed anew; whole there, a crop here."""
     other = own(tmp_path / "other" / "train", happy=range(10, 12)).parent
@@ -25,6 +27,7 @@ def test_what_is_in_another_datasets_test_split_stays_out(tmp_path: Path) -> Non
     assert lines(tmp_path / "data")[0]["reason"] == f"in the test split of {other}"
 
 
+@pytest.mark.slow
 def test_only_the_test_split_of_another_dataset_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Not its empty folders, other classes, tables, or training pictures."""
     other = own(tmp_path / "other" / "test", Happiness=range(1), contempt=range(2, 3)).parent
@@ -36,6 +39,7 @@ def test_only_the_test_split_of_another_dataset_is_read(tmp_path: Path, caplog: 
     assert "no emotion is called contempt; left out" in caplog.text
 
 
+@pytest.mark.slow
 def test_without_a_test_folder_what_training_would_hold_out_is_read(tmp_path: Path) -> None:
     other = own(tmp_path / "other", happy=range(12), contempt=range(20, 21))
     (other / "sad").mkdir()
@@ -53,14 +57,15 @@ def test_a_dataset_that_cannot_be_read_is_against(tmp_path: Path) -> None:
         assert "dataset." not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_what_is_in_fer2013s_test_split_stays_out(tmp_path: Path) -> None:
     path = own(tmp_path / "own", happy=range(2))
     from_folder(tmp_path / "first", path, "colour=gray", "size=48")
     (mine,) = (r["file"] for r in lines(tmp_path / "first") if r["key"].endswith("0.png"))
     rng = np.random.default_rng(0)
-    rows = [(3, rng.integers(0, 256, 48 * 48), "Training") for _ in range(30)]
+    rows: list[tuple[int, Any, str]] = [(3, rng.integers(0, 256, 48 * 48), "Training") for _ in range(30)]
     rows += [(3, rng.integers(0, 256, 48 * 48), "PublicTest"), (4, rng.integers(0, 256, 48 * 48), "PrivateTest")]
-    rows.append((3, images.read(tmp_path / "first" / mine, "gray").ravel(), "PrivateTest"))
+    rows.append((3, decoding.read(tmp_path / "first" / mine)[:, :, 0].ravel(), "PrivateTest"))
     csv = tmp_path / "fer2013.csv"
     csv.write_text("emotion,pixels,Usage\n" + "".join(f"{e},{' '.join(map(str, p))},{u}\n" for e, p, u in rows))
     outcome = from_folder(tmp_path / "data", path, f"against={csv}")

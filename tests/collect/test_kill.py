@@ -18,23 +18,31 @@ from emotion.collect.candidates import Candidate, staged
 from emotion.collect.duplicates import Entry as Known
 from emotion.collect.duplicates import KnownCrops
 from emotion.data.manifest import Manifest, current
-from emotion.faces.images import Image, decode
+from emotion.faces.decoding import decode
+from emotion.faces.images import Image
 from emotion.faces.labels import EMOTIONS
-from tests.collect.bing_server import BingServer, Entry
-from tests.collect.faces import SCREEN, jpeg, lines, pictures, quarantined
 from tests.conftest import REPOSITORY
+from tests.helpers.bing_server import BingServer, Entry
+from tests.helpers.collected import SCREEN, jpeg, lines, pictures, quarantined
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-_KILLS = 20
 _EACH = 5
-_SETTINGS = ("search.min_interval=0", "search.back_off=0.01", "search.timeout=5", "search.parallel=2", "per_emotion=50")
+_SETTINGS = (
+    "search.allow_private=true",
+    "search.min_interval=0",
+    "search.back_off=0.01",
+    "search.timeout=5",
+    "search.parallel=2",
+    "per_emotion=50",
+)
 _PATIENCE = 60.0
 
 
 def _good() -> list[tuple[int, str]]:
     """People with one face that looks like nobody's before, and the name of each one's crop."""
-    found, known = [], KnownCrops()
+    found: list[tuple[int, str]] = []
+    known = KnownCrops()
     for person in range(100):
         if len(found) == _EACH * len(EMOTIONS):
             return found
@@ -77,7 +85,8 @@ class _Command:
         return self.process.returncode, out, err
 
 
-def test_killed_twenty_times_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.nightly)])
+def test_killed_again_and_again_it_ends_as_if_it_had_not_been(kills: int, tmp_path: Path) -> None:
     rng, root = random.Random(5), tmp_path / "data"
     good = _good()
     catalogue: dict[str, list[Entry]] = {}
@@ -100,7 +109,7 @@ def test_killed_twenty_times_it_ends_as_if_it_had_not_been(tmp_path: Path) -> No
     had: set[str] = set()
     killed = 0
     with BingServer(catalogue, delay=0.005) as server:
-        for _ in range(_KILLS):
+        for _ in range(kills):
             before = len(server.pictures())
             command = _Command(server, root)
             command.until_requests(before + rng.randint(1, 2))
@@ -115,7 +124,7 @@ def test_killed_twenty_times_it_ends_as_if_it_had_not_been(tmp_path: Path) -> No
         repeated += [r.path for r in server.pictures()[before:] if f"{server.address}{r.path}" in had]
         whole = Counter(r.path for r in server.pictures() if r.whole)
     assert code == 0, err
-    assert killed >= _KILLS - 2
+    assert killed >= kills - 2
     assert repeated == []
     assert sum(n - 1 for n in whole.values()) <= 2 * killed  # those in flight: two threads
 
@@ -144,6 +153,7 @@ def _staged(root: Path, scratch: Path) -> list[Candidate]:
     return list(staged(copy))
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_asked_to_stop_it_says_how_far_it_is(number: int, code: int, tmp_path: Path) -> None:
     root = tmp_path / "data"

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.base.errors import UserError
 from emotion.data.manifest import Manifest, origins, unreviewed
+from tests.helpers.properties import max_examples
 
 _texts = st.text(max_size=20)
 
@@ -22,7 +23,7 @@ def record(key: str, **more: Any) -> dict[str, Any]:
     return base | {"file": f"happy/{key}.png"} | more
 
 
-@settings(max_examples=40)
+@max_examples(40)
 @given(st.lists(_texts, min_size=1, max_size=5), st.integers(0, 10_000))
 def test_whatever_a_kill_leaves_of_the_last_line_is_cut_off(titles: list[str], cut: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

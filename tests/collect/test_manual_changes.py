@@ -10,10 +10,11 @@ import pytest
 from emotion.collect.candidates import Candidate
 from emotion.collect.collector import Collector
 from emotion.data.manifest import Manifest
-from emotion.faces import images
-from tests.collect.faces import SCREEN, drawn, from_folder, lines, own, pictures, quarantined, write
+from emotion.faces import decoding
+from tests.helpers.collected import SCREEN, drawn, from_folder, lines, own, pictures, quarantined, write
 
 
+@pytest.mark.slow
 def test_files_and_records_are_brought_in_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root, path = tmp_path / "data", own(tmp_path / "own", happy=range(4), sad=range(10, 12))
     from_folder(root, path)
@@ -41,15 +42,17 @@ def test_files_and_records_are_brought_in_line(tmp_path: Path, capsys: pytest.Ca
     assert len(lines(root)) == before
 
 
+@pytest.mark.slow
 def test_a_picture_put_there_by_hand_is_not_collected_again(tmp_path: Path) -> None:
     root, path = tmp_path / "data", own(tmp_path / "own", happy=range(1))
     from_folder(tmp_path / "first", path)
     (file,) = pictures(tmp_path / "first")
-    write(root / "happy" / "mine.png", images.read(tmp_path / "first" / file))
+    write(root / "happy" / "mine.png", decoding.read(tmp_path / "first" / file))
     assert from_folder(root, path)["happy"].rejected == {"duplicate": 1}
     assert pictures(root) == {"happy/mine.png"}
 
 
+@pytest.mark.slow
 def test_a_picture_that_a_person_has_moved_stays_where_it_is(tmp_path: Path) -> None:
     root, path = tmp_path / "data", own(tmp_path / "own", happy=range(1))
     from_folder(root, path)
@@ -75,14 +78,16 @@ def leftover(tmp_path: Path) -> tuple[Path, str]:
     return tmp_path / "data", file
 
 
+@pytest.mark.slow
 def test_what_looks_like_a_leftover_is_never_deleted(tmp_path: Path) -> None:
     """It has the name that our crop would have, and is in a test split: it may be somebody's."""
     root, file = leftover(tmp_path)
-    write(tmp_path / "other" / "test" / file, images.read(tmp_path / "first" / file, "rgb")[:, :, ::-1])
+    write(tmp_path / "other" / "test" / file, decoding.read(tmp_path / "first" / file)[:, :, ::-1])
     from_folder(root, tmp_path / "own", f"against={tmp_path / 'other'}")
     assert (pictures(root), quarantined(root)) == (set(), {file})
 
 
+@pytest.mark.slow
 def test_a_leftover_is_a_conflict_also_where_the_other_emotion_comes_first(tmp_path: Path) -> None:
     root, file = leftover(tmp_path)
     collector = Collector(root, SCREEN, Manifest.open(root))
@@ -91,6 +96,7 @@ def test_a_leftover_is_a_conflict_also_where_the_other_emotion_comes_first(tmp_p
     assert (pictures(root), quarantined(root)) == (set(), {file, f"sad/{Path(file).name}"})
 
 
+@pytest.mark.slow
 def test_a_leftover_is_taken_up_once(tmp_path: Path) -> None:
     root, file = leftover(tmp_path)
     collector = Collector(root, SCREEN, Manifest.open(root))
@@ -100,6 +106,7 @@ def test_a_leftover_is_taken_up_once(tmp_path: Path) -> None:
     assert (pictures(root), collector.unrecorded) == ({file}, set())
 
 
+@pytest.mark.slow
 def test_a_picture_removed_by_hand_leaves_the_page_too(tmp_path: Path) -> None:
     root, path = tmp_path / "data", own(tmp_path / "own", happy=range(2))
     from_folder(root, path)

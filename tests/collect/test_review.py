@@ -10,10 +10,10 @@ import pytest
 
 from emotion.base.errors import UserError
 from emotion.data.manifest import Manifest, unreviewed
-from tests.collect import chromium
-from tests.collect.bing_server import BingServer, Entry
-from tests.collect.faces import collected, from_folder, jpeg, lines, own, pictures, quarantined
 from tests.collect.test_collect import QUICK, asked
+from tests.helpers import chromium
+from tests.helpers.bing_server import BingServer, Entry
+from tests.helpers.collected import collected, from_folder, jpeg, lines, own, pictures, quarantined
 
 _ODD = """<script>alert("x")</script> & 'quoted' 表情 "</button>"""
 
@@ -71,6 +71,7 @@ def test_clicks_become_decisions(root: Path, tmp_path: Path) -> None:
         assert page.evaluate("document.querySelectorAll('.rejected button').length") == 2
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_loads_nothing(root: Path) -> None:
     class Parser(HTMLParser):
         open: list[str] = []  # noqa: RUF012
@@ -91,6 +92,7 @@ def test_the_page_is_whole_and_loads_nothing(root: Path) -> None:
     assert all(address.startswith("data:image/jpeg;base64,") for address in parser.addresses)
 
 
+@pytest.mark.slow
 def test_decisions_are_applied_once(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = pictures(root)
     path = saved(root, tmp_path / "decisions-happy.json", rejected=2, accepted=True)
@@ -111,6 +113,7 @@ def test_decisions_are_applied_once(root: Path, tmp_path: Path, capsys: pytest.C
     assert after["sad"].quarantined == 3  # two accepted as happy, and the one that was there
 
 
+@pytest.mark.slow
 def test_a_glob_takes_the_newest_of_each_emotion(root: Path, tmp_path: Path) -> None:
     old, new = saved(root, tmp_path / "decisions-happy.json"), saved(root, tmp_path / "decisions-happy (1).json", 0)
     new.write_text(new.read_text().replace('"2026"', '"2027"'))
@@ -118,6 +121,7 @@ def test_a_glob_takes_the_newest_of_each_emotion(root: Path, tmp_path: Path) -> 
     assert old.exists()
 
 
+@pytest.mark.slow
 def test_decisions_that_do_not_fit_change_nothing(root: Path, tmp_path: Path) -> None:
     path = saved(root, tmp_path / "decisions-happy.json")
     other = tmp_path / "other"

@@ -13,10 +13,10 @@ from PIL import Image as Pillow
 from emotion.collect.candidates import Candidate
 from emotion.collect.screening import Crop, Screened, find, screen, sharpness
 from emotion.data.fingerprint import hash_pixels
-from emotion.faces import images
+from emotion.faces import decoding, images
 from emotion.faces.contract import Contract
-from tests.collect.bing_server import png_bomb
-from tests.collect.faces import SCREEN, drawn, write
+from tests.helpers.bing_server import png_bomb
+from tests.helpers.collected import SCREEN, drawn, write
 
 
 def seen(path: Path, **changes: object) -> Screened:
@@ -35,7 +35,7 @@ def test_a_face_is_cut_with_the_margin_and_written_without_loss(tmp_path: Path) 
     (crop,) = result.crops
     assert isinstance(crop, Crop)
     expected = images.prepare(images.crop(drawn(0), crop.box, 0.1), SCREEN.contract)
-    np.testing.assert_array_equal(images.decode(crop.png)[:, :, ::-1], expected)
+    np.testing.assert_array_equal(decoding.decode(crop.png)[:, :, ::-1], expected)
     assert crop.pixels == hash_pixels(expected[:, :, ::-1])
     assert result.size == (400, 400)
 
@@ -45,7 +45,7 @@ def test_grey_crops_have_one_channel(tmp_path: Path) -> None:
     assert isinstance(crop, Crop)
     raw = cv2.imdecode(np.frombuffer(crop.png, np.uint8), cv2.IMREAD_UNCHANGED)
     assert raw.shape == (48, 48)
-    assert crop.pixels == hash_pixels(images.decode(crop.png))  # as the folder will be read
+    assert crop.pixels == hash_pixels(decoding.decode(crop.png))  # as the folder will be read
 
 
 def test_what_is_no_whole_picture_is_refused(tmp_path: Path) -> None:
@@ -84,13 +84,15 @@ def test_turned_photos_are_read_upright(tmp_path: Path) -> None:
     assert reason(path) == "no face"
 
 
+@pytest.mark.slow
 def test_large_pictures_are_searched_small(tmp_path: Path) -> None:
     large = write(tmp_path / "large.png", cv2.resize(drawn(0), None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC))
-    (box,), (small,) = find(images.read(large), SCREEN), find(drawn(0), SCREEN)
+    (box,), (small,) = find(decoding.read(large), SCREEN), find(drawn(0), SCREEN)
     scaled = images.Box(small.x * 6, small.y * 6, small.width * 6, small.height * 6)
     assert images.overlap(box, scaled) > 0.8
 
 
+@pytest.mark.slow
 def test_how_many_faces_are_taken(shared: Path) -> None:
     path = shared / "media" / "multi_face.jpg"
     assert seen(path).reason == "several faces (4)"
@@ -101,10 +103,11 @@ def test_how_many_faces_are_taken(shared: Path) -> None:
     assert [c.box for c in every.crops if isinstance(c, Crop)] == list(every.boxes)
 
 
+@pytest.mark.slow
 def test_real_photos_are_sharp_and_their_blurred_copies_are_not(shared: Path) -> None:
     """How the default of min_sharpness was chosen: between sharp faces and those blurred by 3 % of their side."""
     for name in ("grace_hopper.bmp", "obama_small.jpg", "multi_face.jpg"):
-        image = images.read(shared / "media" / name)
+        image = decoding.read(shared / "media" / name)
         for box in find(image, SCREEN):
             blurred = cv2.GaussianBlur(image, (0, 0), 0.03 * box.width)
             assert sharpness(image, box) > 5 * SCREEN.min_sharpness

@@ -13,7 +13,7 @@ from emotion import runs
 from emotion.base import files
 from emotion.compare import candidates
 from emotion.runs.folder import Run
-from tests.compare import folders
+from tests.helpers import folders
 
 LABELS = folders.truth(140)
 P = folders.answers(LABELS, 0.8)
@@ -91,12 +91,12 @@ def _wrong_rows(path: Path) -> None:
         ("predictions.npz", lambda p: np.savez(p, test_labels=np.zeros(3)), "holds none of the test split"),
         ("metrics.json", _cut, "delete it and regenerate it: python -m emotion.evaluate run="),
         ("metrics.json", Path.unlink, "no such file"),
-        ("run.json", lambda p: p.write_text("{"), "cannot be read"),
+        ("run.json", lambda p: p.write_text("{"), "damaged"),
         ("run.json", lambda p: p.write_text("{}"), "it gives no status"),
         ("config.yaml", lambda p: p.write_text("a: ["), "cannot be read"),
         ("config.yaml", lambda p: p.write_text("- 1"), "not a run's config"),
-        ("config.yaml", Path.unlink, "missing"),
-        ("contract.json", lambda p: p.write_text("7"), "not a contract"),
+        ("config.yaml", Path.unlink, "no such file"),
+        ("contract.json", lambda p: p.write_text("7"), "damaged (holds int"),
     ],
 )
 def test_a_damaged_run_is_told_with_the_next_step(

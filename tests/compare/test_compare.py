@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -16,8 +13,9 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from emotion import compare, runs
 from emotion.base.errors import UserError
-from tests.compare import folders
+from emotion.compare.board import Board
 from tests.conftest import compose, emotion
+from tests.helpers import boards, folders
 
 LABELS = folders.truth(350)
 
@@ -44,25 +42,31 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def _compare(*options: str) -> list[compare.Board]:
+def _compare(*options: str) -> list[Board]:
     return compare.compare(compose("compare", "latency=recorded", "resamples=200", *options))
 
 
+@pytest.mark.slow
 def test_everything_is_compared_and_written(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (board,) = _compare("runs=all", "folder=report", "pictures=0")
     said = " ".join(capsys.readouterr().out.split())
     assert [entry.name for entry in board.entries] == ["mobilenet_v2", "cnn"]
-    assert board.verdict[0].startswith("mobilenet_v2 beats cnn by ")
-    assert board.verdict[0].endswith("3 seeds each) at 0.4 times the multiply-adds.")
-    assert board.verdict[0] in said
+    chosen, pair = board.verdict
+    assert chosen.startswith("Best by validation: mobilenet_v2 (validation accuracy ")
+    assert pair.startswith("mobilenet_v2 beats cnn: accuracy on ")
+    assert "95 % paired bootstrap interval" in pair
+    assert "200 resamples; paired t test over images and seeds, p " in pair
+    assert pair.endswith("3 seeds each), at 0.4 times the multiply-adds.")
+    assert pair in said
     assert "Left out: run failed: it is failed, not done; see" in said
     assert "tensorboard --logdir outputs/sweep" in said
     written = {path.name for path in Path("report").iterdir()}
-    assert {"comparison.html", "comparison.md", "comparison.csv", "comparison.json"} <= written
+    assert {"comparison.html", "comparison.md", "comparison.csv", "differences.csv", "comparison.json"} <= written
     assert not any(name.startswith(".") for name in written)
     assert board.verdict[0] in (Path("report") / "comparison.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_comparison_is_no_run(outputs: Path) -> None:
     before = [run.id for run in runs.listing(outputs)]
     _compare("runs=sweep", "pictures=0")
@@ -71,12 +75,14 @@ def test_a_comparison_is_no_run(outputs: Path) -> None:
     assert (made / "comparison.json").is_file()
 
 
+@pytest.mark.slow
 def test_one_run_is_a_table_without_a_verdict(outputs: Path) -> None:
     (board,) = _compare("runs=sweep/cnn0", "folder=report", "pictures=0")
     assert board.verdict == ()
     assert "Only one run is left: a table without a verdict." in board.notes
 
 
+@pytest.mark.slow
 def test_all_named_runs_that_cannot_be_compared_are_told_at_once(outputs: Path) -> None:
     (outputs / "sweep" / "cnn1" / "predictions.npz").unlink()
     with pytest.raises(UserError) as caught:
@@ -88,16 +94,19 @@ def test_all_named_runs_that_cannot_be_compared_are_told_at_once(outputs: Path) 
     assert not Path("report").exists()
 
 
+@pytest.mark.slow
 def test_where_no_run_is_fit_it_says_why(outputs: Path) -> None:
     with pytest.raises(UserError, match="none of these runs can be compared\nrun failed: it is failed"):
         _compare("runs=f*")
 
 
+@pytest.mark.slow
 def test_a_runs_folder_is_not_written_into(outputs: Path) -> None:
     with pytest.raises(UserError, match="is a run's folder or inside one"):
         _compare("runs=all", f"folder={outputs / 'failed' / 'x'}")
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_to_is_named(outputs: Path) -> None:
     Path("file").touch()
     with pytest.raises(UserError, match="folder: cannot write to 'file/x'"):
@@ -143,7 +152,7 @@ def test_the_command_compares_what_was_typed_and_imports_no_tensorflow(outputs: 
     }
     read = json.loads(Path("report/comparison.json").read_text())["boards"]
     assert [entry["seeds"] for entry in read[0]["entries"]] == [[0, 1, 2], [0]]
-    assert "3 seeds against 1" in read[0]["verdict"][0]
+    assert "3 seeds against 1" in read[0]["verdict"][1]
 
 
 @pytest.mark.slow
@@ -161,6 +170,7 @@ def test_latency_is_measured_on_the_exports_of_a_real_run(
     assert any("measured here in turns" in note for note in board.notes)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_tensorboard_finds_just_the_compared_runs_by_the_command(outputs: Path) -> None:
     for run in runs.listing(outputs):
@@ -170,22 +180,5 @@ def test_tensorboard_finds_just_the_compared_runs_by_the_command(outputs: Path) 
         writer.close()
     emotion("compare", "runs=[sweep/cnn0,sweep/mobilenet_v22]", "folder=report", "latency=recorded", cwd=outputs.parent)
     command = json.loads(Path("report/comparison.json").read_text())["tensorboard"]
-    program, *options = shlex.split(command)
-    assert program == "tensorboard"
-    served = subprocess.Popen(
-        [sys.executable, "-m", "tensorboard.main", *options, "--port", "0"], stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert served.stderr is not None
-        address = next(line for line in served.stderr if "http://" in line).partition("http://")[2].split()[0]
-        found: list[str] = []
-        for _ in range(60):
-            with urllib.request.urlopen(f"http://{address}data/runs", timeout=10) as answer:
-                found = json.load(answer)
-            if len(found) == 2:
-                break
-            time.sleep(0.5)
-    finally:
-        served.terminate()
-        served.communicate()
-    assert found == ["cnn/tb", "mobilenet_v2/tb"]
+    with boards.served(command) as tensorboard:
+        assert tensorboard.runs(2) == ["cnn/tb", "mobilenet_v2/tb"]

@@ -7,26 +7,29 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from emotion import runs
 from emotion.base import words
 from emotion.compare import documents, ranking, tables
 from emotion.compare.board import Board
-from tests.compare import folders
+from emotion.runs import swept
 from tests.compare.test_ranking import untimed
+from tests.helpers import folders
 
 LABELS = folders.truth(70)
 
 
-def _boards(root: Path, *names: str, **options: object) -> list[Board]:
+def _boards(root: Path, *names: str, **options: Any) -> list[Board]:
     made = [
         folders.make(root, name, labels=LABELS, probabilities=folders.answers(LABELS, 0.6, i),
                      settings={"model.dropout": i / 10}, **options)
         for i, name in enumerate(names)
     ]  # fmt: skip
-    return ranking.build(folders.read(*made), "test", "accuracy", 100, 0, untimed)
+    return ranking.build(folders.read(*made), ranking.How(resamples=100), untimed)
 
 
 def test_markdown_tables_are_whole_whatever_the_names(tmp_path: Path) -> None:
@@ -63,6 +66,7 @@ def test_csv_and_json_hold_every_figure_unrounded(tmp_path: Path) -> None:
     assert read["verdict"] == list(found[0].verdict)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 33])
 def test_the_terminal_table_is_100_columns_wide_in_a_pipe(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], count: int
@@ -95,19 +99,44 @@ def test_tensorboard_gets_the_folder_that_holds_just_these_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found = _boards(tmp_path / "outputs", "s weep/0", "s weep/1")
-    assert documents.tensorboard_command(found) == "tensorboard --logdir 'outputs/s weep'"
+    assert documents.tensorboard_command(found).endswith("tensorboard --logdir 'outputs/s weep'")
     _boards(tmp_path / "outputs", "s weep/other")
     spec = documents.tensorboard_command(found)
-    assert spec.startswith("tensorboard --logdir_spec '")
+    assert "tensorboard --logdir_spec '" in spec
     places = [part.partition(":")[2] for part in spec.partition("'")[2][:-1].split(",")]
     assert sorted(places) == ["outputs/s weep/0", "outputs/s weep/1"]
+
+
+def test_the_disk_is_not_searched_for_what_runs_of_far_places_have_in_common(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [*_boards(tmp_path / "a/b/c/outputs", "0"), *_boards(tmp_path / "d/e/f/outputs", "1")]
+
+    def listed(folder: Path) -> list[Any]:
+        raise AssertionError(f"searches {folder}")
+
+    monkeypatch.setattr(documents, "listing", listed)
+    assert "--logdir_spec" in documents.tensorboard_command(found)
 
 
 def test_tensorboard_gets_the_common_folder_where_runs_cannot_be_named(tmp_path: Path) -> None:
     found = _boards(tmp_path, "a,b/0", "a,b/1")
     _boards(tmp_path, "other")
     _boards(tmp_path, "a,b/2")
-    assert shlex.split(documents.tensorboard_command(found)) == ["tensorboard", "--logdir", f"{tmp_path}/a,b"]
+    assert shlex.split(documents.tensorboard_command(found))[1:] == ["--logdir", f"{tmp_path}/a,b"]
+
+
+def test_tensorboard_gets_whole_sweeps_by_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outputs, jobs = tmp_path / "outputs", ("one/0", "one/1", "two/0")
+    found = _boards(outputs, *jobs)
+    _boards(outputs, "other")
+    for name in jobs:
+        run = runs.Run(outputs / name, name)
+        runs.update(run, swept={"model": "cnn", "seed": run.path.name})
+        swept.board(run).mkdir(parents=True)
+    options = shlex.split(documents.tensorboard_command(found))[1:]
+    assert options == ["--logdir_spec", "one:outputs/one/tb-jobs,two:outputs/two/tb-jobs"]
 
 
 def test_figures_that_are_not_defined_are_not_shown_as_numbers(tmp_path: Path) -> None:

@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.compare import groups
 from emotion.compare.candidates import Candidate
-from emotion.faces.labels import EMOTIONS
-from emotion.runs import RunRecord
-from emotion.runs.folder import Run
-
-BASE: dict[str, Any] = {
-    "dataset": {"name": "fer2013", "root": "a", "cache": "memory", "cache_dir": "c", "split_seed": 0},
-    "augmentation": {"ops": [{"flip": {"probability": 0.5}}, {"rotate": {"degrees": 8}}], "mixup": 0.0},
-    "model": {"name": "cnn", "dropout": 0.2, "stages": [16, 32]},
-    "trainer": {"learning_rate": 0.1, "threads": None, "bootstrap": 1000},
-    "seed": 0,
-    "outputs": "outputs",
-    "resume": None,
-}
-
-
-def candidate(number: int = 0, commit: str = "abc", pixels: str = "p", **changed: Any) -> Candidate:
-    """A run with this config, ``section__key`` changed; made after those with a smaller number."""
-    config = {k: dict(v) if isinstance(v, dict) else v for k, v in BASE.items()}
-    for key, value in changed.items():
-        section, _, name = key.partition("__")
-        if name:
-            config[section][name] = value
-        else:
-            config[section] = value
-    n = np.zeros(1, np.int64)
-    return Candidate(
-        run=Run(Path(f"out/sweep/{number}"), f"sweep/{number}"),
-        record=RunRecord(created=f"2026-01-01T00:00:{number:02d}", commit=commit, data={"pixels": pixels}),
-        config=config,
-        names=EMOTIONS,
-        pictures="same",
-        labels=n,
-        predicted=n.astype(np.uint8),
-        leaked=None,
-        calibration_error=0.0,
-        stale=False,
-    )
+from tests.helpers.candidates import BASE, candidate
 
 
 def _names(*candidates: Candidate) -> list[str]:
@@ -84,9 +47,73 @@ def test_every_run_is_in_one_group_and_groups_are_of_one_training(given_values: 
 
 @pytest.mark.parametrize("key", sorted(set(groups.IRRELEVANT) - {"compare"}))
 def test_what_does_not_change_a_result_does_not_part_runs(key: str) -> None:
-    other = candidate(1, **{key.replace(".", "__"): 7})
+    values: dict[str, Any] = {key.replace(".", "__"): 7}
+    other = candidate(1, **values)
     (group,) = groups.collapse([candidate(0, seed=3), other])
     assert len(group.members) == 2
+
+
+def _parted(one: Candidate, other: Candidate) -> bool:
+    return len(groups.collapse([one, other])) == 2
+
+
+def test_a_teachers_settings_count_where_there_is_a_teacher() -> None:
+    for key in ("trainer__teacher_weight", "trainer__teacher_temperature"):
+        other: dict[str, Any] = {key: 0.7}
+        assert not _parted(candidate(0), candidate(1, seed=1, **other))
+        taught: dict[str, Any] = {"trainer__teacher": "a/run"}
+        assert _parted(candidate(0, **taught), candidate(1, seed=1, **taught, **other))
+        assert not _parted(candidate(0, **taught), candidate(1, seed=1, **taught))
+    assert _parted(candidate(0), candidate(1, seed=1, trainer__teacher="a/run"))
+
+
+@pytest.mark.parametrize(
+    ("key", "before", "other"),
+    [
+        ("dataset__drop_duplicates", "none", "all"),
+        ("dataset__test_unreviewed", False, True),
+        ("trainer__teacher", None, "a/run"),
+    ],
+)
+def test_runs_from_before_a_key_are_those_that_do_as_was_done_then(key: str, before: Any, other: Any) -> None:
+    settings: list[dict[str, Any]] = [{key: before}, {key: other}]
+    assert [_parted(candidate(0), candidate(1, seed=1, **changed)) for changed in settings] == [False, True]
+
+
+def test_every_part_of_an_operation_counts() -> None:
+    ops = BASE["augmentation"]["ops"]
+    assert not _parted(candidate(0), candidate(1, seed=1, augmentation={"ops": list(ops), "mixup": 0.0}))
+    for changed in (ops[::-1], ops[:1], [ops[0], {"rotate": {"degrees": 9}}], [*ops, ops[0]], []):
+        assert _parted(candidate(0), candidate(1, seed=1, augmentation={"ops": changed, "mixup": 0.0}))
+
+
+def test_going_on_from_a_trial_is_another_training_whichever_execution_it_was() -> None:
+    def of(number: int, source: str | None) -> Candidate:
+        made = candidate(number, seed=number)
+        return replace(made, record=replace(made.record, trial={} if source is None else {"from": source}))
+
+    assert not _parted(of(0, "t/3/executions/0"), of(1, "t/3/executions/1"))
+    assert _parted(of(0, "t/3/executions/0"), of(1, "t/4/executions/0"))
+    assert _parted(of(0, "t/3/executions/0"), of(1, None))
+
+
+def test_of_a_repeated_seed_the_newest_counts_and_of_the_same_moment_the_last_by_id() -> None:
+    old, new = candidate(9), candidate(3)
+    old, new = (replace(c, record=replace(c.record, created=f"2026-01-0{day}")) for c, day in ((old, 1), (new, 2)))
+    (group,) = groups.collapse([new, old])
+    assert (group.members, group.repeats) == ((new,), (old,))
+    old, new = (replace(c, record=replace(c.record, created="2026-01-01")) for c in (candidate(3), candidate(9)))
+    (group,) = groups.collapse([new, old])
+    assert (group.members, group.repeats) == ((new,), (old,))
+
+
+def test_seeds() -> None:
+    adopted = replace(candidate(0, seed=3), record=replace(candidate(0).record, adopted={"file": "a.keras"}))
+    assert groups.seed_of(adopted) is None
+    assert groups.seed_of(candidate(0, seed=3)) == 3
+    assert groups.seed_of(candidate(0, seed=None)) == 0
+    unseeded = {key: value for key, value in candidate(0).config.items() if key != "seed"}
+    assert groups.seed_of(replace(candidate(0), config=unseeded)) == 0
 
 
 def test_other_training_data_parts_runs_and_is_named() -> None:
@@ -131,7 +158,7 @@ def test_an_augmentation_that_ships_is_named_by_its_option() -> None:
 
 
 def test_too_many_settings_give_way_to_the_runs_id() -> None:
-    many = {f"trainer__key_number_{i}": i for i in range(10)}
+    many: dict[str, Any] = {f"trainer__key_number_{i}": i for i in range(10)}
     assert _names(candidate(0), candidate(1, **many)) == ["cnn", "cnn 1"]
 
 

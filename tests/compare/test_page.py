@@ -167,13 +167,15 @@ def _images(parsed: Page) -> list[np.ndarray]:
     return found
 
 
+@pytest.mark.slow
 def test_page_has_all_parts_in_order(pair: Board, tmp_path: Path) -> None:
     parsed = _written(tmp_path / "c.html", pair)
     assert parsed.texts["h1"] == ["Comparison of one and two"]
-    assert parsed.texts["h2"] == ["drawn noise: 28 images of the test split"]
+    assert parsed.texts["h2"] == ["drawn noise: test, test (28 images)"]
     assert parsed.texts["h3"] == [
         "All entries", "Accuracy against cost", "Which differences are significant?", "Training",
-        "Confusion matrices", "Recall of each emotion", "Images on which the best two disagree most",
+        "Confusion matrices", "Recall of each emotion", "Most confident mistakes of the best",
+        "Images on which the best two disagree most",
         "Limits of this comparison",
     ]  # fmt: skip
     assert parsed.text.index(pair.verdict[0]) < parsed.text.index("All entries")
@@ -182,6 +184,7 @@ def test_page_has_all_parts_in_order(pair: Board, tmp_path: Path) -> None:
     assert (tmp_path / "pareto.png").is_file()
 
 
+@pytest.mark.slow
 def test_table_is_best_first_with_values_to_sort_by(pair: Board, tmp_path: Path) -> None:
     page.write(tmp_path / "c.html", [pair], 0)
     text = (tmp_path / "c.html").read_text()
@@ -198,6 +201,7 @@ def test_table_is_best_first_with_values_to_sort_by(pair: Board, tmp_path: Path)
     assert all("◆" in row for row in rows)  # one is better, two is faster
 
 
+@pytest.mark.slow
 def test_page_needs_nothing_from_outside(pair: Board, tmp_path: Path) -> None:
     parsed = _written(tmp_path / "c.html", pair)
     text = (tmp_path / "c.html").read_text()
@@ -210,6 +214,7 @@ def test_page_needs_nothing_from_outside(pair: Board, tmp_path: Path) -> None:
     assert str(policy).startswith("default-src 'none';")
 
 
+@pytest.mark.slow
 def test_page_can_be_read_without_seeing_it(pair: Board, tmp_path: Path) -> None:
     parsed = _written(tmp_path / "c.html", pair)
     assert all(a.get("alt") for a in parsed.all("img"))
@@ -222,6 +227,7 @@ def test_page_can_be_read_without_seeing_it(pair: Board, tmp_path: Path) -> None
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.slow
 def test_names_are_shown_as_they_are_whatever_they_hold(pair: Board, tmp_path: Path) -> None:
     one, two = pair.entries
     odd = [dataclasses.replace(one, name=_ODD, settings={_ODD: _ODD}), dataclasses.replace(two, name="b\udcff\x00")]
@@ -233,9 +239,10 @@ def test_names_are_shown_as_they_are_whatever_they_hold(pair: Board, tmp_path: P
     assert parsed.texts["h4"][0] == _ODD
 
 
+@pytest.mark.slow
 def test_the_right_pictures_are_shown(pair: Board, data: Path, tmp_path: Path) -> None:
     parsed = _written(tmp_path / "c.html", pair)
-    shown = _images(parsed)
+    mistakes, shown = _images(parsed)[:2], _images(parsed)[2:]
     files = [p for e in EMOTIONS for p in sorted((data / "test" / e).iterdir())]
     expected = [cv2.imread(str(files[row]), cv2.IMREAD_GRAYSCALE) for row in (2, 3, 4, 0, 1)]
     assert len(shown) == 5
@@ -246,8 +253,11 @@ def test_the_right_pictures_are_shown(pair: Board, data: Path, tmp_path: Path) -
             original = cv2.resize(original, (154, 192), interpolation=cv2.INTER_AREA)
         np.testing.assert_array_equal(image, original)
     cards = [text for text in parsed.texts["li"] if text.startswith("label")]
-    assert cards[0] == "labelangryoneangry 90 % ✓twodisgusted 90 % ✗angry 2 %"
-    assert cards[4] == "labelangryonedisgusted 85 % ✗angry 3 %twoangry 90 % ✓"
+    assert cards[:2] == ["labelangry2 %saiddisgusted 90 %", "labelangry3 %saiddisgusted 85 %"]
+    np.testing.assert_array_equal(mistakes[1], shown[4])
+    assert cards[2] == "labelangryoneangry 90 % ✓twodisgusted 90 % ✗angry 2 %"
+    assert cards[6] == "labelangryonedisgusted 85 % ✗angry 3 %twoangry 90 % ✓"
+    assert "one is wrong on 2 images of 28." in parsed.text
     assert (
         "Of 28 images, by the mean of their seeds' probabilities, both have 23 right and neither has 0." in parsed.text
     )
@@ -255,24 +265,27 @@ def test_the_right_pictures_are_shown(pair: Board, data: Path, tmp_path: Path) -
     assert "This page holds 5 images" in parsed.text
 
 
+@pytest.mark.slow
 def test_as_many_pictures_as_asked_for_half_in_each_direction(pair: Board, tmp_path: Path) -> None:
-    assert len(_images(_written(tmp_path / "c.html", pair, pictures=2))) == 2
+    assert len(_images(_written(tmp_path / "c.html", pair, pictures=2))) == 2 + 2, "of mistakes, and of disagreements"
     none = _written(tmp_path / "c.html", pair, pictures=0)
     assert none.all("img") == []
     assert "pictures=0" in none.text
     assert "share it with care" not in none.text
 
 
+@pytest.mark.slow
 def test_changed_data_shows_no_wrong_picture(pair: Board, data: Path, tmp_path: Path) -> None:
     replaced = np.zeros((20, 16), np.uint8)
     assert cv2.imwrite(str(data / "test" / "angry" / "2.png"), replaced)
     (data / "test" / "angry" / "3.png").unlink()
     parsed = _written(tmp_path / "c.html", pair)
-    assert len(_images(parsed)) == 3
+    assert len(_images(parsed)) == 2 + 3
     assert all(image.any() for image in _images(parsed))
     assert "2 of 5 images are not shown" in parsed.text
 
 
+@pytest.mark.slow
 def test_data_that_is_gone_is_said(pair: Board, data: Path, tmp_path: Path) -> None:
     data.rename(data.with_name("elsewhere"))
     parsed = _written(tmp_path / "c.html", pair)
@@ -282,6 +295,7 @@ def test_data_that_is_gone_is_said(pair: Board, data: Path, tmp_path: Path) -> N
     assert "Only one has 3 right" in parsed.text
 
 
+@pytest.mark.slow
 def test_damaged_files_cost_their_part_of_the_page_only(pair: Board, tmp_path: Path) -> None:
     (pair.entries[1].runs[0].path / "predictions.npz").write_bytes(b"PK")
     (pair.entries[0].runs[0].path / "history.csv").write_text("epoch,val_accuracy\n1,x\n")
@@ -291,6 +305,7 @@ def test_damaged_files_cost_their_part_of_the_page_only(pair: Board, tmp_path: P
     assert parsed.texts["h4"] == ["one"]  # its confusion matrix
 
 
+@pytest.mark.slow
 def test_latency_that_is_not_known_brings_multiply_adds(pair: Board, tmp_path: Path) -> None:
     one, two = pair.entries
     some = dataclasses.replace(pair, entries=(dataclasses.replace(one, latency_ms=None), two))
@@ -306,6 +321,7 @@ def test_latency_that_is_not_known_brings_multiply_adds(pair: Board, tmp_path: P
     assert not (tmp_path / "pareto.png").exists()
 
 
+@pytest.mark.slow
 def test_boards_on_different_data_are_apart(pair: Board, tmp_path: Path) -> None:
     other = dataclasses.replace(pair, data="other data", entries=pair.entries[:1], differences=(), verdict=())
     parsed = _written(tmp_path / "c.html", pair, other)
@@ -315,6 +331,7 @@ def test_boards_on_different_data_are_apart(pair: Board, tmp_path: Path) -> None
     assert (tmp_path / "pareto-2.png").is_file()
 
 
+@pytest.mark.slow
 def test_many_entries_stay_readable(pair: Board, tmp_path: Path) -> None:
     one, two = pair.entries
     many = [dataclasses.replace((one, two)[i % 2], name=f"entry {i}", latency_ms=1.0 + i) for i in range(60)]
@@ -349,11 +366,12 @@ def test_disagreements_are_those_that_differ_in_answer_widest_first() -> None:
     assert len(disagreements._most(second, first, 1)[1]) == 1
 
 
+@pytest.mark.slow
 def test_drawn_faces_are_found_again(tmp_path: Path) -> None:
     from emotion.data import synthetic
 
     dataset = OmegaConf.create({
-        "name": "synthetic", "per_emotion": 8, "image_size": 32, "noise": 0.5, "limit": None, "split_seed": 3,
+        "name": "synthetic", "per_emotion": 10, "image_size": 32, "noise": 0.5, "limit": None, "split_seed": 3,
         "validation_fraction": 0.2, "test_fraction": 0.2,
     })  # fmt: skip
     splits = synthetic.load(dataset)

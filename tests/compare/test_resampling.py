@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion import metrics
 from emotion.compare import resampling
 from emotion.faces.labels import EMOTIONS
 from emotion.metrics.bootstrap import draw
-from tests.compare import folders
+from tests.helpers import folders
+from tests.helpers.properties import max_examples
 
 
 def _answers(runs: int, n: int, seed: int, classes: int = 7) -> tuple[resampling.Answers, list[np.ndarray]]:
@@ -25,7 +26,7 @@ def _answers(runs: int, n: int, seed: int, classes: int = 7) -> tuple[resampling
 
 
 @given(st.integers(1, 4), st.integers(2, 60), st.integers(0, 1000), st.integers(1, 7))
-@settings(max_examples=40)
+@max_examples(40)
 def test_scores_are_those_of_the_metrics_module(runs: int, n: int, seed: int, classes: int) -> None:
     answers, probabilities = _answers(runs, n, seed, classes)
     found = resampling.scores(answers)
@@ -38,13 +39,18 @@ def test_scores_are_those_of_the_metrics_module(runs: int, n: int, seed: int, cl
         assert found.leak_free_accuracy[0, run] == pytest.approx(wanted["leak_free"]["accuracy"]["value"])
 
 
+def test_recall_of_a_class_that_does_not_occur_is_undefined() -> None:
+    some, _ = _answers(3, 20, 2, 5)
+    found = resampling.scores(resampling.Answers(some.labels, some.predicted, some.leaked, 7, rarest=6))
+    np.testing.assert_array_equal(found.rarest_recall, np.full((1, 3), np.nan))
+
+
 def test_intervals_of_one_run_are_those_of_its_own_report() -> None:
     answers, probabilities = _answers(2, 150, 0)
     draws = resampling.bootstrap(answers, 300, 0)
     wanted = metrics.score(probabilities[1], answers.labels, bootstrap=300, seed=0)
-    for name in ("accuracy", "macro_f1"):
-        ends = np.percentile(getattr(draws, name)[:, 1], (2.5, 97.5))
-        np.testing.assert_allclose(ends, (wanted[name]["low"], wanted[name]["high"]))
+    ends = np.percentile(draws.macro_f1[:, 1], (2.5, 97.5))
+    np.testing.assert_allclose(ends, (wanted["macro_f1"]["low"], wanted["macro_f1"]["high"]))
 
 
 def test_each_resample_is_the_score_of_the_pictures_drawn() -> None:
@@ -70,7 +76,7 @@ def test_the_memory_is_bounded_by_taking_runs_in_blocks(monkeypatch: pytest.Monk
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.integers(0, 100))
-@settings(max_examples=25)
+@max_examples(25)
 def test_drawing_seeds_has_the_variance_of_a_mean_over_seeds(values: list[float], seed: int) -> None:
     groups = [np.arange(len(values)), np.array([0])]
     found, none = resampling.seed_luck(np.array(values), groups, 4000, seed).T

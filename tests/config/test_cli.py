@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.base.errors import UserError
 from emotion.config import cli
 from tests.conftest import emotion
+from tests.helpers.properties import max_examples
 
 
 def refused(*arguments: str, command: str = "train") -> str:
@@ -22,68 +23,99 @@ def refused(*arguments: str, command: str = "train") -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "parts"),
-    [
-        (["trainer.epohs=3"], ["trainer.epohs", "'trainer.epochs'", "Allowed under trainer:"]),
-        (["datset=fer2013"], ["datset", "'dataset'"]),
-        (["sed=3"], ["sed", "'seed'"]),
-        (["dataset=fer2014"], ["dataset: no option 'fer2014'", "'fer2013'", "folder", "synthetic"]),
-        (["experiment=quikstart"], ["experiment", "'quickstart'"]),
-        (["trainer.epochs=ten"], ["trainer.epochs", "'ten'", "whole number"]),
-        (["trainer.epochs=1.5"], ["trainer.epochs", "'1.5'", "whole number"]),
-        (["trainer.epochs=null"], ["trainer.epochs", "null"]),
-        (["trainer.learning_rate=fast"], ["trainer.learning_rate", "'fast'", "a number"]),
-        (["trainer.deterministic=maybe"], ["trainer.deterministic", "'maybe'", "true or false"]),
-        (["trainer.epochs=0"], ["trainer.epochs", "0", "from 1 to"]),
-        (["trainer.precision=bf16"], ["trainer.precision", "'bf16'", "float32", "'bfloat16'"]),
-        (["model.colour=grey"], ["model.colour", "'grey'", "gray, rgb"]),
-        (["+trainer.foo=1"], ["trainer.foo: no such key", "Allowed here"]),
-        (["+trainer.epohs=1"], ["trainer.epohs", "Did you mean 'epochs'"]),
-        (["+extra.key=1"], ["extra"]),
-        (["dataset=fer2013"], ["dataset.root", "Set dataset.root="]),
-        (["seed=1,2"], ["seed", "'1,2'", "-m"]),
-        (["model=cnn,mobilenet_v2"], ["model", "-m"]),
-        (["seed=range(3)"], ["seed", "-m"]),
-        (["dataset.root=a=b"], ["dataset.root", "Quote"]),
-        (["trainer.epochs"], ["'trainer.epochs'", "key=value"]),
-        (["trainer.class_weight=balaned"], ["trainer.class_weight", "'balanced'"]),
-        (["trainer.class_weight={angry: 2, hapy: 1}"], ["trainer.class_weight.hapy", "'happy'", "no weight for"]),
-        (["augmentation.ops=[{flipp: {probability: 1}}]"], ["augmentation.ops[0]", "'flip'", "rotate"]),
-        (["augmentation.ops=[{flip: {prob: 1}}]"], ["augmentation.ops[0].flip", "'prob'", "probability"]),
-        (["augmentation.ops=[{scale: {low: 2, high: 1}}]"], ["augmentation.ops[0].scale", "low"]),
-        (["augmentation.ops=[flip]"], ["augmentation.ops[0]"]),
-        (["augmentation.ops=[{rotate: 10}]"], ["augmentation.ops[0].rotate: '10'", "{rotate: {degrees: 10.0}}"]),
-        (["augmentation.ops=[{rotate: ten}]"], ["augmentation.ops[0].rotate: 'ten'", "degrees, probability"]),
-        (["augmentation.ops=[{flip: [0.5]}]"], ["augmentation.ops[0].flip: '[0.5]'", "{flip: {probability: 0.5}}"]),
-        (["augmentation.ops=[{rotate: {degrees: nan}}]"], ["augmentation.ops[0].rotate.degrees: 'nan'"]),
-        (["model=null"], ["model: null is no option", "cnn, cnn_fast, cnn_small, mobilenet_v2"]),
-        (["dataset=null"], ["dataset: null is no option", "fer2013"]),
-        (["trainer=null"], ["trainer: null is no option", "default"]),
-        (["augmentation=null"], ["augmentation: null is no option", "none"]),
-        (["model=1"], ["model: no option '1'"]),
-        (["-m", "experiment=null,quickstart"], ["experiment: no option 'null'"]),
-        (["dataset=folder", "dataset.root=nope"], ["dataset.root: no such file or folder 'nope'", "dataset.root=<"]),
-        (["dataset=fer2013", "dataset.root=nope"], ["dataset.root: no such file or folder 'nope'"]),
-        (["-m", "dataset=fer2013", "dataset.root=.,nope"], ["dataset.root: no such file or folder 'nope'"]),
-        (["dataset=folder", "dataset.root=${oc.env:EMOTION_NOT_SET}"], ["EMOTION_NOT_SET"]),
-        (["model=mobilenet_v2", "model.weights=nope.h5"], ["model.weights: no such file 'nope.h5'", "imagenet"]),
-        (["model=mobilenet_v2", "model.alpha=0.4"], ["model.alpha", "0.35, 0.5", "not for 0.4", "weights=null"]),
-        (["model=mobilenet_v2", "model.input_size=24"], ["model.input_size: 24", "at least 32"]),
-        (["trainer.warmup_epochs=50"], ["trainer.warmup_epochs", "trainer.epochs=30"]),
-        (["model=mobilenet_v2", "trainer.epochs=2"], ["model.frozen_epochs", "trainer.epochs=2"]),
-        (["model.stages=[8,8,8,8,8,8]"], ["model.stages", "2x2"]),
-        (["trainer.precision=float16", "trainer.strategy=mirrored"], ["trainer.precision", "bfloat16"]),
-        (["hydra.run.dirr=x"], ["hydra.run.dirr"]),
-        (["experiment=quickstart", "model=mobilenet_v2"], ["model.stages", "experiment/quickstart", "MobileNetV2"]),
-    ],
-)
+_MISTAKES: list[tuple[list[str], list[str]]] = [
+    (["trainer.epohs=3"], ["trainer.epohs", "'trainer.epochs'", "Allowed under trainer:"]),
+    (["datset=fer2013"], ["datset", "'dataset'"]),
+    (["sed=3"], ["sed", "'seed'"]),
+    (["dataset=fer2014"], ["dataset: no option 'fer2014'", "'fer2013'", "folder", "synthetic"]),
+    (["experiment=quikstart"], ["experiment", "'quickstart'"]),
+    (["trainer.epochs=ten"], ["trainer.epochs", "'ten'", "whole number"]),
+    (["trainer.epochs=1.5"], ["trainer.epochs", "'1.5'", "whole number"]),
+    (["trainer.epochs=null"], ["trainer.epochs", "null"]),
+    (["trainer.learning_rate=fast"], ["trainer.learning_rate", "'fast'", "a number"]),
+    (["trainer.deterministic=maybe"], ["trainer.deterministic", "'maybe'", "true or false"]),
+    (["trainer.epochs=0"], ["trainer.epochs", "0", "from 1 to"]),
+    (["trainer.precision=bf16"], ["trainer.precision", "'bf16'", "float32", "'bfloat16'"]),
+    (["model.colour=grey"], ["model.colour", "'grey'", "gray, rgb"]),
+    (["+trainer.foo=1"], ["trainer.foo: no such key", "Allowed here"]),
+    (["+trainer.epohs=1"], ["trainer.epohs", "Did you mean 'epochs'"]),
+    (["+extra.key=1"], ["extra"]),
+    (["dataset=fer2013"], ["dataset.root", "Set dataset.root="]),
+    (["seed=1,2"], ["seed", "'1,2'", "-m"]),
+    (["model=cnn,mobilenet_v2"], ["model", "-m"]),
+    (["seed=range(3)"], ["seed", "-m"]),
+    (["dataset=folder", "dataset.root=a=b"], ["dataset.root", "a=b"]),
+    (["dataset.numbering=a=b"], ["dataset.numbering", "quote it twice"]),
+    (["trainer.epochs"], ["'trainer.epochs'", "key=value"]),
+    (["trainer.class_weight=balaned"], ["trainer.class_weight", "'balanced'"]),
+    (["trainer.class_weight={angry: 2, hapy: 1}"], ["trainer.class_weight.hapy", "'happy'", "no weight for"]),
+    (["augmentation.ops=[{flipp: {probability: 1}}]"], ["augmentation.ops[0]", "'flip'", "rotate"]),
+    (["augmentation.ops=[{flip: {prob: 1}}]"], ["augmentation.ops[0].flip", "'prob'", "probability"]),
+    (["augmentation.ops=[{scale: {low: 2, high: 1}}]"], ["augmentation.ops[0].scale", "low"]),
+    (["augmentation.ops=[{jpeg: {low: 0, high: 50}}]"], ["augmentation.ops[0].jpeg: low 0", "from 1 to 100"]),
+    (["augmentation.ops=[{occlude: {high: 1.5}}]"], ["augmentation.ops[0].occlude", "high 1.5", "from 0 to 1"]),
+    (["augmentation.ops=[flip]"], ["augmentation.ops[0]"]),
+    (["augmentation.ops=[{rotate: 10}]"], ["augmentation.ops[0].rotate: '10'", "{rotate: {degrees: 10.0}}"]),
+    (["augmentation.ops=[{rotate: ten}]"], ["augmentation.ops[0].rotate: 'ten'", "degrees, probability"]),
+    (["augmentation.ops=[{flip: [0.5]}]"], ["augmentation.ops[0].flip: '[0.5]'", "{flip: {probability: 0.5}}"]),
+    (["augmentation.ops=[{rotate: {degrees: nan}}]"], ["augmentation.ops[0].rotate.degrees: 'nan'"]),
+    (["model=null"], ["model: null is no option", "cnn, cnn_fast, cnn_small, mobilenet_v2"]),
+    (["dataset=null"], ["dataset: null is no option", "fer2013"]),
+    (["trainer=null"], ["trainer: null is no option", "default"]),
+    (["augmentation=null"], ["augmentation: null is no option", "none"]),
+    (["model=1"], ["model: no option '1'"]),
+    (["-m", "experiment=null,quickstart"], ["experiment: no option 'null'"]),
+    (["dataset=folder", "dataset.root=nope"], ["dataset.root: no such file or folder 'nope'", "dataset.root=<"]),
+    (["dataset=fer2013", "dataset.root=nope"], ["dataset.root: no such file or folder 'nope'"]),
+    (["-m", "dataset=fer2013", "dataset.root=.,nope"], ["dataset.root: no such file or folder 'nope'"]),
+    (["dataset=folder", "dataset.root=${oc.env:EMOTION_NOT_SET}"], ["EMOTION_NOT_SET"]),
+    (["dataset=folder", "dataset.root=.", "dataset.metadata=no.csv"], ["dataset.metadata: no such file 'no.csv'"]),
+    (
+        ["dataset=folder", "dataset.root=.", "dataset.folds=5"],
+        ["dataset.fold: no value", "-m 'dataset.fold=range(5)'"],
+    ),
+    (
+        ["dataset=folder", "dataset.root=.", "dataset.fold=2"],
+        ["dataset.folds: no value given, with dataset.fold=2"],
+    ),
+    (
+        ["-m", "dataset=folder", "dataset.root=.", "dataset.folds=3", "dataset.fold=range(4)"],
+        ["dataset.fold: 3", "from 0 to 2"],
+    ),
+    (["model=mobilenet_v2", "model.weights=nope.h5"], ["model.weights: no such file 'nope.h5'", "imagenet"]),
+    (["model=mobilenet_v2", "model.alpha=0.4"], ["model.alpha", "0.35, 0.5", "not for 0.4", "weights=null"]),
+    (["model=mobilenet_v2", "model.input_size=24"], ["model.input_size: 24", "at least 32"]),
+    (["trainer.warmup_epochs=50"], ["trainer.warmup_epochs", "trainer.epochs=30"]),
+    (["-m", "model=cnn,mobilenet_v2", "model.weights=null"], ["'model.weights@mobilenet_v2=null'"]),
+    (["-m", "model=cnn,mobilenet_v2", "model.weights@mobilenet_v2=nope.h5"], ["model.weights: no such file 'nope.h5'"]),
+    (
+        ["-m", "model=cnn,mobilenet_v2", "model.weigts@mobilenet_v2=null"],
+        ["model.weigts: no such key", "'model.weights'"],
+    ),
+    (["-m", "model=cnn,mobilenet_v2", "model.alpha@mobilenet_v2=1.0,0.4"], ["model.alpha", "not for 0.4"]),
+    (["-m", "model=cnn,mobilenet_v2", "model.alpha@mobilenet=1.0"], ["model: no option 'mobilenet'"]),
+    (["model=mobilenet_v2", "model.weights@mobilenet_v2=null"], ["sweep (-m)", "leave out '@mobilenet_v2'"]),
+    (["model.stages=[8,8,8,8,8,8]"], ["model.stages", "2x2"]),
+    (["trainer.precision=float16", "trainer.strategy=mirrored"], ["trainer.precision", "bfloat16"]),
+    (["hydra.run.dirr=x"], ["hydra.run.dirr"]),
+    (["experiment=quickstart", "model=mobilenet_v2"], ["model.stages", "experiment/quickstart", "MobileNetV2"]),
+]
+
+
+#: A sixth of them in the quick tier, half of them before a push: composing a config takes a tenth of a second and more.
+_SLOW, _NIGHTLY = [pytest.mark.slow], [pytest.mark.slow, pytest.mark.nightly]
+_MARKS: tuple[list[pytest.MarkDecorator], ...] = ([], _NIGHTLY, _SLOW, _NIGHTLY, _SLOW, _NIGHTLY)
+_CASES = [pytest.param(*case, marks=_MARKS[i % 6]) for i, case in enumerate(_MISTAKES)]
+
+
+@pytest.mark.parametrize(("arguments", "parts"), _CASES)
 def test_a_mistake_is_named_with_its_key_value_and_cure(arguments: list[str], parts: list[str]) -> None:
     message = refused(*arguments)
     for part in parts:
         assert part in message
 
 
+@pytest.mark.slow
 def test_every_mistake_in_a_command_is_named_at_once() -> None:
     message = refused("trainer=x", "model=cnm", "trainer.epohs=3")
     assert "trainer: no option 'x'" in message
@@ -93,6 +125,7 @@ def test_every_mistake_in_a_command_is_named_at_once() -> None:
     assert "model.dropout" in message
 
 
+@pytest.mark.slow
 def test_a_sweep_is_checked_value_by_value() -> None:
     assert "model: no option 'cnm'" in refused("-m", "model=cnn,cnm", "seed=range(3)")
     assert "trainer.epochs: -1" in refused("-m", "trainer.epochs=5,-1")
@@ -101,11 +134,15 @@ def test_a_sweep_is_checked_value_by_value() -> None:
     assert cli.request("train", ["model=cnn,mobilenet_v2", "-m", "seed=range(3)"]) == asked, "wherever -m stands"
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_each_key_of_a_sweep_gets_its_share_of_the_check() -> None:
     assert "model: no option 'cnm'" in refused("-m", "seed=range(20)", "model=cnn,cnm")
     assert "trainer.epochs: -1" in refused("-m", "seed=range(20)", "model=cnn,mobilenet_v2", "trainer.epochs=5,-1")
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_what_the_check_of_a_sweep_does_not_reach_is_no_traceback(tmp_path: Path) -> None:
     late = ",".join(["cnn"] * 20 + ["cnm"])
     done = emotion("train", "-m", f"model={late}", cwd=tmp_path, check=False)
@@ -114,6 +151,7 @@ def test_what_the_check_of_a_sweep_does_not_reach_is_no_traceback(tmp_path: Path
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_group_that_is_null_by_default_may_be_set_to_null() -> None:
     asked = cli.request("train", ["experiment=null", "seed=3"])
     assert asked.cfg is not None
@@ -131,6 +169,7 @@ def test_paths_are_not_looked_for_where_nothing_is_read(extra: list[str]) -> Non
     assert asked.cfg.dataset.root == "nope"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "key"), [("evaluate", "run"), ("live", "run"), ("train", "resume")], ids=lambda value: str(value)
 )
@@ -142,6 +181,7 @@ def test_a_runs_name_stays_as_it_was_typed(command: str, key: str, name: str) ->
     assert asked.overrides == (f"{key}='{name}'",)
 
 
+@pytest.mark.slow
 def test_a_key_of_a_group_that_is_not_chosen_says_to_choose() -> None:
     with pytest.raises(UserError, match=r"dataset.root: no dataset is chosen; say which as well: dataset=.*ferplus"):
         cli.request("evaluate", ["run=a", "dataset.root=b"])
@@ -160,7 +200,9 @@ def test_resume_may_be_true() -> None:
     assert asked.cfg.resume is True
 
 
-@settings(max_examples=25)
+@pytest.mark.nightly
+@pytest.mark.slow
+@max_examples(25)
 @given(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1, max_size=12))
 def test_no_value_ends_in_a_traceback(text: str) -> None:
     message = None
@@ -171,9 +213,18 @@ def test_no_value_ends_in_a_traceback(text: str) -> None:
     assert message is None or len(message) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--cfg", "job"], ["trainer.epohs=3"], ["trainer.epochs=0"], ["dataset=fer2013"], ["resume=nothing"]],
+    [
+        ["--help"],
+        ["trainer.epohs=3"],
+        *(
+            pytest.param(arguments, marks=pytest.mark.slow)
+            for arguments in (["--cfg", "job"], ["trainer.epochs=0"], ["dataset=fer2013"], ["resume=nothing"])
+        ),
+    ],
+    ids=" ".join,
 )
 def test_answers_come_without_tensorflow(arguments: list[str], tmp_path: Path) -> None:
     script = (
@@ -195,22 +246,24 @@ def test_answers_come_without_tensorflow(arguments: list[str], tmp_path: Path) -
         assert not list(tmp_path.iterdir()), "a refused command leaves nothing behind"
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "live"])
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["train", *(pytest.param(m, marks=pytest.mark.slow) for m in ("evaluate", "live"))])
 def test_help_shows_examples_groups_and_values(module: str, tmp_path: Path) -> None:
-    text = emotion(module, "--help", cwd=tmp_path).stdout
+    text = emotion(module, "--help", cwd=tmp_path, real=True).stdout
     assert f"python -m emotion.{module}" in text
     assert "outputs: outputs" in text
     assert "base_" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["evaluate", "live"])
 def test_a_missing_run_names_what_to_do(module: str, tmp_path: Path) -> None:
-    done = emotion(module, "run=latest", cwd=tmp_path, check=False)
+    done = emotion(module, "run=latest", cwd=tmp_path, check=False, real=True)
     assert done.returncode == 2
     assert "there are no runs under 'outputs'" in done.stderr
     assert "Traceback" not in done.stderr
     if module == "evaluate":
-        done = emotion(module, cwd=tmp_path, check=False)
+        done = emotion(module, cwd=tmp_path, check=False, real=True)
         assert done.returncode == 2
         assert "run: no value given" in done.stderr
 
@@ -226,6 +279,7 @@ def test_a_users_own_config_folder_is_found(tmp_path: Path) -> None:
 _MINE = "_target_: my_models.build\nname: mine\ninput_size: 48\nwidth: 8\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["my_conf", "a=b", "a,b", "with space", "it's"])
 def test_mistakes_beside_a_users_own_config_folder_are_the_real_ones(name: str, tmp_path: Path) -> None:
     own = tmp_path / name
@@ -247,6 +301,7 @@ def test_a_config_folder_that_is_not_there_is_named() -> None:
     assert refused("--config-dir", "nope", "--help") == "--config-dir: no such folder 'nope'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -287,9 +342,10 @@ def test_a_users_own_option_is_checked_by_its_name(
         cli.request(command, ["--config-dir", str(tmp_path), f"{group}=mine"])
 
 
+@pytest.mark.slow
 def test_completion_offers_no_schema(tmp_path: Path) -> None:
     line = {"COMP_LINE": "emotion.train model=", "COMP_POINT": "20"}
-    done = emotion("train", "-sc", "query=bash", cwd=tmp_path, env={**os.environ, **line})
+    done = emotion("train", "-sc", "query=bash", cwd=tmp_path, real=True, env={**os.environ, **line})
     assert done.stdout.split() == [
         "model=cnn",
         "model=cnn_fast",
@@ -299,6 +355,7 @@ def test_completion_offers_no_schema(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs a pipe that closes")
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     line = f"{sys.executable} -m emotion.train --help | head -1"

@@ -21,9 +21,11 @@ _OPTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "option"), [(g, o) for g, options in _OPTIONS.items() for o in options])
 def test_each_option_composes_and_validates(group: str, option: str) -> None:
-    validate(compose("train", f"{group}={option}", "dataset.root=somewhere"))
+    parts = ["dataset.parts=[{name: folder}]"] if option == "mixed" else []
+    validate(compose("train", f"{group}={option}", "dataset.root=somewhere", *parts))
 
 
 def test_paths_are_checked_apart_from_values(tmp_path: Path) -> None:
@@ -53,7 +55,8 @@ def test_each_default_is_explained(path: Path) -> None:
 
 @pytest.mark.parametrize("group", [*schema.GROUPS, *(c.__name__.lower() for c in commands.COMMANDS)])
 def test_a_comment_lists_every_choice(group: str) -> None:
-    types = [c for c in commands.COMMANDS if c.__name__.lower() == group] or list(schema.GROUPS[group].values())
+    types: list[type] = [c for c in commands.COMMANDS if c.__name__.lower() == group]
+    types = types or list(schema.GROUPS[group].values())
     choices = {f.name: f.metadata["choices"] for t in types for f in fields(t) if "choices" in f.metadata}
     files = [schema.CONF / f"{group}.yaml", *(schema.CONF / group).glob("*.yaml")]
     for path in filter(Path.is_file, files):
@@ -72,13 +75,18 @@ def test_live_has_the_same_defaults_everywhere() -> None:
     """In the YAML file, in the schema that the benchmark takes, and in the Python function."""
     from inspect import signature
 
-    from emotion.live import label_frames
+    from emotion import Model
+    from emotion.inference.session import Settings
 
     composed = compose("live", "run=latest")
     schema = OmegaConf.structured(commands.Live)
-    parameters = {name: p.default for name, p in signature(label_frames).parameters.items()}
-    for key in composed:
+    parameters = {name: p.default for name, p in signature(Model.video).parameters.items()}
+    assert {"smoothing", "min_confidence", "max_gap", "stride", "max_frames"} <= set(parameters)
+    settings = Settings()
+    for key in map(str, composed):
         if key not in ("run", "hydra"):
             assert composed[key] == schema[key], key
         if key in parameters and key not in ("run", "source", "detector"):
             assert composed[key] == parameters[key], key
+        if hasattr(settings, key) and key != "detector":
+            assert composed[key] == getattr(settings, key), key

@@ -1,14 +1,20 @@
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from emotion.base.errors import UserError
-from emotion.config.schema import OPS
+from emotion.config.schema import CONF, OPS
+from emotion.data import corruptions
 from emotion.data.augment import augment, fold, key, overlay, parse, rectangle
 from emotion.data.geometry import flipping, resample, rotation, scaling, shearing, translation
+from emotion.faces import images
+from tests.helpers.properties import max_examples
 
 SEED = key(3, tf.constant(1), tf.constant(2))
 
@@ -31,10 +37,11 @@ def vector(value):
 # --------------------------------------------------------------------------------------------------------- all of them
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", OPS)
 def test_every_op_keeps_shape_and_type_repeats_by_key_and_differs_by_picture(name, channels):
-    pictures = np.repeat(smooth(1, channels=channels), 12, axis=0)
+    pictures = np.repeat(smooth(1, 64, 64, channels), 12, axis=0)
     op = {name: {"probability": 1.0 if name != "flip" else 0.5}}
     result = run(pictures, op)
     assert result.shape == pictures.shape
@@ -116,7 +123,7 @@ def test_flip_mirrors_exactly(channels):
     st.sampled_from([1, 3]),
     st.sampled_from([np.uint8, np.float32]),
 )
-@settings(max_examples=25)
+@max_examples(25)
 def test_rotation_and_scale_agree_with_warp_affine(angle, factor, channels, dtype):
     height, width = 36, 28
     picture = smooth(1, height, width, channels)
@@ -131,7 +138,7 @@ def test_rotation_and_scale_agree_with_warp_affine(angle, factor, channels, dtyp
 
 
 @given(st.integers(-12, 12), st.integers(-12, 12))
-@settings(max_examples=25)
+@max_examples(25)
 def test_translation_moves_whole_pixels_and_repeats_the_border(right, down):
     picture = np.random.default_rng(1).integers(0, 256, (1, 16, 20, 1)).astype(np.uint8)
     result = resample(tf.constant(picture), translation(vector(right), vector(down))).numpy()[0]
@@ -146,10 +153,11 @@ def test_shear_leans_upright_lines():
     np.testing.assert_array_equal(result.argmax(axis=1), np.arange(20, -1, -1))
 
 
+@pytest.mark.slow
 @given(
     st.floats(-0.4, 0.4), st.floats(-4, 4), st.floats(-4, 4), st.floats(0.8, 1.25), st.floats(-0.3, 0.3), st.booleans()
 )
-@settings(max_examples=25)
+@max_examples(25)
 def test_composed_geometry_equals_one_step_after_the_other(angle, right, down, factor, lean, flipped):
     picture = tf.constant(smooth(1, 48, 48).astype(np.float32))
     steps = [
@@ -245,6 +253,101 @@ def test_blur_keeps_flat_pictures_and_agrees_with_opencv():
     assert max(errors) <= 3
 
 
+# --------------------------------------------------------------------------------------------- cameras, light and files
+
+
+def strength(*values):
+    return tf.constant(values, tf.float32)
+
+
+def test_motion_blur_averages_along_the_way_and_not_across_it():
+    upright = np.zeros((2, 31, 31, 1), np.uint8)
+    upright[:, :, 15] = 240
+    across, along = corruptions.motion_blur(tf.constant(upright), strength(6, 6), strength(0, 0.5)).numpy()[..., 0]
+    np.testing.assert_allclose(along, upright[0, ..., 0], atol=0.5)
+    np.testing.assert_allclose(across[15, 13:18], 40, atol=3)  # 240 over six pixels
+    assert across[15].sum() == pytest.approx(240, abs=1)
+    assert (across[15, :11] == 0).all()
+
+
+def test_motion_blur_of_no_length_is_the_identity_beside_a_long_one():
+    pictures = smooth(2)
+    still, moved = corruptions.motion_blur(tf.constant(pictures), strength(0, 9), strength(0.3, 0.3)).numpy()
+    np.testing.assert_allclose(still, pictures[0], atol=1e-3)
+    assert np.abs(moved - pictures[1]).max() > 5
+
+
+def test_low_resolution_is_what_a_small_face_becomes():
+    picture = np.random.default_rng(0).integers(0, 256, (1, 48, 60, 3)).astype(np.uint8)
+    small = images.resize(picture[0], 24, 30, "area")
+    expected = images.resize(small, 48, 60, "area").astype(int)
+    result = corruptions.low_resolution(tf.constant(picture), strength(24)).numpy()[0]
+    assert np.abs(result - expected).max() <= 1
+    np.testing.assert_array_equal(corruptions.low_resolution(tf.constant(picture), strength(48)).numpy(), picture)
+
+
+def test_jpeg_is_opencvs_at_the_quality_and_keeps_colours():
+    picture = smooth(1, 40, 40, 3)
+    for quality in (5, 50, 95):
+        coded = cv2.imencode(".jpg", picture[0, ..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        expected = cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]
+        np.testing.assert_array_equal(corruptions.jpeg(tf.constant(picture), strength(quality)).numpy()[0], expected)
+    errors = [
+        np.abs(corruptions.jpeg(tf.constant(picture), strength(q)).numpy() - picture).mean() for q in (1, 10, 50, 100)
+    ]
+    assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.25, 0.5, 0.75, 0.1])
+def test_shadow_keeps_the_light_on_one_side_and_the_share_on_the_other(turn):
+    flat = np.full((1, 64, 64, 1), 200, np.uint8)
+    shaded = corruptions.shadow(tf.constant(flat), strength(0.4), strength(turn), strength(0.5), strength(0.1)).numpy()
+    assert shaded.max() == 200
+    assert shaded.min() == pytest.approx(80)
+    assert shaded.mean() == pytest.approx(140, abs=1)  # an edge through the middle
+    dark = np.argwhere(shaded[0, ..., 0] < 100).mean(axis=0) - 31.5
+    assert np.cos(2 * np.pi * turn) * dark[1] + np.sin(2 * np.pi * turn) * dark[0] < -10
+
+
+def test_occlude_covers_as_far_as_asked():
+    picture = np.full((1, 50, 50, 1), 10, np.uint8)
+    covered = corruptions.occlude(tf.constant(picture), strength(0.3), strength(0.0), strength(0.8)).numpy()[0, ..., 0]
+    np.testing.assert_allclose(covered[:, :14], 204, atol=0.01)
+    np.testing.assert_array_equal(covered[:, 16:], 10)
+
+
+def test_jitter_has_the_measured_spread():
+    ramp = np.tile(np.arange(64, dtype=np.uint8) * 2, (500, 64, 1))[..., np.newaxis]
+    moved = run(ramp, {"jitter": {"shift": 0.03, "size": 0.0}})[:, 32, 32, 0].astype(float)
+    assert np.std(moved / 2) == pytest.approx(0.03 * 64, rel=0.15)
+    sized = run(ramp, {"jitter": {"shift": 0.0, "size": 0.05}}).astype(float)
+    widths = (sized[:, 32, 48, 0] - sized[:, 32, 16, 0]) / 64
+    assert np.std(np.log(widths)) == pytest.approx(0.05, rel=0.2)
+
+
+def test_what_is_rare_leaves_the_others_as_they_are():
+    pictures = np.repeat(smooth(1), 400, axis=0)
+    strong: dict[str, dict[str, float]] = {
+        "noise": {"sigma": 0.5},
+        "blur": {"sigma": 5.0},
+        "low_resolution": {"low": 5, "high": 9},
+    }
+    for name in (*strong, "gamma", "motion_blur", "shadow", "occlude", "jpeg"):
+        op = {name: {"probability": 0.2, **strong.get(name, {})}}
+        changed = (run(pictures, op) != pictures).any(axis=(1, 2, 3))
+        assert 0.1 < changed.mean() < 0.28, name
+
+
+def test_wild_leaves_half_of_the_images_their_pixels():
+    cfg = OmegaConf.load(CONF / "augmentation" / "wild.yaml")
+    moving = "flip", "rotate", "translate", "scale", "jitter"
+    still = [op for op in cfg.ops if next(iter(op)) not in moving]
+    assert len(still) == 9
+    pictures = np.repeat(np.random.default_rng(0).integers(0, 256, (1, 48, 48, 1)).astype(np.uint8), 1000, axis=0)
+    same = (run(pictures, *OmegaConf.to_container(OmegaConf.create(still))) == pictures).all(axis=(1, 2, 3))
+    assert 0.44 < same.mean() < 0.56
+
+
 # ------------------------------------------------------------------------------------------------------------- erasing
 
 
@@ -255,7 +358,7 @@ def test_blur_keeps_flat_pictures_and_agrees_with_opencv():
     st.floats(0, 0.999),
     st.tuples(st.integers(8, 64), st.integers(8, 64)),
 )
-@settings(max_examples=50)
+@max_examples(50)
 def test_rectangles_have_the_area_and_lie_inside(area, aspect, down, right, size):
     height, width = size
     x = tf.zeros([1, height, width, 1])
@@ -292,7 +395,7 @@ def test_overlay_takes_exactly_the_rectangle():
 def test_colour_stays_in_its_channel():
     red = np.zeros((16, 24, 24, 3), np.uint8)
     red[..., 0] = 200
-    geometric = [{"flip": {}}, {"rotate": {}}, {"translate": {}}, {"scale": {}}, {"shear": {}}]
+    geometric: list[dict[str, Any]] = [{"flip": {}}, {"rotate": {}}, {"translate": {}}, {"scale": {}}, {"shear": {}}]
     result = run(red, *geometric, {"gamma": {}}, {"blur": {"probability": 1.0}})
     assert (result[..., 1:] == 0).all()
     assert (result[..., 0] > 100).all()

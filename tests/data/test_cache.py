@@ -9,12 +9,12 @@ import pytest
 import tensorflow as tf
 
 from emotion.base.errors import UserError
-from emotion.data import cache as module
 from emotion.data.cache import failing, open_store
 from emotion.data.examples import Examples
 from emotion.data.fingerprint import hash_pixels
 from emotion.faces import images as faces
 from emotion.faces.contract import Contract
+from tests.helpers.pictures import read_picture
 
 CONTRACTS = [Contract(16, 16, "gray"), Contract(20, 12, "rgb")]
 CACHES = ("memory", "disk", "none")
@@ -90,7 +90,7 @@ def test_colour_files_turn_grey_as_frames_of_a_video_do(files, cache, tmp_path):
     examples = Examples(np.zeros(1, np.int64), np.array([b"x"], "S16"), paths=np.array([str(jpeg)]))
     contract = Contract(16, 16, "gray")
     store = open_store(examples, contract, cache=cache, cache_dir=tmp_path / "cache")
-    frame = cv2.imread(str(jpeg))
+    frame = read_picture(jpeg)
     np.testing.assert_array_equal(store.read(np.array([0]))[0], faces.prepare(frame, contract))
 
 
@@ -181,6 +181,7 @@ def test_a_cache_cut_short_while_in_use(tmp_path):
         store.read(np.array([69]))
 
 
+@pytest.mark.slow
 def test_a_store_gives_its_file_and_threads_back(tmp_path):
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     for _ in range(5):
@@ -223,7 +224,7 @@ def test_rows_out_of_range_are_errors(tmp_path):
 
 
 def test_more_images_than_memory(monkeypatch, tmp_path):
-    monkeypatch.setattr(module.os, "sysconf", lambda _: 100)
+    monkeypatch.setattr("emotion.data.cache.os.sysconf", lambda _: 100)
     with pytest.raises(UserError, match=r"dataset.cache=memory: 70 images of 16x16x1 .* dataset.cache=disk"):
         open_store(in_memory(pictures()), CONTRACTS[0], cache="memory", cache_dir=tmp_path)
 

@@ -10,7 +10,7 @@ from emotion.data.crop_margin import CropMargin, for_live
 
 
 def dataset(root, **values) -> DictConfig:
-    return DictConfig({"name": "folder", "root": str(root), "crop_margin": None, **values})
+    return DictConfig({"name": "folder", "root": str(root), "crop_margin": None} | values)
 
 
 def test_what_is_set_beats_what_was_measured_and_that_beats_nothing(tmp_path):

@@ -305,6 +305,7 @@ def test_altered_mirrors_of_the_real_data_are_said_to_be_some(real):
         assert recognised(change).startswith("a mirror of FER2013 with altered pixels (")
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_real_folder_mirror_equals_the_csv(shared, tmp_path):
     script = shared / "data" / "make_fer2013.py"

@@ -1,16 +1,19 @@
 """FER+: the published rules by hand, the two files row for row, and the same test for every mode."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.base.errors import UserError
 from emotion.data import ferplus, sources
+from emotion.data.examples import Splits
 from emotion.faces.labels import EMOTIONS
 from tests.conftest import compose
+from tests.helpers.properties import max_examples
 
 # Columns: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, NF
 VOTES = {
@@ -30,7 +33,7 @@ VOTES = {
 TABLE = np.array(list(VOTES.values()), np.uint8)
 
 
-def answers(mode: str, classes: int = 7) -> dict[str, dict[str, float]]:
+def answers(mode: str, classes: int = 7) -> dict[str, dict[str, Any]]:
     names = (*EMOTIONS, "contempt")[:classes]
     rows = ferplus.targets(TABLE, mode, classes)
     assert rows.shape == (len(TABLE), classes)
@@ -86,7 +89,7 @@ def test_multi_target():
     assert found["unknown"] == found["no face"] == found["scattered"] == {}
 
 
-@settings(max_examples=100)
+@max_examples(100)
 @given(
     st.lists(st.lists(st.integers(0, 10), min_size=10, max_size=10), min_size=1, max_size=8),
     st.sampled_from(["majority", "probability", "multi_target"]),
@@ -121,7 +124,7 @@ def csv_folder(shared, common) -> Path:
     return folder
 
 
-def load(root: Path, *overrides: str) -> ferplus.Splits:
+def load(root: Path, *overrides: str) -> Splits:
     return sources.load(compose("train", "dataset=ferplus", f"dataset.root={root}", *overrides).dataset)
 
 
@@ -169,3 +172,19 @@ def test_rows_that_do_not_belong_together_are_refused(csv_folder, tmp_path):
             load(csv_folder, f"dataset.votes={path}")
     with pytest.raises(UserError, match="no value given"):
         sources.load(compose("train", "dataset=ferplus").dataset)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("number", ["{}", "{}.0"])
+@pytest.mark.parametrize("index", [False, True])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_votes_as_spreadsheets_and_pandas_save_them(tmp_path, end, mark, number, index, separator):
+    rows = [["Usage", "Image name", *ferplus.COLUMNS]]
+    rows += [["Training", f"fer{i}.png", *(number.format(10 * (j == i)) for j in range(10))] for i in range(3)]
+    rows = [(["Unnamed: 0" if i == 0 else str(i)] if index else []) + row for i, row in enumerate(rows)]
+    path = tmp_path / "votes.csv"
+    path.write_bytes((end.join(separator.join(row) for row in rows) + end).encode(mark))
+    votes, usage = ferplus.read_votes(path)
+    assert votes.tolist() == [[10 * (j == i) for j in range(10)] for i in range(3)]
+    assert usage == ["Training"] * 3

@@ -5,16 +5,18 @@ import os
 import shutil
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image as Pillow
 
 from emotion.base.errors import UserError
 from emotion.data import sources
 from emotion.data.fingerprint import hash_pixels
-from emotion.faces.images import read as read_picture
+from emotion.faces.decoding import read as read_picture
 from emotion.faces.labels import EMOTIONS
 
 
@@ -23,11 +25,17 @@ def root(tmp_path) -> Path:
     return tmp_path / "faces"
 
 
+def merged(*parts: Any) -> DictConfig:
+    whole = OmegaConf.merge(*parts)
+    assert isinstance(whole, DictConfig)
+    return whole
+
+
 @pytest.fixture
 def load(root, tmp_path):
     def load(**values):
         base = OmegaConf.load(Path(__file__).parents[2] / "conf" / "dataset" / "folder.yaml")
-        return sources.load(OmegaConf.merge(base, {"root": str(root), "cache_dir": str(tmp_path / "cache")}, values))
+        return sources.load(merged(base, {"root": str(root), "cache_dir": str(tmp_path / "cache")}, values))
 
     return load
 
@@ -52,6 +60,7 @@ def paths(splits) -> list[str]:
 # ------------------------------------------------------------------------------------------------------ the layouts
 
 
+@pytest.mark.slow
 def test_flat_layout_is_divided_and_labelled(root, load):
     fill(root, n=20)
     splits = load()
@@ -78,6 +87,7 @@ def test_split_folders_are_taken_as_they_are(root, load, names):
         assert {Path(p).parents[1].name for p in splits[split].paths} == {name}
 
 
+@pytest.mark.slow
 def test_missing_split_folders_are_held_out_from_train(root, load):
     fill(root / "train", n=20)
     fill(root / "test", n=2)
@@ -231,6 +241,7 @@ def broken(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_unreadable_files_are_listed_and_too_many_stop_the_run(root, load):
     fill(root, n=20)
     expected = broken(root / "happy")
@@ -305,6 +316,28 @@ def test_every_format_that_opencv_reads(root, load):
     assert hashes[str(folder / "16 bit.png")] == hashes[str(folder / "grey.png")]
 
 
+def test_litter_of_other_systems_is_passed_over(root, load):
+    fill(root)
+    for folder in ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "lost+found"):
+        (root / folder).mkdir()
+        (root / folder / "x.jpg").write_bytes(b"no image")
+    (root / "happy" / "@eaDir").mkdir()
+    for name in ("Icon\r", "x.png:Zone.Identifier", "Thumbs.db", "x.png~", "~$x.png", "x.png.crdownload"):
+        (root / "happy" / name).write_bytes(b"no image")
+    splits = load(max_unreadable=0)
+    assert splits.unreadable == ()
+    assert len(paths(splits)) == 42
+    assert not any("not searched" in note for note in splits.notes)
+
+
+def test_of_an_animation_the_first_frame_is_taken_and_it_is_said_each_time(root, load):
+    fill(root)
+    frames = [Pillow.fromarray(picture(i)) for i in (8, 9)]
+    frames[0].save(root / "happy" / "animated.gif", save_all=True, append_images=frames[1:])
+    for _ in range(2):  # decoded, and from the index
+        assert any("only the first is taken: happy/animated.gif" in note for note in load(max_unreadable=0).notes)
+
+
 def test_odd_names_links_and_folders_survive(root, load):
     fill(root)
     for name in ("two words.png", "ünï ☺.png", "new\nline.png", "-rf.png", "'quote\".png", "no suffix", "%d.png"):
@@ -332,6 +365,7 @@ def test_a_name_that_is_no_text_is_unreadable_and_said_so(root, load):
     assert unreadable == (str(root / "sad" / "bad") + "\\udcff.png", "its name is not valid UTF-8")
 
 
+@pytest.mark.slow
 def test_a_second_start_gives_the_same_and_without_a_writable_cache_it_goes_on(root, load, tmp_path):
     fill(root, n=20)
     broken(root / "happy")
@@ -352,6 +386,7 @@ def near(image: np.ndarray, seed: int) -> np.ndarray:
     return cv2.add(image, np.random.default_rng(seed).integers(0, 3, image.shape, np.uint8))
 
 
+@pytest.mark.slow
 def test_pictures_that_look_alike_are_in_one_split(root, load):
     for e, name in enumerate(EMOTIONS):
         (root / name).mkdir(parents=True)
@@ -380,6 +415,7 @@ def collected(root: Path, reviewed: list[str]) -> None:
     (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+@pytest.mark.slow
 def test_what_nobody_has_reviewed_stays_out_of_the_test(root, load):
     fill(root, n=20)
     collected(root, [])
@@ -414,6 +450,7 @@ def test_frames_of_a_film_are_in_one_split(root, load):
     assert min(map(len, films.values())) >= 3
 
 
+@pytest.mark.slow
 def test_a_copy_that_nobody_has_reviewed_keeps_its_twin_out_of_the_test(root, load):
     fill(root, n=20)
     for name in EMOTIONS:

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.data.augment import key
 from emotion.data.mixing import beta, blend, mix, paste
+from tests.helpers.properties import max_examples
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (4, 10, 12, 3)).astype(np.uint8)
 TARGETS = np.eye(4, 7, dtype=np.float32)
@@ -20,7 +21,7 @@ def number(value):
 
 
 @given(st.floats(0, 1))
-@settings(max_examples=25)
+@max_examples(25)
 def test_mixup_by_hand(share):
     pictures, targets = blend(tf.constant(PICTURES), tf.constant(TARGETS), number(share))
     partner = np.roll(PICTURES, 1, axis=0)
@@ -31,7 +32,7 @@ def test_mixup_by_hand(share):
 
 
 @given(st.floats(0, 1), st.floats(0, 0.999), st.floats(0, 0.999))
-@settings(max_examples=50)
+@max_examples(50)
 def test_cutmix_targets_follow_the_pixels_really_pasted(share, down, right):
     dark, light = np.zeros((1, 10, 12, 1), np.uint8), np.full((1, 10, 12, 1), 255, np.uint8)
     pair = tf.constant(np.concatenate([dark, light]))
@@ -71,6 +72,7 @@ def test_off_and_probability_0_change_nothing():
         np.testing.assert_array_equal(targets, TARGETS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("probability", "low", "high"), [(1.0, 1.0, 1.0), (0.5, 0.3, 0.7)])
 def test_probability_is_the_share_of_batches(probability, low, high):
     mixing = tf.function(
@@ -82,6 +84,7 @@ def test_probability_is_the_share_of_batches(probability, low, high):
     assert low <= np.mean(mixed) <= high
 
 
+@pytest.mark.slow
 def test_where_both_are_on_each_is_picked():
     mixing = tf.function(
         lambda step: mix(tf.constant(PICTURES), tf.constant(TARGETS), key(0, 0, step), mixup=5.0, cutmix=1.0)[0]
@@ -91,6 +94,7 @@ def test_where_both_are_on_each_is_picked():
     assert 0.25 < np.mean(pasted) < 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.01, 0.2, 1.0, 5.0])
 def test_beta_has_the_right_moments_and_is_never_nan(alpha):
     draw = tf.function(lambda step: beta(alpha, key(1, 0, step)))

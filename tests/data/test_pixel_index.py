@@ -1,5 +1,6 @@
 """The index of pixel hashes: decodes each file once, notices changes, and is only a shortcut."""
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ from emotion.data import pixel_index
 from emotion.data.fingerprint import hash_pixels
 from emotion.data.pixel_index import hash_files
 from emotion.data.similar import perceptual_hash
+from emotion.faces import decoding
 
 NAMES = ["a/1.png", "a/2.png", "b c/new\nline.png", "b c/ü.png", "a/broken.jpg", "a/missing.png"]
 
@@ -38,7 +40,7 @@ def root(tmp_path) -> Path:
 def decoded(monkeypatch) -> list[bytes]:
     """What is really decoded."""
     calls: list[bytes] = []
-    real = pixel_index.decode
+    real = decoding.decode
     monkeypatch.setattr(pixel_index, "decode", lambda data: calls.append(data) or real(data))
     return calls
 
@@ -48,7 +50,7 @@ def test_hashes_and_reasons_stand_at_their_files_places(root):
     for i in range(4):
         assert hashes[i] == np.array(hash_pixels(picture(i)), "S16")
         assert tuple(perceptual[i].tolist()) == perceptual_hash(picture(i))
-    assert reasons == {4: "not an image that OpenCV can decode", 5: "No such file or directory"}
+    assert reasons == {4: "not an image that can be decoded", 5: "No such file or directory"}
     assert notes == ()
 
 
@@ -100,10 +102,16 @@ def test_another_opencv_decodes_again(root, tmp_path, decoded, monkeypatch):
         b'{"version": 1}',
         b'{"version": "VERSION", "files": [1]}',
         b'{"version": "VERSION", "files": {"a/1.png": [1, 2]}}',
-        b'{"version": "VERSION", "files": {"a/1.png": [SIZE, TIME, "xyz", null]}}',
-        b'{"version": "VERSION", "files": {"a/1.png": [SIZE, TIME, null, null]}}',
+        *(
+            b'{"version": "VERSION", "files": {"a/1.png": [SIZE, TIME, %s]}}' % rest
+            for rest in (
+                b'"xyz", null, 1', b'"abcd", null, 1', b'"%s", null, 1' % (b"z" * 64), b"null, null, 1", b"null, 5, 1",
+                b"5, null, 1", b'"%s", null, null' % (b"0" * 64), b'"%s", null, true' % (b"0" * 64),
+                b'"%s", null' % (b"0" * 64), b'"%s"' % (b"0" * 64),
+            )
+        ),
     ],
-)
+)  # fmt: skip
 def test_a_damaged_index_is_made_anew(root, tmp_path, content):
     first, _, _, _ = hash_files(root, NAMES, tmp_path / "cache")
     (index,) = (tmp_path / "cache").iterdir()
@@ -129,3 +137,17 @@ def test_a_bar_on_a_terminal(root, monkeypatch, capsys):
     hashes, _, _, _ = hash_files(root, NAMES, None)
     assert "Decoding images" in capsys.readouterr().err
     assert len(set(hashes.tolist())) == 5  # four pictures and the empty hash
+
+
+def test_an_entry_is_taken_as_it_stands_where_it_is_whole(root, tmp_path):
+    """What the damaged ones above are damaged copies of."""
+    hash_files(root, NAMES, tmp_path / "cache")
+    (index,) = (tmp_path / "cache").iterdir()
+    content = json.loads(index.read_bytes())
+    content["files"][NAMES[0]][2:] = ["0123456789abcdef" * 4, None, 1]
+    content["files"][NAMES[1]][2:] = [None, "a reason", 1]
+    index.write_text(json.dumps(content))
+    hashes, perceptual, reasons, _ = hash_files(root, NAMES, tmp_path / "cache")
+    assert hashes[0] == bytes.fromhex("0123456789abcdef" * 2)
+    assert perceptual[0].tolist() == [0x0123456789ABCDEF] * 2
+    assert reasons[1] == "a reason"

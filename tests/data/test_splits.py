@@ -1,10 +1,11 @@
 """Hold-out splits: duplicates stay together, every emotion is on both sides, the same pictures whatever their order."""
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 
@@ -12,6 +13,8 @@ from emotion.base.errors import UserError
 from emotion.data.examples import Examples
 from emotion.data.splits import assemble, complete, hold_out, limit
 from emotion.faces.labels import EMOTIONS
+from emotion.runs import figures
+from tests.helpers.properties import max_examples
 
 
 def examples(labels, groups) -> Examples:
@@ -33,7 +36,7 @@ def fer_like(n: int, seed: int = 0, duplicates: float = 0.08) -> Examples:
     return examples(labels, groups)
 
 
-@settings(max_examples=60)
+@max_examples(60)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 25)), min_size=1, max_size=80),
     st.floats(0.01, 0.5),
@@ -136,6 +139,77 @@ def test_complete_takes_test_first_and_leaves_given_splits_alone():
     assert len(notes) == 1
 
 
+def test_pictures_that_look_alike_stay_together_where_that_is_asked():
+    labels, groups = np.repeat([0, 1], 40), np.arange(80)
+    looks = np.repeat(np.random.default_rng(0).integers(0, 2**63, (20, 2), np.uint64), 4, axis=0)
+    data = replace(examples(labels, groups), perceptual=looks)
+    for alike in (True, False):
+        parts, notes = complete({"train": data}, 0.2, 0.2, 0, alike=alike)
+        fours = [{int(p.removesuffix(".png")) // 4 for p in parts[s].paths} for s in ("train", "validation", "test")]
+        assert (sum(map(len, fours)) == 20) == alike
+        assert all(("images that look alike kept together" in note) == alike for note in notes)
+        assert all(("duplicates kept together" in note) != alike for note in notes)
+
+
+def _tested(testable, fraction: float, labels=None, groups=None) -> tuple[dict[str, Examples], list[int]]:
+    labels = np.arange(100) % 2 if labels is None else np.array(labels)
+    data = examples(labels, np.arange(len(labels)) if groups is None else groups)
+    parts, notes = complete({"train": data}, 0.1, fraction, 0, testable=np.asarray(testable, bool))
+    assert sum(len(part) for part in parts.values()) == len(data)
+    assert "dataset.validation_fraction" in notes[-1]
+    return parts, [int(p.removesuffix(".png")) for p in parts["test"].paths]
+
+
+def test_only_what_was_reviewed_is_tested_on():
+    parts, tested = _tested(np.arange(100) < 50, 0.2)
+    assert len(tested) == 20, "a fifth of all, though only half may be"
+    assert max(tested) < 50
+    assert np.bincount(parts["test"].labels).tolist() == [10, 10]
+    _, tested = _tested(np.arange(100) < 50, 0.4)
+    assert len(tested) == 25, "half of what may be, so that the rest is trained on"
+    _, tested = _tested(np.ones(100), 0.2)
+    assert len(tested) == 20
+
+
+def test_a_copy_of_what_was_not_reviewed_is_not_tested_on():
+    groups = [*range(50), *range(50)]
+    _, tested = _tested(np.r_[np.ones(50), np.arange(50) < 40], 0.2, groups=groups)
+    assert len(tested) == 20
+    assert not {i % 50 for i in tested} & set(range(40, 50))
+
+
+def test_an_emotion_with_one_reviewed_picture_is_left_to_training():
+    labels = [0] * 40 + [1] * 40 + [2] * 20
+    parts, tested = _tested(np.arange(100) < 81, 0.2, labels)
+    assert 80 not in tested
+    assert set(parts["test"].labels) == {0, 1}
+    assert len(tested) == 20
+    # One picture twice is one picture.
+    groups = [*range(81), 80, *range(82, 100)]
+    _, tested = _tested(np.arange(100) < 82, 0.2, labels, groups)
+    assert max(tested) < 80
+    _, tested = _tested(np.arange(100) < 82, 0.2, labels)
+    assert max(tested) >= 80
+
+
+def test_where_nothing_was_reviewed_there_is_no_test():
+    parts, tested = _tested(np.zeros(100), 0.2)
+    assert tested == []
+    assert [len(parts[s]) for s in ("train", "validation", "test")] == [90, 10, 0]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "held"),
+    [(0.5, 300), (0.33, 200), (0.15, 90), (0.05, 30), (0.03, 18)],
+)
+def test_the_share_is_met_by_whole_folds(fraction, held):
+    """Such as 3 of 20 folds for 0.15, 1 of 3 for 0.33, 1 of 33 for 0.03."""
+    labels = np.arange(600) % 2
+    found = hold_out(labels, np.arange(600), fraction, 0)[1]
+    assert abs(len(found) - held) <= 2
+    assert abs(int(np.diff(np.bincount(labels[found]))[0])) <= 2
+
+
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.integers(1, 70), st.integers(0, 3))
 def test_limit(labels, n, seed):
     data = examples(labels, range(len(labels)))
@@ -150,6 +224,37 @@ def test_limit(labels, n, seed):
 def test_limit_keeps_shares():
     data = examples([0] * 600 + [1] * 300 + [2] * 100, range(1000))
     assert np.bincount(limit(data, 100, 0).labels).tolist() == [60, 30, 10]
+
+
+@pytest.mark.parametrize(
+    ("counts", "n", "expected"),
+    [
+        ([10, 10, 10, 10], 10, [3, 3, 2, 2]),  # 2.5 each: the rest goes round
+        ([3, 5, 9], 10, [2, 3, 5]),  # 1.76, 2.94, 5.29: the largest remainders first
+        ([1, 5, 5, 5], 9, [1, 3, 3, 2]),  # one of one is all there is
+        ([98, 1, 1], 3, [1, 1, 1]),  # none is lost while there are as many as emotions
+        ([5, 0, 5], 2, [1, 0, 1]),
+        ([1, 1, 1, 1, 6], 5, [1, 1, 1, 1, 1]),  # what keeps the rare is taken from the common
+        ([1, 1, 1, 1, 8, 8], 10, [1, 1, 1, 1, 3, 3]),
+        ([10] * 7, 3, [1, 1, 1, 0, 0, 0, 0]),  # fewer than emotions
+    ],
+)
+def test_limit_by_hand(counts, n, expected):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    assert np.bincount(limit(examples(labels, range(len(labels))), n, 0).labels, minlength=len(counts)).tolist() == (
+        expected
+    )
+
+
+def test_limit_draws_the_same_pictures_in_any_order_and_others_with_another_seed():
+    data = fer_like(400)
+    shuffled = np.random.default_rng(5).permutation(len(data))
+
+    def kept(d: Examples, seed: int) -> list[bytes]:
+        return sorted(limit(d, 50, seed).hashes.tolist())
+
+    assert kept(data, 1) == kept(data, 1) == kept(data.take(shuffled), 1)
+    assert kept(data, 1) != kept(data, 2)
 
 
 def test_assemble_says_what_is_unusual():
@@ -170,3 +275,75 @@ def test_assemble_says_what_is_unusual():
     assert "Limited to 14 images per split" in text
     assert splits.fingerprint["counts"]["train"] == dict.fromkeys(EMOTIONS, 2)
     assert splits.unreadable == (("a.jpg", "truncated"),)
+
+
+def test_assemble_hands_on_what_the_source_knows(monkeypatch):
+    train = examples([0, 1] * 10, range(20))
+    parts = {"train": train, "validation": train.take(np.arange(0)), "test": examples([0], [50])}
+    cfg = DictConfig({"limit": 6, "split_seed": 3})
+    splits = assemble("own", parts, cfg, labels=("a", "b"), loss="any_target", recognised="known")
+    assert (splits.labels, splits.loss) == (("a", "b"), "any_target")
+    assert splits.train.hashes.tolist() == limit(train, 6, 3).hashes.tolist()
+    assert splits.notes == ("Recognised: known.", "No images of b in test.", "Limited to 6 images per split.")
+    assert (splits.fingerprint["dataset"], splits.fingerprint["recognised"]) == ("own", "known")
+    assert splits.fingerprint["counts"]["train"] == {"a": 3, "b": 3}
+
+    monkeypatch.setattr("emotion.data.splits.recognise_fer2013", lambda found: f"seen in {len(found)} splits")
+    splits = assemble("own", parts, DictConfig({"limit": None, "split_seed": 0}))
+    assert splits.notes[0] == "Recognised: seen in 3 splits."
+    assert splits.fingerprint["recognised"] == "seen in 3 splits"
+    assert (splits.labels, splits.loss, len(splits.train)) == (EMOTIONS, "cross_entropy", 20)
+
+
+def test_counts_of_identical_images_add_up_to_what_leak_free_figures_leave_out() -> None:
+    test = examples([0, 1, 2, 3], [0, 1, 20, 90])
+    parts = {"train": examples([0, 1], [0, 1]), "validation": examples([2], [20]), "test": test}
+    splits = assemble("folder", parts, DictConfig({"limit": None, "split_seed": 0}))
+    said = "2 of 4 test images are pixel-identical to a training image and 1 more to a validation image: "
+    assert f"{said}leak-free figures leave out all 3." in splits.notes
+
+
+@pytest.mark.parametrize(
+    ("recognised", "limit_", "official"),
+    [
+        ("FER2013 as published (PrivateTest missing)", None, ["test"]),
+        ("FER+ (majority) on FER2013 as published (PrivateTest missing)", None, ["test"]),
+        ("FER2013 as published (PrivateTest missing)", 3, []),
+        ("a mirror of FER2013 with altered pixels (3 of 9 sampled images match)", None, []),
+        ("FER2013 as published, divided otherwise than its official splits", None, []),
+    ],
+)
+def test_official_is_a_whole_published_split(recognised: str, limit_: int | None, official: list[str]) -> None:
+    parts = {
+        split: examples([0, 1, 2], range(9 * i, 9 * i + 3)) for i, split in enumerate(("train", "validation", "test"))
+    }
+    cfg = DictConfig({"limit": limit_, "split_seed": 4})
+    found = assemble("fer2013", parts, cfg, recognised=recognised, origins={"test": "PublicTest"}).fingerprint
+    assert found["official"] == official
+    assert found["splits"]["validation"].startswith("random split, seed 4")
+    assert figures.test_set(found, "test").startswith("FER2013 PublicTest" if official else "FER2013, PublicTest")
+
+
+@pytest.mark.parametrize(("mode", "official"), [("none", ["validation", "test"]), ("all", ["test"])])
+def test_a_split_from_which_duplicates_were_dropped_is_not_official(mode: str, official: list[str]) -> None:
+    given = {"train": ([0, 1], [0, 1]), "validation": ([2, 3], [20, 30]), "test": ([3], [30])}
+    looks = np.random.default_rng(0).integers(0, 2**63, (31, 2), np.uint64)
+    parts = {s: replace(examples(labels, groups), perceptual=looks[groups]) for s, (labels, groups) in given.items()}
+    cfg = DictConfig({"limit": None, "split_seed": 0, "drop_duplicates": mode, "cache_dir": "unused"})
+    origins = {"validation": "PublicTest", "test": "PrivateTest"}
+    found = assemble("fer2013", parts, cfg, recognised="FER2013 as published", origins=origins).fingerprint
+    assert found["official"] == official
+    said = "FER2013 PublicTest" if mode == "none" else "FER2013, PublicTest, without duplicates"
+    assert figures.test_set(found, "validation") == said
+
+
+def test_a_random_split_is_named_with_its_seed() -> None:
+    parts = {
+        split: examples([0, 1, 2], range(9 * i, 9 * i + 3)) for i, split in enumerate(("train", "validation", "test"))
+    }
+    found = assemble("folder", parts, DictConfig({"limit": None, "split_seed": 0})).fingerprint
+    assert figures.test_set(found, "test") == "own images, random split, seed 0"
+    assert figures.test_set(found, "all") == "own images, all images"
+    assert figures.test_set({"dataset": "fer2013"}, "test") == "FER2013, test split"
+    unnamed = {"dataset": "fer2013", "splits": None, "official": ["test"]}
+    assert figures.test_set(unnamed, "test") == "FER2013 test split"

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,6 +19,7 @@ from emotion.data.drawing import Expression, Figure, Light, Pose, box, centred, 
 from emotion.faces import images as faces
 from emotion.faces.images import overlap
 from emotion.faces.labels import EMOTIONS
+from tests.helpers.properties import max_examples
 
 
 def config(**values: object) -> DictConfig:
@@ -32,6 +33,7 @@ def config(**values: object) -> DictConfig:
 # --------------------------------------------------------------------------------------------------------- datasets
 
 
+@pytest.mark.slow
 def test_same_seed_same_pictures_other_seed_others() -> None:
     first, again, other = (synthetic.load(config(split_seed=seed)) for seed in (3, 3, 4))
     for split in ("train", "validation", "test"):
@@ -50,6 +52,7 @@ def test_seed_survives_the_process_and_the_order_of_drawing() -> None:
     np.testing.assert_array_equal(forwards, backwards[::-1])
 
 
+@pytest.mark.slow
 def test_a_picture_does_not_depend_on_how_many_there_are() -> None:
     few, many = synthetic.load(config(per_emotion=10)), synthetic.load(config(per_emotion=13))
     hashes = [{h for split in ("train", "validation", "test") for h in data[split].hashes} for data in (few, many)]
@@ -72,6 +75,7 @@ def test_splits_are_balanced_and_share_no_person() -> None:
     assert len(drawn) == 20
 
 
+@pytest.mark.slow
 @given(st.integers(10, 400), st.floats(0.01, 0.4), st.floats(0.01, 0.4))
 def test_every_split_has_people_near_its_share(count: int, validation: float, test: float) -> None:
     parts = synthetic._divide(config(per_emotion=count, validation_fraction=validation, test_fraction=test))
@@ -149,7 +153,7 @@ def test_interpolated_faces_change_smoothly() -> None:
 # ---------------------------------------------------------------------------------------------------------- drawing
 
 
-@settings(max_examples=60)
+@max_examples(60)
 @given(
     st.integers(0, 10_000), st.floats(-300, 600), st.floats(-300, 600), st.floats(2, 300), st.floats(-40, 40),
     st.sampled_from(people.HAIR_STYLES), st.sampled_from(people.BEARDS),
@@ -179,6 +183,7 @@ def test_centred_puts_the_box_there(x: float, y: float, scale: float, angle: flo
 # ------------------------------------------------------------------------------------------------ frames and videos
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_haar_finds_nine_in_ten_faces_where_they_are() -> None:
     cascade = faces.load_cascade()
@@ -196,6 +201,7 @@ def test_haar_finds_nine_in_ten_faces_where_they_are() -> None:
     assert np.mean(overlaps) >= 0.8
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_haar_finds_every_skin_tone() -> None:
     cascade = faces.load_cascade()

@@ -2,10 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from sklearn.utils.class_weight import compute_class_weight
 
 from emotion.base.errors import UserError
-from emotion.data.weights import BETA, class_weights, table
+from emotion.config.schema import CLASS_WEIGHTS
+from emotion.data import cache, pipeline
+from emotion.data.examples import Examples
+from emotion.data.weights import BETA, class_weights, presented, table
+from emotion.faces.contract import Contract
 from emotion.faces.labels import EMOTIONS
 
 NAMES = ("rare", "common")
@@ -34,8 +39,22 @@ def test_effective_by_hand():
     np.testing.assert_allclose(class_weights(LABELS, "effective", NAMES), [rare / mean, common / mean], rtol=1e-6)
 
 
+def test_effective_of_a_class_with_one_example():
+    # (1 - beta) / (1 - beta ** 1) is 1; (1 - beta) / (1 - beta ** 3) is 1 / (1 + beta + beta ** 2).
+    three = 1 / (1 + BETA + BETA**2)
+    mean = (1 + 3 * three) / 4
+    np.testing.assert_allclose(
+        class_weights(np.array([0, 1, 1, 1]), "effective", NAMES), [1 / mean, three / mean], rtol=1e-6
+    )
+
+
 def test_a_mapping_is_taken_by_name_and_not_scaled():
     np.testing.assert_array_equal(class_weights(LABELS, {"common": 3.0, "rare": 7.0}, NAMES), [7, 3])
+
+
+@pytest.mark.parametrize("setting", [*CLASS_WEIGHTS, {"rare": 1.0, "common": 2.0}])
+def test_weights_are_float32(setting):
+    assert class_weights(LABELS, setting, NAMES).dtype == np.float32
 
 
 @pytest.mark.parametrize("given", [{"rare": 1.0}, {"rare": 1.0, "common": 1.0, "other": 1.0}])
@@ -82,3 +101,31 @@ def test_table_lists_counts_weights_and_shares():
 
 def test_table_of_nothing():
     assert "0.0 %" in table(np.array([], np.int64), np.zeros(2), NAMES)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_presented_shares_are_those_of_all_batches_of_all_epochs(soft: bool) -> None:
+    labels = np.array([0] * 8 + [1] * 24 + [2] * 16)
+    rng = np.random.default_rng(0)
+    targets = rng.dirichlet(np.ones(3), len(labels)).astype(np.float32) if soft else None
+    images = rng.integers(0, 256, (len(labels), 16, 16), np.uint8)
+    train = Examples(labels, np.zeros(len(labels), "S16"), images=images, targets=targets)
+    trainer = OmegaConf.create(
+        {"epochs": 4, "class_weight": "balanced", "class_weight_epochs": 1, "label_smoothing": 0.1}
+    )
+    store = cache.open_store(train, Contract(16, 16), cache="memory", cache_dir="")
+    batches = pipeline.training(
+        store,
+        labels,
+        batch_size=16,
+        seed=0,
+        epochs=4,
+        augmentation=pipeline.Augmentation(),
+        class_weights=class_weights(labels, "balanced", ("a", "b", "c")),
+        weighted_epochs=1,
+        label_smoothing=0.1,
+        targets=targets,
+    )
+    total = sum((targets * weights[:, None]).numpy().sum(axis=0) for _, targets, weights in batches)
+    assert len(list(batches)) == 12
+    np.testing.assert_allclose(presented(train, trainer, ("a", "b", "c")), total / total.sum(), atol=0.005)

@@ -14,11 +14,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from emotion import runs
-from emotion.base import files
 from emotion.data import synthetic
 from emotion.faces.contract import Contract
 from emotion.faces.labels import EMOTIONS
 from tests.conftest import compose
+from tests.helpers.once import made_once
 
 CONTRACT = Contract(height=32, width=40, colour="rgb", interpolation="linear")
 #: People in each split; each shows all seven emotions.
@@ -62,28 +62,35 @@ def put(folder: Path, model: Any, root: Path | None) -> runs.Run:
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn faces in ``{train,val,test}/<emotion>``."""
-    folder = tmp_path_factory.mktemp("faces")
-    for split, people in PEOPLE.items():
-        draw_split(folder, split, people)
-    return folder
+def root(common: Path) -> Path:
+    """Drawn faces in ``{train,val,test}/<emotion>``; do not change it."""
+    with made_once(common / "export-faces") as folder:
+        if folder:
+            for split, people in PEOPLE.items():
+                draw_split(folder, split, people)
+    return common / "export-faces"
 
 
 @pytest.fixture(scope="session")
-def learnt(root: Path, tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
+def learnt(root: Path, common: Path) -> runs.Run:
     """The run; do not change it."""
+    with made_once(common / "learnt") as folder:
+        if folder:
+            _learn(folder / "small", root)
+    return runs.Run(common / "learnt" / "small", "small")
+
+
+def _learn(folder: Path, root: Path) -> None:
     from emotion.inference import held_out
 
     model = network()
-    run = put(tmp_path_factory.mktemp("runs") / "small", model, root)
+    run = put(folder, model, root)
     splits = held_out.load(run, None, needed=True)
     assert splits is not None
     targets = np.eye(7, dtype=np.float32)[splits.train.labels]
     model.compile("adam", "categorical_crossentropy")
     model.fit(held_out.read(splits.train, CONTRACT), targets, epochs=12, batch_size=16, verbose=0)
     model.save(run.checkpoint())
-    return run
 
 
 @pytest.fixture
@@ -108,8 +115,3 @@ def exporting(run: runs.Run, *overrides: str) -> dict[str, Any]:
     from emotion.export import export
 
     return export(compose("export", f"run='{run.path}'", f"outputs='{run.path.parent}'", *overrides))
-
-
-def tree(folder: Path) -> dict[str, str]:
-    """Every file below a folder and its digest."""
-    return {p.relative_to(folder).as_posix(): files.sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}

@@ -54,7 +54,8 @@ def test_without_the_truth_only_probabilities_count() -> None:
 
 def test_each_tolerance_is_held() -> None:
     truth = np.zeros(100, np.int64)
-    before, after = np.tile(np.float32([0.6, 0.4, 0]), (100, 1)), np.tile(np.float32([0.6, 0.4, 0]), (100, 1))
+    before = np.tile(np.array([0.6, 0.4, 0], np.float32), (100, 1))
+    after = before.copy()
     after[0] = [0.4, 0.6, 0]
     one = make.compare(before, after, truth, LABELS)
     assert list(make.failures(one, Tolerance(accuracy=0.01))) == []  # 1 of 100 is 1 point
@@ -69,6 +70,23 @@ def test_each_tolerance_is_held() -> None:
     assert len(list(make.failures(better, Tolerance(accuracy=0.01)))) == 1
 
 
+def test_labels_that_change_without_a_loss_of_accuracy_are_refused() -> None:
+    """An undertrained network: 71 of 300 labels change, as many to the better as to the worse."""
+    before = np.zeros(300, np.int64)
+    after = before.copy()
+    after[:71] = 1
+    truth = np.where(np.arange(300) < 35, 1, 0)
+    truth[70] = 2
+    found = make.compare(_rows(before.tolist()), _rows(after.tolist()), truth, LABELS)
+    assert found.accuracy[0] == found.accuracy[1]
+    (said,) = make.failures(found, TOLERANCES["int8"])
+    assert said.startswith("71 of 300 labels change (23.7 %); the limit is 2 % (tolerance.changed_labels=0.02)")
+    after[6:71] = 0
+    allowed = make.compare(_rows(before.tolist()), _rows(after.tolist()), truth, LABELS)
+    assert allowed.changed_labels == 6
+    assert not [said for said in make.failures(allowed, TOLERANCES["int8"]) if "labels change" in said]
+
+
 def test_numbers_that_are_none_are_not_equal() -> None:
     broken = _rows([0, 1])
     broken[0, 0] = np.nan
@@ -78,6 +96,8 @@ def test_numbers_that_are_none_are_not_equal() -> None:
 def test_the_issues_tolerances() -> None:
     assert TOLERANCES[None].probability == 1e-4
     assert TOLERANCES["int8"].accuracy == 0.01
-    assert Kind("litert", "int8").tolerance(Tolerance(accuracy=0.5)) == Tolerance(None, 0.5)
+    assert TOLERANCES["int8"].changed_labels == 0.02
+    assert Kind("litert", "int8").tolerance(Tolerance(accuracy=0.5)) == Tolerance(None, 0.5, 0.02)
+    assert Kind("litert", "int8").tolerance(Tolerance(changed_labels=0.3)) == Tolerance(None, 0.01, 0.3)
     assert Kind("onnx").tolerance() == Tolerance(1e-4, None)
     assert (Kind("onnx").name, Kind("litert", "int8").name) == ("onnx", "litert-int8")

@@ -35,7 +35,7 @@ MISTAKES = {
     "run=small folder=~nobody-of-that-name/x": "there is no such user here",
     "run=small/exports": "is inside a run; name the run's own folder",
     "run=bare": "run bare (done) has no best checkpoint",
-    "run=torn": "cannot be read",
+    "run=torn": "damaged",
     "run=small format=onnx -tf2onnx": "format=onnx needs tf2onnx, which is not installed here. pip install",
     "run=small format=onnx -onnx -onnxruntime": "format=onnx needs onnx, onnxruntime, which are not installed here",
     "run=small -tensorflow": "exporting needs TensorFlow, which is not installed here. pip install tensorflow",

@@ -17,28 +17,30 @@ from emotion.evaluate import evaluate
 from emotion.inference.classifier import Classifier
 from emotion.runs import exports, selection
 from tests.conftest import compose
-from tests.export.conftest import exporting, network, tree
+from tests.export.conftest import exporting, network
+from tests.helpers.once import made_once
+from tests.helpers.trainings import tree
 
 pytestmark = pytest.mark.slow
 
-INT8 = ("format=litert", "quantize=int8", "tolerance.accuracy=0.1")
+INT8 = ("format=litert", "quantize=int8", "tolerance.accuracy=0.1", "accept=true")
 
 
 @pytest.fixture(scope="module")
-def outputs(learnt: runs.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the run ``small``, its int8 and ONNX exports, and the scores of all three."""
-    folder = tmp_path_factory.mktemp("outputs")
-    shutil.copytree(learnt.path, folder / "small")
-    run = runs.Run(folder / "small", "small")
-    for kind in (INT8, ("format=onnx",)):
-        exporting(run, *kind)
-    for name in ("small", "small/exports/litert-int8", "small/exports/onnx"):
-        scored(folder, name)
-    return folder
+def outputs(learnt: runs.Run, common: Path) -> Path:
+    """A folder with the run ``small``, its int8 and ONNX exports, and the scores of all three; do not change it."""
+    with made_once(common / "scored") as folder:
+        if folder:
+            run = runs.Run(Path(shutil.copytree(learnt.path, folder / "small")), "small")
+            for kind in (INT8, ("format=onnx",)):
+                exporting(run, *kind)
+            for name in ("small", "small/exports/litert-int8", "small/exports/onnx"):
+                scored(folder, name)
+    return common / "scored"
 
 
 def scored(outputs: Path, name: str, *overrides: str) -> None:
-    evaluate(compose("evaluate", f"run='{name}'", f"outputs='{outputs}'", "bootstrap=0", *overrides))
+    evaluate(compose("evaluate", f"run='{name}'", f"outputs='{outputs}'", "bootstrap=50", *overrides))
 
 
 def test_its_scores_are_of_its_own_answers(outputs: Path, learnt: runs.Run) -> None:
@@ -61,6 +63,7 @@ def test_its_scores_are_of_its_own_answers(outputs: Path, learnt: runs.Run) -> N
     assert "| Export | litert-int8" in (folder / "evaluation" / "report.md").read_text()
 
 
+@pytest.mark.nightly
 def test_scoring_an_export_leaves_its_run_as_it_is(outputs: Path) -> None:
     before = {name: digest for name, digest in tree(outputs).items() if "evaluation" not in name}
     scored(outputs, "small/exports/litert-int8", "split=validation")
@@ -99,6 +102,7 @@ def test_a_glob_over_runs_names_their_exports(outputs: Path) -> None:
         selection.select("sm*/exports/none", outputs)
 
 
+@pytest.mark.nightly
 def test_folders_of_runs_may_be_called_exports(outputs: Path, tmp_path: Path) -> None:
     place = tmp_path / "exports"
     shutil.copytree(outputs / "small", place / "run1")
@@ -110,6 +114,7 @@ def test_folders_of_runs_may_be_called_exports(outputs: Path, tmp_path: Path) ->
     assert found.run.export == place / "run1" / "exports" / "onnx"
 
 
+@pytest.mark.nightly
 def test_what_is_made_anew_has_no_scores_yet(run: runs.Run) -> None:
     folder = run.path.parent
     exporting(run, *INT8)

@@ -70,7 +70,8 @@ def interpreter() -> str:
             guarded = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
             with (folder / "log").open("ab") as log:
                 line = [sys.executable, str(_HERE / "forkserver.py"), str(address), str(guarded)]
-                subprocess.run(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
+                variables = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
+                subprocess.run(line, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
             settings = {"PYTHON": sys.executable, "FORKSERVER": str(address), "EXECUTABLE": str(program)}
             exported = " ".join(f"EMOTION_TEST_{key}={shlex.quote(value)}" for key, value in settings.items())
             start = shlex.join([sys.executable, "-I", "-S", str(_HERE / "forked_python.py")])

@@ -29,13 +29,16 @@ def main() -> None:
         "safe_path": bool(options),
         "executable": os.environ["EMOTION_TEST_EXECUTABLE"],
     }
-    socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
+    text = json.dumps(request).encode()
+    socket.send_fds(connection, [len(text).to_bytes(4, "little")], [0, 1, 2])
+    connection.sendall(text)
     _receive(connection)  # the process's id: it has begun
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: connection.sendall(bytes([number])))
     code = int.from_bytes(_receive(connection), "little", signed=True)
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
+        if -code != signal.SIGKILL:  # which has no handler
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
 
@@ -45,7 +48,8 @@ def _receive(connection: socket.socket) -> bytes:
     while len(data) < 4:
         part = connection.recv(4 - len(data))
         if not part:
-            os._exit(97)  # the server ended
+            print(f"the fork server ended; see the log beside {os.environ['EMOTION_TEST_FORKSERVER']}", file=sys.stderr)
+            os._exit(97)
         data += part
     return data
 

@@ -1,6 +1,7 @@
 """A process that has TensorFlow imported and forks for each command: ``forkserver.py <socket> <pid to outlive>``.
 
-Importing TensorFlow, Keras, Matplotlib and scikit-learn takes half the time of a small training. Tests whose subject is
+Importing TensorFlow, Keras, Matplotlib and scikit-learn takes half the time of a small training, and more where
+coverage is measured, which begins in the forked process. Tests whose subject is
 not the process itself start commands through this server; see :func:`tests.conftest.emotion`. No operation runs in the
 server, so that a fork has no threads of TensorFlow's to miss. Not for machines with GPUs, whose driver does not survive
 a fork.
@@ -28,8 +29,7 @@ def main() -> None:
     if os.fork():  # it serves all workers of a session, and outlives the one that needs it first
         os._exit(0)
     os.setsid()
-    import keras  # noqa: F401
-    import tensorflow as tf  # noqa: F401
+    _import()
 
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     server.bind(address + ".new")
@@ -41,10 +41,14 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
     while _alive(guarded):
-        readable, _, _ = select.select([server, woken, *clients.values()], [], [], 1.0)
+        watched: list[Any] = [server, woken, *clients.values()]
+        readable, _, _ = select.select(watched, [], [], 1.0)
         for pid, client in list(clients.items()):
             if client in readable:  # a signal's number to pass on; nothing, when the client is gone
-                number = client.recv(1)
+                try:
+                    number = client.recv(1)
+                except OSError:  # it was killed before it had read the process's id
+                    number = b""
                 with suppress(ProcessLookupError):
                     os.kill(pid, number[0] if number else signal.SIGKILL)
                 if not number:
@@ -54,31 +58,46 @@ def main() -> None:
             os.read(woken, 4096)
         if server in readable:
             connection, _ = server.accept()
-            pid = _begin(connection, server)
-            if pid:
-                clients[pid] = connection
+            with suppress(OSError):  # of a client that was killed meanwhile
+                _begin(connection, server, clients)
         _reap(clients)
     Path(address).unlink(missing_ok=True)
 
 
-def _begin(connection: socket.socket, server: socket.socket) -> int:
+def _import() -> None:
+    """What commands import that takes long; nothing of it has a thread before it is used."""
+    import cv2  # noqa: F401
+    import h5py  # noqa: F401
+    import hydra._internal.hydra
+    import hydra.core.override_parser.overrides_parser  # noqa: F401
+    import PIL.Image  # noqa: F401
+    import rich.progress  # noqa: F401
+    import tensorflow as tf  # noqa: F401
+
+
+def _begin(connection: socket.socket, server: socket.socket, clients: dict[int, socket.socket]) -> None:
     descriptors = array.array("i")
-    text, ancillary, _, _ = connection.recvmsg(1 << 20, socket.CMSG_SPACE(3 * descriptors.itemsize))
+    head, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(3 * descriptors.itemsize))
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-    if len(descriptors) != 3:
+    size, text = int.from_bytes(head, "little"), b""
+    while len(text) < size and (part := connection.recv(1 << 16)):  # a long one comes in parts
+        text += part
+    if len(descriptors) != 3 or len(text) < size:
+        for descriptor in descriptors:
+            os.close(descriptor)
         connection.close()
-        return 0
+        return
     pid = os.fork()
     if pid == 0:
         server.close()
         connection.close()
         _run(json.loads(text), descriptors)
+    clients[pid] = connection
     for descriptor in descriptors:
         os.close(descriptor)
     connection.sendall(pid.to_bytes(4, "little"))
-    return pid
 
 
 def _run(request: dict[str, Any], descriptors: array.array[int]) -> NoReturn:
@@ -98,13 +117,19 @@ def _run(request: dict[str, Any], descriptors: array.array[int]) -> NoReturn:
     sys.executable = request["executable"]
     code: Any = 0
     try:
+        if "COVERAGE_PROCESS_CONFIG" in os.environ:
+            import coverage
+
+            coverage.process_startup(force=True)
+        if "EMOTION_TEST_HOLD" in os.environ:  # a new interpreter would find it by PYTHONPATH
+            runpy.run_path(str(Path(__file__).parent / "holding" / "sitecustomize.py"))
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         code = ended.code
         if isinstance(code, str):
             print(code, file=sys.stderr)
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
         code = 1
     with suppress(BaseException):
         threading._shutdown()  # type: ignore[attr-defined]

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from emotion.base.errors import UserError
 from emotion.data import synthetic
 from emotion.faces import images as faces
 from emotion.faces.contract import Contract
-from emotion.faces.images import Box
+from emotion.faces.images import Box, Image
 from emotion.inference.classifier import Classifier
 from emotion.inference.runtimes import UnreadableModelError
 
@@ -24,7 +26,7 @@ def _predict(model, pictures) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> np.ndarray:
+def pictures() -> list[Image]:
     """The test split of a drawn dataset."""
     cfg = OmegaConf.create(
         {
@@ -39,11 +41,11 @@ def pictures() -> np.ndarray:
     )
     images = synthetic.load(cfg).test.images
     assert images is not None
-    return images
+    return list(images)
 
 
 @pytest.mark.parametrize("colour", ["gray", "rgb"])
-def test_live_says_what_keras_says(models, pictures: np.ndarray, colour: str) -> None:
+def test_live_says_what_keras_says(models, pictures: list[Image], colour: str) -> None:
     model = models[colour]
     live = Classifier(model.tflite, model.contract).classify(pictures)
     assert live.shape == (len(pictures), 7)
@@ -53,14 +55,15 @@ def test_live_says_what_keras_says(models, pictures: np.ndarray, colour: str) ->
 
 
 @pytest.mark.parametrize("colour", ["gray", "rgb"])
-def test_batches_of_changing_size_agree_with_single_pictures(models, pictures: np.ndarray, colour: str) -> None:
+def test_batches_of_changing_size_agree_with_single_pictures(models, pictures: list[Image], colour: str) -> None:
     classifier = Classifier(models[colour].tflite, models[colour].contract)
-    alone = np.concatenate([classifier.classify([picture]) for picture in pictures[:5]])
+    alone: NDArray[np.float32] = np.concatenate([classifier.classify([picture]) for picture in pictures[:5]])
     for count in (3, 5, 1, 5, 0, 2):
-        np.testing.assert_allclose(classifier.classify(pictures[:count]), alone[:count], rtol=0, atol=TOLERANCE)
+        answers = classifier.classify(pictures[:count])
+        np.testing.assert_allclose(answers, alone[:count], rtol=0, atol=TOLERANCE)
 
 
-def test_results_are_not_overwritten_by_the_next_call(models, pictures: np.ndarray) -> None:
+def test_results_are_not_overwritten_by_the_next_call(models, pictures: list[Image]) -> None:
     classifier = Classifier(models["rgb"].tflite, models["rgb"].contract)
     first = classifier.classify(pictures[:1])
     kept = first.copy()
@@ -78,6 +81,7 @@ def test_red_stays_red(models) -> None:
     assert np.abs(classifier.classify([red_rgb]) - expected).max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("colour", ["gray", "rgb"])
 def test_faces_are_cut_by_the_contracts_margin_also_at_the_border(models, colour: str) -> None:
     model = models[colour]
@@ -106,6 +110,7 @@ def test_a_face_is_cut_and_classified_in_two_steps_that_label_joins(models, colo
     assert classifier.engine == "litert"
 
 
+@pytest.mark.slow
 def test_a_crowd_is_labelled_as_one_by_one(models) -> None:
     image, _ = synthetic.frame(3, 3)
     classifier = Classifier(models["gray"].tflite, models["gray"].contract)
@@ -124,6 +129,7 @@ def test_no_faces_is_no_work(models) -> None:
     assert classifier.prepare(np.zeros((50, 50, 3), np.uint8), []).shape == (0, 48, 48, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -132,12 +138,13 @@ def test_no_faces_is_no_work(models) -> None:
         ({"labels": ("happy", "sad")}, r"output is float32 \['N', 7\], but contract.json says float32 \['N', 2\]"),
     ],
 )
-def test_a_contract_of_another_model_is_refused(models, change: dict, message: str) -> None:
+def test_a_contract_of_another_model_is_refused(models, change: dict[str, Any], message: str) -> None:
     contract: Contract = replace(models["gray"].contract, **change)
     with pytest.raises(UserError, match=message):
         Classifier(models["gray"].tflite, contract)
 
 
+@pytest.mark.slow
 def test_a_model_of_another_type_is_refused(models, tmp_path: Path) -> None:
     import keras
     import tensorflow as tf
@@ -168,6 +175,7 @@ def test_a_damaged_model_is_refused(tmp_path: Path, content: bytes) -> None:
         Classifier(path, Contract(48, 48))
 
 
+@pytest.mark.slow
 def test_a_model_that_says_nan_is_refused(models, tmp_path: Path) -> None:
     import keras
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""The export and its record; what live video does with them is in tests/live/test_engines.py."""
+"""The export and its record; what live video does with them is in test_engines.py."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 from emotion import runs
 from emotion.config.checks import validate
 from emotion.data import sources, synthetic
-from emotion.faces import images as faces
+from emotion.faces import decoding
 from emotion.faces.images import Image
 from emotion.faces.labels import EMOTIONS
 from emotion.inference.classifier import Classifier
@@ -56,6 +56,7 @@ def test_rgb(tmp_path: Path) -> None:
     np.testing.assert_allclose(_live(run, _test_pictures(run)), _evaluated(run), atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.nightly
 def test_coloured_files_of_another_size(tmp_path: Path) -> None:
     """JPEG and PNG files that must be decoded, resized and have their channels put in order."""
     root = tmp_path / "faces"
@@ -69,7 +70,7 @@ def test_coloured_files_of_another_size(tmp_path: Path) -> None:
     paths = sources.load(run.config().dataset).test.paths
     assert paths is not None
     assert {Path(path).suffix for path in paths} == {".jpg", ".png"}
-    pictures = [faces.read(path) for path in paths]
+    pictures = [decoding.read(path) for path in paths]
     np.testing.assert_allclose(_live(run, pictures), _evaluated(run), atol=TOLERANCE, rtol=0)
     swapped = _live(run, [picture[..., ::-1] for picture in pictures])
     assert np.abs(swapped - _evaluated(run)).max() > 10 * TOLERANCE, "these pictures cannot tell BGR from RGB"

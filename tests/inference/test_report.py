@@ -11,6 +11,7 @@ import pytest
 from emotion import metrics
 from emotion.faces.labels import EMOTIONS
 from emotion.inference import report
+from emotion.metrics import slices
 from emotion.reports import markdown
 from emotion.reports.evaluation import confusion_matrix
 from emotion.reports.training import history as plot_history
@@ -45,6 +46,15 @@ def _tables(text: str) -> list[list[list[str]]]:
     return [[[cell.strip() for cell in line] for line in lines if "---" not in line[0]] for lines in split]
 
 
+def test_slices_have_their_accuracies(tmp_path: Path) -> None:
+    correct = np.arange(400) % 4 > 0
+    found = slices.score(correct, {"light": np.array(["day", "night"]).repeat(200)})
+    text = _write(tmp_path, {"test": metrics.score(*_predictions(), bootstrap=40) | {"slices": found}})
+    (table,) = (t for t in _tables(text) if t[0][0] == "By")
+    assert table[0] == ["By", "Slice", "Images", "Accuracy"]
+    assert all(re.match(r"75\.0 % \(\d", row[3]) for row in table[1:])
+
+
 def test_headline_has_the_official_and_the_leak_free_figure(tmp_path: Path) -> None:
     p, y = _predictions()
     leaked = np.arange(400) % 10 == 0
@@ -52,15 +62,26 @@ def test_headline_has_the_official_and_the_leak_free_figure(tmp_path: Path) -> N
         "validation": metrics.score(*_predictions(1), bootstrap=40),
         "test": metrics.score_with_leak_free(p, y, leaked, bootstrap=40),
     }
+    scores["test"] |= {"test_set": "FER2013 PublicTest", "official": True}
     test, clean = scores["test"], scores["test"]["leak_free"]
     text = _write(tmp_path, scores)
     official, without = text.split("\n\n")[1].splitlines()
-    assert official.startswith("**Test split, official: ")
+    assert official.startswith("**Test split, official (FER2013 PublicTest): ")
     assert f"accuracy {_shown(test['accuracy'])}, macro-F1 {_shown(test['macro_f1'])}" in official
     assert "400 images" in official
     assert f"accuracy {_shown(clean['accuracy'])}, macro-F1 {_shown(clean['macro_f1'])}" in without
     assert "Without the 40 that are pixel-identical to a training or validation image" in without
     assert "on 360" in without
+
+
+def test_a_random_split_is_not_called_official_and_few_images_are_named(tmp_path: Path) -> None:
+    p, y = _predictions(n=60)
+    score = metrics.score_with_leak_free(p, y, np.zeros(60, bool), bootstrap=20)
+    score |= {"test_set": "own images, random split, seed 0", "official": False}
+    text = _write(tmp_path, {"test": score})
+    assert "**Test split (own images, random split, seed 0): " in text
+    assert "official" not in text
+    assert f"Few images of angry ({score['per_class']['angry']['support']}), " in text
 
 
 def test_tables_hold_every_metric_of_every_split(tmp_path: Path) -> None:
@@ -143,13 +164,18 @@ def test_headline_without_a_test_split_is_the_last_one(tmp_path: Path) -> None:
         _write(tmp_path, {})
 
 
+@pytest.mark.slow
 def test_the_meaning_of_intervals_and_of_validation_is_told(tmp_path: Path) -> None:
     text = _write(tmp_path, {"test": metrics.score(*_predictions(), bootstrap=20)})
-    assert "95 % bootstrap intervals (20 resamples" in text
+    assert "95 % intervals: Wilson's for rates" in text
+    assert "the percentile bootstrap, 20 resamples of the images" in text
+    mixed = {"validation": metrics.score(*_predictions(1), bootstrap=10), "test": metrics.score(*_predictions())}
+    assert "bootstrap, 10 (validation) and 10,000 (test) resamples of the images" in _write(tmp_path, mixed)
     assert "another training seed" in text
     assert "validation split chose the checkpoint" in text
 
 
+@pytest.mark.slow
 def test_links_are_relative_and_lead_to_pictures(tmp_path: Path) -> None:
     (tmp_path / "plots").mkdir()
     confusion_matrix(np.eye(7, dtype=int), tmp_path / "confusion_matrix.png")

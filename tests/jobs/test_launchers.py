@@ -20,10 +20,11 @@ from emotion.base import files, provenance
 from emotion.jobs import sweep_table
 from tests.base.test_devices import TWO_GPUS, fake_nvidia_smi
 from tests.conftest import TINY, compose, emotion
+from tests.helpers.hold import Hold
+from tests.helpers.tiers import rest_nightly
+from tests.helpers.trainings import HEAVY, rows
 
-# It fails in training, not in validation: its weights overflow float32.
-_HEAVY = "{angry: 1e38, disgusted: 1e38, fearful: 1e38, happy: 1e38, neutral: 1e38, sad: 1e38, surprised: 1e38}"
-_SWEEP = ("-m", *TINY, "trainer.epochs=20", f"trainer.class_weight=sqrt,balanced,{_HEAVY}", "hydra/launcher=joblib",
+_SWEEP = ("-m", *TINY, "trainer.epochs=4", f"trainer.class_weight=sqrt,balanced,{HEAVY}", "hydra/launcher=joblib",
           "hydra.launcher.n_jobs=2", "hydra.sweep.dir=mine")  # fmt: skip
 
 
@@ -46,11 +47,6 @@ def _until(happened: Callable[[], object], seconds: float = 300) -> None:
         time.sleep(0.05)
 
 
-def _rows(run: Path) -> list[str]:
-    history = run / "history.csv"
-    return history.read_text().splitlines()[1:] if history.is_file() else []
-
-
 def _record(run: Path) -> dict[str, Any]:
     """What a run's file itself says, whether or not a process still holds the run."""
     return files.read_json(run / "run.json") if (run / "run.json").exists() else {}
@@ -68,21 +64,28 @@ def tidied(tmp_path: Path) -> Iterator[Path]:
         process.kill()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_sweep_side_by_side_is_killed_interrupted_and_gone_on_with(tidied: Path) -> None:
     environment = {**os.environ, "PATH": fake_nvidia_smi(tidied / "bin", TWO_GPUS), "TMPDIR": str(tidied)}
     environment.pop("CUDA_VISIBLE_DEVICES", None)
     mine = tidied / "mine"
 
-    def launched(*more: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    def launched(*more: str, epoch: int | None = None) -> subprocess.Popen[str]:
+        """Start the sweep; its jobs wait after an epoch."""
+        hold = Hold(tidied / f"epoch {epoch}", epoch) if epoch else None
+        if hold:
+            hold.folder.mkdir()
+        process = subprocess.Popen(
             [sys.executable, "-m", "emotion.train", *_SWEEP, *more],
-            cwd=tidied, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True,
+            cwd=tidied, env=hold.environment(environment) if hold else environment, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        if hold:
+            hold.until_held(process, "0", "1")
+        return process
 
-    launcher = launched()
-    _until(lambda: launcher.poll() is not None or all(_record(mine / n).get("started") for n in ("0", "1")))
+    launcher = launched(epoch=1)
     training = [p.environ() for p in _processes(tidied) if "emotion.train.job" in p.cmdline()]
     assert sorted(e["CUDA_VISIBLE_DEVICES"] for e in training) == ["GPU-aaa", "GPU-bbb"], "one GPU a job"
     share = str(max(1, len(os.sched_getaffinity(0)) // 2))
@@ -92,8 +95,7 @@ def test_a_sweep_side_by_side_is_killed_interrupted_and_gone_on_with(tidied: Pat
     _until(lambda: not _processes(tidied))
     assert [_record(mine / n)["status"] for n in ("0", "1")] == ["interrupted"] * 2
 
-    launcher = launched("resume=true")
-    _until(lambda: launcher.poll() is not None or (_rows(mine / "0") and _rows(mine / "1")))
+    launcher = launched("resume=true", epoch=2)
     os.killpg(launcher.pid, signal.SIGINT)  # as a terminal does
     output = launcher.communicate(timeout=120)[0]
     assert launcher.returncode == 130, output
@@ -101,17 +103,17 @@ def test_a_sweep_side_by_side_is_killed_interrupted_and_gone_on_with(tidied: Pat
     assert "Traceback" not in output
     assert not [p for p in _processes(tidied) if "emotion.train.job" in p.cmdline()]
     assert [_record(mine / n)["status"] for n in ("0", "1")] == ["interrupted"] * 2
-    kept = {n: _rows(mine / n) for n in ("0", "1")}
+    kept = {n: rows(mine / n) for n in ("0", "1")}
     assert not (mine / "2" / "run.json").exists(), "what had not begun did not begin"
 
     done = launched("resume=true")
     output = done.communicate(timeout=400)[0]
     assert done.returncode == 1, output
     assert _statuses(mine) == {"0": "done", "1": "done", "2": "failed"}
-    for number, rows in kept.items():
-        after = _rows(mine / number)
-        assert after[: len(rows)] == rows, "no epoch was trained twice"
-        assert [row.split(",")[0] for row in after] == [str(epoch + 1) for epoch in range(20)]
+    for number, before in kept.items():
+        after = rows(mine / number)
+        assert after[: len(before)] == before, "no epoch was trained twice"
+        assert [row.split(",")[0] for row in after] == [str(epoch + 1) for epoch in range(4)]
     table = [row for row in output.splitlines() if row.startswith("│")]
     assert len([row for row in table if " done " in row]) == 2
     assert len([row for row in table if " failed " in row]) == 1
@@ -172,6 +174,7 @@ def _made(folder: Path, number: int, **record: object) -> runs.Run:
     return run
 
 
+@pytest.mark.slow
 def test_progress_tells_this_attempt_from_the_one_before(tmp_path: Path) -> None:
     _made(tmp_path, 0, status="done", epoch=2, best=0.5)
     _made(tmp_path, 1, status="failed", started=provenance.now(), finished=provenance.now())
@@ -191,6 +194,7 @@ def test_progress_tells_this_attempt_from_the_one_before(tmp_path: Path) -> None
     assert sweep.refresh() == []
 
 
+@pytest.mark.slow
 def test_the_table_shows_what_trains_before_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep_table, "_ROWS", 2)
     for number in range(3):
@@ -206,3 +210,13 @@ def test_the_table_shows_what_trains_before_what_is_done(tmp_path: Path, monkeyp
         "3    seed=3  running    1/2  val_macro_f1 0.125",
         "3 of 9 done, 1 running, 5 to come  3 wait in Slurm's queue",
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", rest_nightly([[], ["hydra.launcher.n_jobs=-1"], ["hydra.launcher.n_jobs=8"]]))
+def test_joblib_s_own_number_of_jobs(jobs: list[str], tmp_path: Path) -> None:
+    done = emotion(
+        "train", "-m", "hydra/launcher=joblib", *jobs, *TINY, "seed=1,2", "hydra.sweep.dir=mine", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert _statuses(tmp_path / "mine") == {"0": "done", "1": "done"}

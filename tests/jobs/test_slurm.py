@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +13,13 @@ import pytest
 from emotion import runs
 from emotion.base import files
 from tests.conftest import TINY
-from tests.jobs.slurm.cluster import cluster, missing
+from tests.helpers.hold import Hold
+from tests.helpers.slurm_cluster import cluster, missing
+from tests.helpers.trainings import HEAVY, rows
 
-_HEAVY = "{angry: 1e38, disgusted: 1e38, fearful: 1e38, happy: 1e38, neutral: 1e38, sad: 1e38, surprised: 1e38}"
-_SWEEP = ("-m", *TINY, "trainer.epochs=20", f"trainer.class_weight={_HEAVY},sqrt,balanced,effective",
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
+
+_SWEEP = ("-m", *TINY, "trainer.epochs=4", f"trainer.class_weight={HEAVY},sqrt,balanced,effective",
           "hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1",
           "hydra.sweep.dir=mine")  # fmt: skip
 
@@ -31,34 +33,27 @@ def slurm() -> Iterator[dict[str, str]]:
         yield {**os.environ, **environment}
 
 
-def _rows(run: Path) -> list[str]:
-    history = run / "history.csv"
-    return history.read_text().splitlines()[1:] if history.is_file() else []
-
-
 def _slurm_job(slurm: dict[str, str], number: int) -> str:
     line = ["squeue", "--noheader", "--array", "--format", "%i"]
     names = subprocess.run(line, env=slurm, capture_output=True, text=True, check=True).stdout.split()
     return next(name for name in names if name.endswith(f"_{number}"))
 
 
-@pytest.mark.slow
 def test_a_sweep_of_four_with_a_failing_a_cancelled_and_a_requeued_job(slurm: dict[str, str], tmp_path: Path) -> None:
     line = [sys.executable, "-m", "emotion.train", *_SWEEP]
+    hold = Hold(tmp_path, 2)
+    hold.release("3")
     launcher = subprocess.Popen(
-        line, cwd=tmp_path, env=slurm, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        line, cwd=tmp_path, env=hold.environment(slurm), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     mine, kept = tmp_path / "mine", {}
     signals = {1: ["scancel"], 2: ["scancel", "--signal=USR2"]}  # the second is what submitit's jobs get before the end
-    while launcher.poll() is None:
-        for number, command in signals.items():
-            if number not in kept and len(_rows(mine / str(number))) >= 2:
-                kept[number] = _rows(mine / str(number))
-                subprocess.run([*command, _slurm_job(slurm, number)], env=slurm, check=True)
-        time.sleep(0.05)
+    for number, command in signals.items():
+        hold.until_held(launcher, str(number))
+        kept[number] = rows(mine / str(number))
+        subprocess.run([*command, _slurm_job(slurm, number)], env=slurm, check=True)
     output = launcher.communicate()[0]
     assert launcher.returncode == 1, output
-    assert set(kept) == set(signals), output
     assert {r.path.name: files.read_json(r.path / "run.json")["status"] for r in runs.listing(mine)} == {
         "0": "failed", "1": "interrupted", "2": "done", "3": "done",
     }  # fmt: skip
@@ -66,8 +61,8 @@ def test_a_sweep_of_four_with_a_failing_a_cancelled_and_a_requeued_job(slurm: di
     assert "job 1 (trainer.class_weight=sqrt): interrupted" in output
     assert "2 of 4 done, 1 failed, 1 interrupted" in output
     assert "Traceback" not in output
-    rows = [row for row in output.splitlines() if row.startswith("│")]
-    assert [sum(f" {status} " in row for row in rows) for status in ("done", "failed", "interrupted")] == [2, 1, 1]
+    table = [row for row in output.splitlines() if row.startswith("│")]
+    assert [sum(f" {status} " in row for row in table) for status in ("done", "failed", "interrupted")] == [2, 1, 1]
     _goes_on(kept[2], mine / "2")
     assert (
         files.read_json(mine / "2" / "run.json")["objective"] == files.read_json(mine / "3" / "run.json")["objective"]
@@ -86,12 +81,11 @@ def test_a_sweep_of_four_with_a_failing_a_cancelled_and_a_requeued_job(slurm: di
 
 def _goes_on(kept: list[str], run: Path) -> None:
     """A run's history begins with what it had when it was stopped, and has every epoch once."""
-    rows = _rows(run)
-    assert rows[: len(kept)] == kept
-    assert [row.split(",")[0] for row in rows] == [str(epoch + 1) for epoch in range(20)]
+    trained = rows(run)
+    assert trained[: len(kept)] == kept
+    assert [row.split(",")[0] for row in trained] == [str(epoch + 1) for epoch in range(4)]
 
 
-@pytest.mark.slow
 def test_what_slurm_refuses_is_told(slurm: dict[str, str], tmp_path: Path) -> None:
     line = [sys.executable, "-m", "emotion.train", *_SWEEP, "hydra.launcher.partition=gpu"]
     done = subprocess.run(line, cwd=tmp_path, env=slurm, capture_output=True, text=True, check=False)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from emotion.faces.images import Box
 from emotion.faces.labelled import Face
 from emotion.faces.labels import EMOTIONS
 from emotion.live.face_log import CsvLog, JsonLinesLog, log_sink
-from emotion.video.frame import Frame
+from emotion.video.frame import Frame, Stream, Unreadable
 
 SMOOTHED = (0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1)
 RAW = (0.0, 0.05, 0.05, 0.5, 0.2, 0.1, 0.1)
@@ -44,6 +45,7 @@ def test_json_lines_hold_one_object_a_face_a_frame(tmp_path: Path) -> None:
         "box": [3, 4, 20, 21],
         "label": "happy",
         "confidence": 0.4,
+        "top": "happy",
         "probabilities": dict(zip(EMOTIONS, SMOOTHED, strict=True)),
         "raw": dict(zip(EMOTIONS, RAW, strict=True)),
     }
@@ -52,14 +54,37 @@ def test_json_lines_hold_one_object_a_face_a_frame(tmp_path: Path) -> None:
 def test_a_table_holds_the_same(tmp_path: Path) -> None:
     path = tmp_path / "faces.csv"
     _write(path, [1, 0, 2])
-    columns = ["frame", "time", "track", "x", "y", "width", "height", "label", "confidence"]
+    columns = ["frame", "time", "track", "x", "y", "width", "height", "label", "confidence", "top"]
     with path.open(newline="") as file:
         header, *rows = csv.reader(file)
     assert header == [*columns, *EMOTIONS, *(f"raw_{e}" for e in EMOTIONS)]
     assert [row[0] for row in rows] == ["0", "2", "2"]
-    assert rows[1][:9] == ["2", "0.25", "7", "3", "4", "20", "21", "happy", "0.4"]
-    assert [float(v) for v in rows[1][9:]] == [*SMOOTHED, *RAW]
+    assert rows[1][:10] == ["2", "0.25", "7", "3", "4", "20", "21", "happy", "0.4", "happy"]
+    assert [float(v) for v in rows[1][10:]] == [*SMOOTHED, *RAW]
     assert path.read_bytes().count(b"\r\n") == 4  # RFC 4180
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_each_picture_has_a_row_with_and_without_faces_readable_or_not(tmp_path: Path, ending: str) -> None:
+    path, skipped = tmp_path / f"faces.{ending}", [Unreadable(0, "a.png", "damaged")]
+    stream = Stream("photos", "pictures", 1.0, iter(()), 4, unreadable=skipped)
+    with log_sink(path, EMOTIONS, stream) as sink:
+        skipped.append(Unreadable(3, "d.png", "empty"))  # the reader is ahead
+        other = replace(FACE, label="uncertain", raw=tuple(reversed(RAW)))
+        sink.write(Frame(1, 1.0, IMAGE, "b.png"), [FACE, other], IMAGE)
+        sink.write(Frame(2, 2.0, IMAGE, "c.png"), [], IMAGE)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file)) if ending == "csv" else [json.loads(line) for line in file]
+    assert [row["name"] for row in rows] == ["a.png", "b.png", "b.png", "c.png", "d.png"]
+    assert [row["note"] or "" for row in rows] == [
+        "cannot be read: damaged",
+        "",
+        "",
+        "no face",
+        "cannot be read: empty",
+    ]
+    assert [row["label"] or "" for row in rows] == ["", "happy", "uncertain", "", ""]
+    assert [row["top"] or "" for row in rows] == ["", "happy", EMOTIONS[3], "", ""]
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv"])
@@ -157,10 +182,14 @@ def test_a_log_that_cannot_be_is_refused(tmp_path: Path, name: str, message: str
 
 
 @pytest.mark.parametrize("kind", [JsonLinesLog, CsvLog])
-def test_a_log_on_a_full_disk_is_an_error_not_a_traceback(kind: type[JsonLinesLog] | type[CsvLog]) -> None:
+def test_a_log_on_a_full_disk_is_an_error_not_a_traceback(
+    kind: type[JsonLinesLog] | type[CsvLog], tmp_path: Path
+) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full on this system")
-    with pytest.raises(UserError, match="No space left"), kind("/dev/full", EMOTIONS) as sink:
+    log = kind(tmp_path / "x", EMOTIONS)
+    log.path = Path("/dev/full")  # which is refused as a name
+    with pytest.raises(UserError, match="No space left"), log as sink:
         sink.write(Frame(0, 0.0, IMAGE), [FACE], IMAGE)
 
 

@@ -41,7 +41,7 @@ def test_what_is_placed_is_inside_and_covers_nothing(
     frame: tuple[int, int], faces: list[Box], corner: Box, tracked: bool
 ) -> None:
     where = Layout()
-    tracks = list(range(len(faces))) if tracked else [None] * len(faces)
+    tracks: list[int | None] = list(range(len(faces))) if tracked else [None] * len(faces)
     for _ in range(3):
         where.clear()
         where.reserve(corner)

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 
 from emotion.video.source import frames
-from tests.live.command import PATIENCE, REPOSITORY, Commands, commands, records
+from tests.helpers.live_command import PATIENCE, REPOSITORY, Commands, commands, records
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -63,7 +64,7 @@ def test_who_reads_the_output_may_leave(start: Commands, drawn, outputs: Path, t
     line = [sys.executable, "-m", "emotion.live", f"outputs={outputs}", "run=gray", "display=none"]
     line += [f"source={drawn[0]}", f"save={save}", f"log={log}"]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(line, cwd=start.cwd, env=environment, **pipes) as process:
         assert process.stdout.readline().startswith("run gray on ")
         process.stdout.close()

@@ -11,7 +11,8 @@ import pytest
 
 from emotion.faces.images import Image
 from emotion.video.source import frames
-from tests.live.command import Commands, commands, records
+from tests.helpers.live_command import Commands, commands, records
+from tests.helpers.pictures import read_picture
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -62,4 +63,4 @@ def test_blurred_pictures(start: Commands, drawn, tmp_path: Path) -> None:
     cv2.imwrite(str(source), image)
     start("run=gray", f"source={source}", "blur=true", f"save={save}", f"log={log}").finish()
     for record in records(log):
-        assert _detail(cv2.imread(str(save)), record["box"]) < 0.05 * _detail(image, record["box"])
+        assert _detail(read_picture(save), record["box"]) < 0.05 * _detail(image, record["box"])

@@ -13,13 +13,13 @@ import cv2
 import pytest
 
 from emotion.video.source import frames
-from tests.live import servers
-from tests.live.command import PATIENCE, Commands, commands, count, records
+from tests.helpers import servers
+from tests.helpers.live_command import PATIENCE, Commands, commands, count, records
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
-RTSP_SERVER = Path(__file__).with_name("rtsp_server.py")
+RTSP_SERVER = Path(__file__).parents[1] / "helpers" / "rtsp_server.py"
 #: The command with less patience for a server that is gone.
 IMPATIENT = (
     "from emotion.live import __main__; from emotion.video import reconnect; "
@@ -57,7 +57,7 @@ class _Server:
         assert self._process.stdout
         said = self._process.stdout.readline()
         if not said and self._process.wait() == 3:
-            pytest.skip("no RTSP server: apt-get install the packages that tests/live/rtsp_server.py names")
+            pytest.skip("no RTSP server: apt-get install the packages that tests/helpers/rtsp_server.py names")
         self._port = int(said)
 
     def pause(self) -> None:

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.live import servers
-from tests.live.command import Commands, commands, count
-from tests.live.xvfb import Screen, screen, until
+from tests.helpers import servers
+from tests.helpers.live_command import Commands, commands, count
+from tests.helpers.pictures import read_picture
+from tests.helpers.xvfb import Screen, screen, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
@@ -51,7 +52,7 @@ def test_auto_opens_a_window_and_keys_are_heard(start: Commands, drawn, desk: Sc
     live.until(log=log, lines=seen + 5)
     desk.press("q")
     out, err = live.finish(0)
-    assert cv2.imread(str(picture)).shape == (360, 640, 3)
+    assert read_picture(picture).shape == (360, 640, 3)
     assert len(list(snapshots.iterdir())) == 1
     assert f"snapshot: {picture}" in err
     assert "no window" not in err

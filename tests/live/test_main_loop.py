@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from emotion.base import interrupts
-from emotion.config.commands import Detector as Settings
+from emotion.config import commands
 from emotion.faces.images import Image
 from emotion.faces.labelled import UNCERTAIN, Face
 from emotion.inference.classifier import Classifier
+from emotion.inference.labeller import Labeller
+from emotion.inference.session import Settings
 from emotion.live import annotate, label_frames, main_loop
-from emotion.live.labeller import Labeller
 from emotion.live.main_loop import STAGES, Summary, Tally, report
-from emotion.runs.folder import Run
 from emotion.video import source
 from emotion.video.detector import Detector
 from emotion.video.frame import Frame, Stream
@@ -77,16 +77,12 @@ def _run(
     mode: str = "fast",
 ) -> Summary:
     labeller = Labeller(
-        stream,
-        Detector(Settings(mode=mode)),
-        classifier,
-        smoothing=0.25,
-        min_confidence=min_confidence,
-        max_gap=0.5,
+        stream, classifier, Settings(detector=commands.Detector(mode=mode), min_confidence=min_confidence)
     )
     return main_loop.run(labeller, sinks, annotate.compose(labeller.labels), stop)
 
 
+@pytest.mark.slow
 def test_every_sink_gets_every_frame_and_the_summary_counts(classifier: Classifier, pictures: list[Image]) -> None:
     drawing, plain = Recorder(draws=True), Recorder()
     summary = _run(_stream(pictures), classifier, [drawing, plain])
@@ -108,6 +104,7 @@ def test_every_sink_gets_every_frame_and_the_summary_counts(classifier: Classifi
     assert sum(summary.shares.values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_threads_change_nothing(classifier: Classifier, pictures: list[Image]) -> None:
     """The loop gives what one thread gives that does one step after the other."""
     sink = Recorder()
@@ -128,6 +125,8 @@ def test_nothing_is_drawn_that_nobody_sees(classifier: Classifier, pictures: lis
 def test_weak_answers_are_uncertain(classifier: Classifier, pictures: list[Image]) -> None:
     summary = _run(_stream(pictures[:3]), classifier, min_confidence=1.0)
     assert set(summary.shares) == {UNCERTAIN}
+    assert 1 / 7 < summary.highest < 1
+    assert summary.pictures is None
 
 
 def test_frames_without_faces(classifier: Classifier) -> None:
@@ -167,9 +166,13 @@ def test_pictures_stand_alone(classifier: Classifier, pictures: list[Image]) -> 
     faces = [face for found in sink.faces for face in found]
     assert all(face.track is None and face.probabilities == face.raw for face in faces)
     assert (summary.tracks, summary.faces) == (0, len(faces))
+    found = sum(map(bool, sink.faces))
+    assert summary.pictures == {"with_face": found, "without_face": 3 - found, "unreadable": 0}
+    assert f"images: {found} with a face, {3 - found} without, 0 that cannot be read" in report(summary)
     assert len({len(found) for found in sink.faces} - {0}) >= 1
 
 
+@pytest.mark.slow
 def test_a_live_source_is_never_waited_for(classifier: Classifier, pictures: list[Image]) -> None:
     """While a slow sink is at a frame, frames come and go; it gets the newest, and the summary counts the others."""
     sink, all_out = Recorder(), threading.Event()
@@ -251,7 +254,7 @@ def test_a_second_signal_does_not_wait() -> None:
 
 
 def test_the_tally_does_not_grow(classifier: Classifier) -> None:
-    from emotion.live.labeller import Labelled
+    from emotion.inference.labeller import Labelled
     from emotion.live.main_loop import TIMED_FRAMES
 
     tally = Tally(classifier.contract.labels)
@@ -274,20 +277,19 @@ def test_label_frames_closes_its_threads_when_it_is_left(models, outputs: Path, 
 
 
 def test_label_frames_takes_other_settings(models, outputs: Path, drawn) -> None:
-    exact = Settings(mode="exact", min_size=0.3)
+    exact = commands.Detector(mode="exact", min_size=0.3)
     found = list(label_frames("gray", drawn[0], outputs=outputs, max_frames=3, stride=2, detector=exact, smoothing=0))
     assert [frame.index for frame, _ in found] == [0, 2, 4]
     for _, faces in found:
         assert all(face.box.width >= 0.3 * 360 and face.probabilities == face.raw for face in faces)
 
 
-def test_parity_with_evaluation(trained: Run, models) -> None:
+def test_parity_with_evaluation(classifier: Classifier) -> None:
     """What the loop says of a picture's face is what the classifier says of the crop by itself."""
     from emotion.data import synthetic
     from emotion.faces.images import crop
 
     image, _ = synthetic.frame(1, 3, noise=0.3)
-    classifier = Classifier(trained.tflite(), trained.contract())
     sink = Recorder()
     _run(_stream([image], "pictures"), classifier, [sink])
     assert sink.faces[0]

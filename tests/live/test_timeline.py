@@ -44,6 +44,7 @@ def _area(picture: np.ndarray) -> np.ndarray:
     return picture[:-40]
 
 
+@pytest.mark.slow
 def test_a_change_and_a_gap_are_seen_where_they_are(tmp_path: Path) -> None:
     times = [i / 10 for i in range(101)]
     scene = {
@@ -63,6 +64,7 @@ def test_a_change_and_a_gap_are_seen_where_they_are(tmp_path: Path) -> None:
     assert second[-1] > first[-1] + 30
 
 
+@pytest.mark.slow
 def test_uncertain_answers_are_marked(tmp_path: Path) -> None:
     sure = _area(_draw(tmp_path / "a.png", {t / 10: [_face(1)] for t in range(50)}))
     unsure = _area(_draw(tmp_path / "b.png", {t / 10: [_face(1, share=0.2)] for t in range(50)}))
@@ -84,6 +86,7 @@ def test_there_is_a_picture_whatever_came(tmp_path: Path, scene: dict[float, lis
     assert (picture < 128).any()  # it says something
 
 
+@pytest.mark.slow
 def test_many_tracks_are_cut_to_the_longest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
     from emotion.reports import canvas
@@ -147,7 +150,7 @@ def test_an_error_elsewhere_is_not_hidden_and_the_picture_is_drawn(tmp_path: Pat
 @pytest.mark.slow
 def test_matplotlib_is_imported_at_the_end_only() -> None:
     code = (
-        "import sys; from emotion.live.timeline import Timeline; from emotion.live import face_log, sinks, tracker\n"
+        "import sys; from emotion.live.timeline import Timeline; from emotion.live import face_log, sinks\n"
         "print([m for m in ('matplotlib', 'scipy', 'tensorflow') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion import metrics
 from emotion.metrics import calibration
+from tests.helpers.properties import max_examples
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -31,7 +32,7 @@ def test_the_temperature_that_was_put_in_comes_out(sharpened):
     assert after < before or sharpened == 1.0
 
 
-@settings(max_examples=60)
+@max_examples(60)
 @given(
     st.lists(st.lists(st.floats(-30, 30), min_size=7, max_size=7), min_size=1, max_size=5),
     st.floats(calibration.LOWEST, calibration.HIGHEST),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,21 +18,26 @@ from tests.conftest import compose
 keras = pytest.importorskip("keras")
 from emotion.models import cost  # noqa: E402
 from emotion.models.build import build, contract_of  # noqa: E402
+from tests.helpers.tiers import rest_nightly  # noqa: E402
 
 
-def made(*overrides: str) -> keras.Model:
+def made(*overrides: str) -> Any:
     cfg = compose("train", *overrides).model
     return build(cfg, contract_of(cfg, 0.0))
 
 
+_MOBILENET = ("model=mobilenet_v2", "model.weights=null", "model.alpha=0.35")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
         ["model=cnn"],
         ["model=cnn", "model.colour=rgb", "model.residual=true", "model.squeeze_excitation=true"],
         ["model=cnn", "model.stages=[64,128,256,512]", "model.stage_dropout=0.1", "model.activation=silu"],
-        ["model=mobilenet_v2", "model.weights=null", "model.alpha=0.35"],
-        ["model=mobilenet_v2", "model.weights=null", "model.alpha=0.35", "model.colour=rgb", "model.input_size=64"],
+        pytest.param([*_MOBILENET], marks=pytest.mark.slow),
+        pytest.param([*_MOBILENET, "model.colour=rgb", "model.input_size=64"], marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )
@@ -45,6 +52,7 @@ def test_uint8_in_probabilities_out(overrides: list[str]) -> None:
     assert model.count_params() < 5_000_000
 
 
+@pytest.mark.slow
 def test_normalisation_is_inside() -> None:
     model = made("model=cnn", "model.stages=[8]")
     middle = keras.Model(model.input, model.get_layer("normalise").output)
@@ -53,6 +61,7 @@ def test_normalisation_is_inside() -> None:
     assert out[1].min() == out[1].max() == 1
 
 
+@pytest.mark.slow
 def test_grey_is_repeated_for_a_backbone_with_three_channels() -> None:
     model = made("model=mobilenet_v2", "model.weights=null", "model.alpha=0.35", "model.input_size=32")
     assert model.input_shape == (None, 32, 32, 1)
@@ -61,7 +70,7 @@ def test_grey_is_repeated_for_a_backbone_with_three_channels() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "overrides", [["model=cnn", "model.residual=true"], ["model=mobilenet_v2", "model.alpha=0.35"]]
+    "overrides", rest_nightly([["model=cnn", "model.residual=true"], ["model=mobilenet_v2", "model.alpha=0.35"]])
 )
 def test_a_checkpoint_loads_in_safe_mode_without_our_code(overrides: list[str], tmp_path: Path) -> None:
     model = made(*overrides, *(["model.weights=null"] if "mobilenet" in overrides[0] else []))
@@ -103,19 +112,30 @@ def test_a_users_own_model_needs_no_change_of_ours(tmp_path: Path, monkeypatch: 
     mine = OmegaConf.create({"_target_": "my_models.build", "name": "mine", "input_size": 32, "width": 4})
     model = build(mine, contract_of(mine, 0.0))
     assert model.input_shape == (None, 32, 32, 1)
-    for change, said in [
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"widht": 4}, "model.widht: my_models.build takes no 'widht'. Did you mean 'width'"),
         ({"_target_": "my_models.bild"}, "cannot import 'my_models.bild'"),
         ({"_target_": "no_such_module.build"}, "cannot import 'no_such_module.build'"),
         ({"_target_": "my_models.logits", "width": None}, "float32 probabilities of shape"),
         ({"_target_": "my_models.floats", "width": None}, "one uint8 input"),
-    ]:
-        wrong = OmegaConf.create({k: v for k, v in {**mine, **change}.items() if v is not None})
+    ]
+    for change, said in changes:
+        wrong = OmegaConf.create({k: v for k, v in (dict(mine) | change).items() if v is not None})
         with pytest.raises(UserError) as caught:
             build(wrong, contract_of(wrong, 0.0))
         assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_module_of_one_test_is_not_read_by_another(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_a_test.py").write_text(f"number = {number}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert importlib.import_module("of_a_test").number == number
+
+
+@pytest.mark.slow
 def test_weights_from_a_file(shared: Path) -> None:
     path = next((shared / "weights").glob("mobilenet_v2_weights_*0.35*"))
     loaded = made("model=mobilenet_v2", "model.alpha=0.35", f"model.weights={path}")
@@ -126,6 +146,7 @@ def test_weights_from_a_file(shared: Path) -> None:
         made("model=mobilenet_v2", "model.alpha=1.0", f"model.weights={path}")
 
 
+@pytest.mark.slow
 def test_missing_weights_say_where_to_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"model\.weights: no such file 'nowhere\.h5'"):
         made("model=mobilenet_v2", "model.weights=nowhere.h5")
@@ -143,6 +164,7 @@ def test_missing_weights_say_where_to_put_them(tmp_path: Path, monkeypatch: pyte
     assert str(tmp_path / "models") in str(caught.value)
 
 
+@pytest.mark.slow
 def test_mobilenet_s_statistics_follow_within_an_epoch_of_a_small_dataset() -> None:
     backbone = made("model=mobilenet_v2", "model.weights=null", "model.alpha=0.35").get_layer("backbone")
     norms = [layer for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
@@ -151,6 +173,7 @@ def test_mobilenet_s_statistics_follow_within_an_epoch_of_a_small_dataset() -> N
     assert all(layer.momentum**50 < 0.01 for layer in norms)
 
 
+@pytest.mark.slow
 def test_a_stem_of_stride_two_halves_every_map() -> None:
     plain = made("model=cnn_small", "model.residual=true")
     strided = made("model=cnn_small", "model.residual=true", "model.stem_stride=2")
@@ -159,6 +182,7 @@ def test_a_stem_of_stride_two_halves_every_map() -> None:
     assert strided.count_params() == plain.count_params()
 
 
+@pytest.mark.slow
 def test_separable_convolutions_cost_an_eighth() -> None:
     plain, separable = made("model=cnn"), made("model=cnn", "model.separable=true")
     assert separable.get_layer("stage1_conv1").kernel.shape == (3, 3, 1, 32), "of one channel, nothing to separate"

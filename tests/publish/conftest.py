@@ -10,10 +10,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from emotion import runs
-from emotion.base import files
 from emotion.publish import publish
 from emotion.runs import published
 from tests.conftest import compose
+from tests.helpers.once import made_once
 
 #: Names that stand in the run's records and in nothing that is published.
 TRACES = ("anna", "laptop-of-a", "71717", "secret-place")
@@ -24,17 +24,17 @@ def publishing(run: runs.Run, place: Path, *overrides: str) -> dict[str, Any]:
     return publish(compose("publish", f"run='{run.path}'", f"folder='{place}'", *overrides))
 
 
-def tree(folder: Path) -> dict[str, str]:
-    """Every file below a folder and its digest."""
-    return {p.relative_to(folder).as_posix(): files.sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
 @pytest.fixture(scope="session")
-def annas(trained: runs.Run, tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
+def annas(trained: runs.Run, common: Path) -> runs.Run:
     """The trained run, in whose records are a host, a process, folders and a picture's name; do not change it."""
-    folder = tmp_path_factory.mktemp("secret-place") / "20261122-075340-000000_cnn"
-    shutil.copytree(trained.path, folder)
-    run = runs.Run(folder, folder.name)
+    name = "20261122-075340-000000_cnn"
+    with made_once(common / "secret-place") as folder:
+        if folder:
+            _lived_at_annas(runs.Run(Path(shutil.copytree(trained.path, folder / name)), name))
+    return runs.Run(common / "secret-place" / name, name)
+
+
+def _lived_at_annas(run: runs.Run) -> None:
     runs.update(
         run,
         host="laptop-of-a",
@@ -46,17 +46,17 @@ def annas(trained: runs.Run, tmp_path_factory: pytest.TempPathFactory) -> runs.R
     cfg = run.config()
     cfg.outputs = "/home/anna smith/outputs"
     cfg.trainer.teacher = [f"/home/anna smith/outputs/{name}" for name in ("20261101_cnn", "20261102_cnn")]
-    cfg.dataset.cache_dir = str(folder.parent / "cache")
-    OmegaConf.save(cfg, folder / "config.yaml")
-    return run
+    cfg.dataset.cache_dir = str(run.path.parent / "cache")
+    OmegaConf.save(cfg, run.path / "config.yaml", resolve=True)
 
 
 @pytest.fixture(scope="session")
-def library(annas: runs.Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def library(annas: runs.Run, common: Path) -> Path:
     """A folder for runs that ship, with one in it, ``drawn``; do not change it."""
-    folder = tmp_path_factory.mktemp("library")
-    publishing(annas, folder / "drawn")
-    return folder
+    with made_once(common / "library") as folder:
+        if folder:
+            publishing(annas, folder / "drawn")
+    return common / "library"
 
 
 @pytest.fixture

@@ -50,8 +50,8 @@ def test_a_model_that_was_not_trained_here_has_a_card_too(subject: card.Subject)
     [
         ("fer2013", ["no licence to pass them on", "63 %", "ImageNet"], ["MIT licence"]),
         ("ferplus", ["no licence to pass them on", "63 %", "MIT licence"], []),
-        ("folder", ["Whoever trained the model has to say"], ["FER2013", "Kaggle"]),
-        ("somebody's own", ["Whoever trained the model has to say"], ["FER2013", "Kaggle"]),
+        ("folder", ["The person who trained the model has to say"], ["FER2013", "Kaggle"]),
+        ("somebody's own", ["The person who trained the model has to say"], ["FER2013", "Kaggle"]),
     ],
 )
 def test_the_terms_are_those_of_the_data(
@@ -63,6 +63,23 @@ def test_the_terms_are_those_of_the_data(
     said = card.text(replace(subject, config=config))
     assert [word for word in words if word not in said] == []
     assert [word for word in others if word in said] == []
+
+
+def test_a_mixed_datasets_card_says_what_its_parts_say_once(subject: card.Subject) -> None:
+    config = subject.config.copy()
+    OmegaConf.set_struct(config, False)
+    config.dataset = {"name": "mixed", "parts": [{"name": "fer2013"}, {"name": "ferplus"}, {"name": "folder"}]}
+    parts = metrics.score_parts(_PROBABILITIES, {"fer2013": _LABELS, "mine": np.where(_LABELS < 3, _LABELS, -1)})
+    said = card.text(replace(subject, config=config, scores={"validation": _SCORE | {"parts": parts}}))
+    for words in (
+        "MIT licence",
+        "each with one label",
+        "collected by the user",
+        "The person who trained the model has to say",
+    ):
+        assert said.count(words) == 1
+    assert said.count("there is no licence to pass them on") == 1
+    assert "| mine | 60 |" in said
 
 
 def test_misuse_is_named(subject: card.Subject) -> None:

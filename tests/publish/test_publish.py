@@ -17,17 +17,28 @@ import pytest
 from emotion import compare, evaluate, runs
 from emotion.base import files
 from emotion.base.errors import UserError
+from emotion.data import seen
 from emotion.export import export
 from emotion.inference import litert
 from emotion.inference.classifier import Classifier
 from emotion.publish import slim
 from emotion.runs import exports
 from tests.conftest import REPOSITORY, compose
-from tests.publish.conftest import TRACES, publishing, tree
+from tests.helpers.trainings import tree
+from tests.publish.conftest import TRACES, publishing
 
 pytestmark = pytest.mark.slow
 
-_RECORDS = {"README.md", "config.yaml", "contract.json", "history.csv", "metrics.json", "report.md", "run.json"}
+_RECORDS = {
+    "README.md",
+    "config.yaml",
+    "contract.json",
+    "history.csv",
+    "metrics.json",
+    "report.md",
+    "run.json",
+    seen.FILE,
+}
 _PICTURES = {"confusion_matrix.png", "failures.png", "history.png", "reliability.png"}
 _MODEL = {"checkpoints/best.keras", "model.tflite"}
 
@@ -66,7 +77,7 @@ def test_it_is_an_ordinary_run(library: Path, annas: runs.Run) -> None:
     assert files.sha256(run.checkpoint()) == files.sha256(annas.checkpoint())
     pictures = litert.drawn_faces(run.contract())[:8]
     answers = [Classifier(r.tflite(), r.contract()).probabilities(pictures) for r in (run, annas)]
-    np.testing.assert_array_equal(*answers)
+    np.testing.assert_array_equal(answers[0], answers[1])
     metrics = [files.read_json(r.path / "metrics.json") for r in (run, annas)]
     assert metrics[0] == metrics[1]
     cfg = run.config()
@@ -148,8 +159,28 @@ def test_rounded_weights_are_smaller_and_are_what_the_figures_are_of(
         np.testing.assert_array_equal(new, old.astype(np.float16).astype(np.float32) if old.ndim > 1 else old)
 
     monkeypatch.chdir(tmp_path)
-    report = export(compose("export", f"run='{place}'", "quantize=float16", "tolerance.accuracy=0.1"))
+    report = export(
+        compose(
+            "export", f"run='{place}'", "quantize=float16", "tolerance.accuracy=0.1", "tolerance.changed_labels=0.1"
+        )
+    )
     assert report["size_ratio"] < 0.8, "size is held against a float32 file, not against the rounded one"
+
+
+@pytest.mark.nightly
+def test_a_run_is_published_for_another_prior_and_scored_for_it(annas: runs.Run, tmp_path: Path) -> None:
+    place = tmp_path / "balanced"
+    with pytest.raises(UserError, match=r"prior: .*set half=true too"):
+        publishing(annas, place, "prior=balanced")
+    publishing(annas, place, "half=true", "prior={happy: 0.75, sad: 0.25}")
+    run = runs.resolve(place, "outputs")
+    wanted = dict(zip(run.contract().labels, run.contract().target_prior or (), strict=True))
+    assert {name: share for name, share in wanted.items() if share} == {"happy": 0.75, "sad": 0.25}
+    scores = files.read_json(place / "metrics.json")["test"]
+    assert scores["target_prior"]["happy"] == 0.75
+    answered = np.array(scores["confusion_matrix"]).sum(axis=0)
+    assert answered[[run.contract().labels.index(e) for e in wanted if not wanted[e]]].sum() == 0
+    assert "answers are given for angry 0.0 %" in (place / "README.md").read_text()
 
 
 def test_rounding_that_changes_answers_is_refused(
@@ -228,21 +259,30 @@ def test_a_mistake_is_answered_before_tensorflow_is_imported(annas: runs.Run, tm
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.nightly
 def test_scoring_it_leaves_its_folder_as_its_card_says(
     library: Path, annas: runs.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = tree(library)
-    evaluate.evaluate(compose("evaluate", f"run='{library / 'drawn'}'", "bootstrap=0"))
+    evaluate.evaluate(compose("evaluate", f"run='{library / 'drawn'}'", "bootstrap=50"))
     (made,) = (tmp_path / "outputs" / "evaluations-of-published").iterdir()
     assert made.name == f"{annas.path.name}-{files.sha256(annas.checkpoint())[:8]}"
     assert {"metrics.json", "predictions.npz", "report.md"} <= {p.name for p in made.iterdir()}
     compare.compare(compose("compare", f"runs=['{library / 'drawn'}']", "resamples=100", "latency=recorded"))
     assert "drawn" in capsys.readouterr().out
-    export(compose("export", f"run='{library / 'drawn'}'", "quantize=dynamic", "tolerance.accuracy=1"))
+    export(
+        compose(
+            "export",
+            f"run='{library / 'drawn'}'",
+            "quantize=dynamic",
+            "tolerance.accuracy=1",
+            "tolerance.changed_labels=1",
+        )
+    )
     place = made / "exports" / "litert-dynamic"
     for name in (place, f"{library / 'drawn'}/exports/litert-dynamic"):
-        evaluate.evaluate(compose("evaluate", f"run='{name}'", "bootstrap=0"))
+        evaluate.evaluate(compose("evaluate", f"run='{name}'", "bootstrap=50"))
     assert (place / "evaluation" / "predictions.npz").is_file()
     assert f"run={library / 'drawn'}" in exports.Exported(place, files.read_json(place / "report.json")).command()
     assert tree(library) == before
@@ -253,7 +293,7 @@ def test_published_below_the_outputs_folder_it_is_found_with_its_scores(library:
     shutil.copytree(library / "drawn", outputs / "published" / "drawn")
     (listed,) = runs.listing(outputs)
     assert listed == runs.resolve("published/drawn", outputs)
-    evaluate.evaluate(compose("evaluate", "run=published/drawn", f"outputs='{outputs}'", "bootstrap=0"))
+    evaluate.evaluate(compose("evaluate", "run=published/drawn", f"outputs='{outputs}'", "bootstrap=50"))
     asked = (f"outputs='{outputs}'", "resamples=100", "latency=recorded")
     (board,) = compare.compare(compose("compare", "runs=all", *asked))
     assert [run for entry in board.entries for run in entry.runs] == [listed]

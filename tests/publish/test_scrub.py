@@ -29,6 +29,7 @@ def test_of_a_path_in_a_config_the_last_part_is_left(parts: list[str], key: str)
 def test_of_a_path_in_a_text_the_last_part_is_left(parts: list[str]) -> None:
     path = str(PurePosixPath("/", *parts))
     assert scrub.text(f"missing: {path} (gone)") == f"missing: {parts[-1]} (gone)"
+    assert scrub.text(f"missing:{path} (gone)") == f"missing:{parts[-1]} (gone)"
 
 
 _PLAIN = st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(string.ascii_letters + " ,.-_=%()")
@@ -69,13 +70,32 @@ def test_slashes_that_begin_no_path_stay(text: str) -> None:
             "python -m emotion.adopt source=https://example.org/a/b.h5 model=/x/b.h5",
             "source=https://example.org/a/b.h5",
         ),
-        ("/home/anna/.venv/bin/pytest tests/test_train.py", "pytest test_train.py"),
+        ("/home/anna/.venv/bin/pytest tests/test_train.py", "pytest tests/test_train.py"),
+        (
+            "PYTHONPATH=/home/anna/code python -m emotion.train --config-dir mine/conf dataset.root=data/fer",
+            "PYTHONPATH=code python -m emotion.train --config-dir mine/conf dataset.root=data/fer",
+        ),
+        (
+            "x 'dataset.parts=[{name: folder, root: /home/anna/mine, weight: 3}]'",
+            "'dataset.parts=[{name: folder, root: mine, weight: 3}]'",
+        ),
+        ("x 'dataset={root:/home/anna/mine,b:../anna/c}' 'a=[data/b]'", "'dataset={root:mine,b:c}' 'a=[data/b]'"),
+        (
+            "x \"dataset.parts=[{root: '/home/anna smith/a, b', url: https://example.org/a/../b}]\"",
+            "{root: '\"'\"'a, b'\"'\"', url: https://example.org/a/../b}",
+        ),
+        (r"x 'dataset.parts=[{root: C:\Users\anna\mine, n: 1}]'", "[{root: mine, n: 1}]"),
+        ("x 'dataset.root=choice(/home/anna/a,/home/anna/b)'", "'dataset.root=choice(a,b)'"),
+        (
+            "x 'a=[${oc.env:B}/c]' a=file:///home/anna/b --to=server:/home/anna/c",
+            "'a=[${oc.env:B}/c]' a=file://b --to=server:c",
+        ),
     ],
 )
 def test_a_command_loses_its_folders_alone(given_: str, left: str) -> None:
     found = scrub.command(given_, "outputs")
     assert left in found
-    assert not any(trace in found for trace in ("/home", "/data", "Users", "smith", "..", "/x"))
+    assert not any(trace in found.replace("/a/../b", "") for trace in ("/home", "/data", "Users", "smith", "..", "/x"))
 
 
 def test_a_record_loses_host_and_process() -> None:

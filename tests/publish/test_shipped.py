@@ -11,17 +11,18 @@ import pytest
 from emotion import compare, evaluate, runs
 from emotion.base.errors import UserError
 from emotion.data import synthetic
-from emotion.live import engines
+from emotion.inference import engines
 from emotion.runs import exports, published
 from emotion.train import main as train
 from tests.conftest import answered, compose
-from tests.publish.conftest import tree
+from tests.helpers.trainings import tree
 
 
 def _put(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).mkdir(parents=True)
         (folder / name / "run.json").write_text('{"status": "done"}')
+        (folder / name / "model.tflite").write_bytes(b"only looked for here")
 
 
 def test_the_name_finds_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,11 +74,11 @@ def test_nothing_is_written_into_its_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = tree(installed)
-    evaluate.evaluate(compose("evaluate", "run=pretrained", "bootstrap=0"))
+    evaluate.evaluate(compose("evaluate", "run=pretrained", "bootstrap=50"))
     made = tmp_path / "outputs" / "evaluations-of-pretrained" / "drawn"
     assert {"metrics.json", "predictions.npz", "report.md"} <= {p.name for p in made.iterdir()}
     other = ("dataset=synthetic", "dataset.per_emotion=10", "dataset.split_seed=9", "dataset.image_size=48")
-    evaluate.evaluate(compose("evaluate", "run=pretrained", "bootstrap=0", *other))
+    evaluate.evaluate(compose("evaluate", "run=pretrained", "bootstrap=50", *other))
     assert len(list((made / "evaluations").iterdir())) == 1
     compare.compare(compose("compare", "runs=[pretrained]", "resamples=100", "latency=recorded"))
     assert "pretrained/drawn" in capsys.readouterr().out

@@ -6,12 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.reports.labelling import place
 from emotion.reports.pareto import Point, front, in_lines, pareto, pareto_svg
 from emotion.reports.training import Course, histories_svg
+from tests.helpers.properties import max_examples
 
 # Few different values, so that ties occur.
 _PAIRS = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 8)), min_size=1, max_size=30)
@@ -101,6 +102,7 @@ def _texts(svg: str) -> list[str]:
     return ["".join(element.itertext()) for element in ET.fromstring(svg).iter("text")]
 
 
+@pytest.mark.slow
 def test_few_points_are_all_named_and_of_many_just_the_front() -> None:
     few = [Point("fast", 1, 0.5), Point("good", 4, 0.6), Point("beaten", 5, 0.4)]
     assert {"fast", "good", "beaten"} <= set(_texts(pareto_svg(few, cost="ms", key="a")))
@@ -130,7 +132,8 @@ def test_svg_refers_to_nothing_outside_and_takes_the_pages_colours() -> None:
     assert any('<script>&"$x^2$' in text for text in _texts(svg))
 
 
-@settings(max_examples=8)
+@pytest.mark.slow
+@max_examples(8)
 @given(
     st.lists(
         st.tuples(st.text(max_size=80), st.floats(1e-3, 1e12), st.floats(0, 1), st.none() | st.floats(0, 1)),
@@ -160,6 +163,7 @@ def _rows(*values: float) -> list[dict[str, float]]:
     return [{"epoch": float(i + 1), "val_accuracy": value} for i, value in enumerate(values)]
 
 
+@pytest.mark.slow
 def test_histories_draw_a_line_a_run_and_their_mean() -> None:
     def paths(*histories: list[dict[str, float]]) -> int:
         course = Course(0, histories, tuple(2 for _ in histories))

@@ -11,7 +11,7 @@ import pytest
 
 from emotion import metrics
 from emotion.faces.labels import EMOTIONS
-from emotion.reports import evaluation
+from emotion.metrics.proportions import wilson
 from emotion.reports.evaluation import confusion_matrix, reliability
 from emotion.reports.sheet import image_grid
 from emotion.reports.training import history as plot_history
@@ -44,6 +44,7 @@ def _empty_rows() -> np.ndarray:
     return matrix
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "matrix",
     [_matrix(), _empty_rows(), np.zeros((7, 7), int), 1_234_567 * np.eye(7, dtype=int), _matrix().tolist()],
@@ -92,7 +93,7 @@ def test_reliability(kind: str, tmp_path: Path) -> None:
 
 def test_wilson_interval_is_the_published_one() -> None:
     # Newcombe (1998), table I, method 3: 81 of 263, 0 of 20, and 1 of 29.
-    low, high = evaluation._wilson(np.array([81 / 263, 0, 1 / 29]), np.array([263, 20, 29]))
+    low, high = wilson([81, 0, 1], [263, 20, 29])
     np.testing.assert_allclose(low, [0.2553, 0, 0.0061], atol=5e-5)
     np.testing.assert_allclose(high, [0.3662, 0.1611, 0.1718], atol=5e-5)
 
@@ -130,6 +131,7 @@ def test_history(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     _good(tmp_path / "h.png", picture)
 
 
+@pytest.mark.slow
 def test_history_marks_the_best_epoch() -> None:
     unmarked, early, late = (
         plot_history(_rows(10), None, monitor="val_loss", best_epoch=best)[150:-80] for best in (None, 2, 9)
@@ -194,6 +196,7 @@ def test_image_grid_refuses_what_it_cannot_lay_out(images: np.ndarray, titles: A
         image_grid(images, None, titles=titles)
 
 
+@pytest.mark.slow
 def test_plots_leave_the_users_matplotlib_alone() -> None:
     import matplotlib
 

@@ -81,6 +81,7 @@ def test_eight_classes_and_soft_targets_from_training_to_the_report(tmp_path: Pa
         assert figure["value"] == pytest.approx(agreement[name]["value"], abs=1e-6), "before calibration"
 
 
+@pytest.mark.nightly
 def test_any_of_several_labels_is_fitted_and_mixing_is_refused(tmp_path: Path) -> None:
     root = votes_of(tmp_path / "fer")
     options = ["dataset=ferplus", f"dataset.root={root}", "dataset.label_mode=multi_target", f"outputs={tmp_path}"]
@@ -90,12 +91,13 @@ def test_any_of_several_labels_is_fitted_and_mixing_is_refused(tmp_path: Path) -
         validate(compose("train", *options, *SMALL, "trainer.label_smoothing=0.1"))
     cfg = compose("train", *options, *SMALL)
     splits = sources.load(cfg.dataset)
-    assert (splits.train.targets.sum(axis=1) == 2).any()  # type: ignore[union-attr]
+    assert (splits.train.targets.sum(axis=1) == 2).any()
     train(cfg, tmp_path / "run")
     row = (tmp_path / "run" / "history.csv").read_text().splitlines()
     assert float(dict(zip(row[0].split(","), row[1].split(","), strict=True))["loss"]) < np.log(7) + 0.5
 
 
+@pytest.mark.nightly
 def test_collected_pictures_train_before_anybody_has_reviewed_them(tmp_path: Path) -> None:
     root = tmp_path / "faces"
     lines = []

@@ -16,12 +16,13 @@ from emotion import runs
 from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.base.interrupts import Interrupted
-from emotion.runs import status
+from emotion.runs import finding, status
 from tests.conftest import compose
 
 
 def make(root: Path, name: str, **fields: object) -> runs.Run:
     run = runs.create(root / name, root, compose("train"))
+    (run.path / "model.tflite").write_bytes(b"only looked for here")
     runs.update(run, **fields)
     return run
 
@@ -49,6 +50,7 @@ def test_names_made_at_the_same_moment_differ() -> None:
     assert len({n[:22] for n in names}) > 150  # two processes may still meet in a microsecond; then `create` refuses
 
 
+@pytest.mark.slow
 def test_only_one_of_two_processes_gets_a_folder(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from emotion import runs; from tests.conftest import compose\n"
@@ -83,12 +85,55 @@ def test_resolve_by_id_prefix_path_latest_and_best(tmp_path: Path) -> None:
         runs.resolve("20260102-000000-000000_cmn", tmp_path)
 
 
+def test_latest_passes_over_what_cannot_do_what_is_asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scores = {"validation": {"macro_f1": 0.5}}
+    good = make(tmp_path, "a", status="done", created="2026-01-01", scores=scores)
+    stopped = make(tmp_path, "b", status="interrupted", created="2026-01-02")
+    empty = make(tmp_path, "c", status="interrupted", created="2026-01-03")
+    (empty.path / "model.tflite").unlink()
+    make(tmp_path, "d", status="failed", created="2026-01-04")
+    assert runs.resolve("latest", tmp_path).id == "b", "it has a model, and was only stopped"
+    assert caplog.messages == ["latest is b; passed over: d (failed), c (interrupted, without a model)"]
+    caplog.clear()
+    assert runs.resolve("latest", tmp_path, finding.unscored) == good, "of those that can be compared"
+    assert caplog.messages == ["latest is a; passed over: d (failed), c (interrupted), b (interrupted)"]
+    (stopped.checkpoints).mkdir()
+    stopped.state.write_bytes(b"only looked for here")
+    assert runs.resolve("latest", tmp_path, finding.unresumable) == stopped
+    runs.update(good, adopted={"file": "a.h5"})
+    assert runs.resolve("latest", tmp_path, finding.untrained).id == "d", "the failed one can be trained again"
+    for name in "abc":
+        runs.update(runs.Run(tmp_path / name, name), status="failed")
+    with pytest.raises(UserError, match=r"no run under .* can be the latest here: d \(failed\), c \(failed\), b"):
+        runs.resolve("latest", tmp_path)
+
+
+@pytest.mark.slow
+def test_best_says_why_and_what_it_was_chosen_from(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number, (pixels, score) in enumerate([("x" * 16, 0.7), ("y" * 16, 0.9), ("x" * 16, 0.612)]):
+        make(tmp_path, f"run{number}", status="done", created=f"2026-01-0{number + 1}",
+             data={"pixels": pixels, "dataset": "fer2013"}, scores={"validation": {"macro_f1": score}})  # fmt: skip
+    assert runs.resolve("best", tmp_path).id == "run0"
+    assert caplog.messages == [
+        "best is run0: validation macro-F1 70.0 %, the highest of 2 finished runs on fer2013 (xxxxxxxx), the data of "
+        "the last one; 1 run on other data not compared"
+    ]
+    caplog.clear()
+    runs.resolve("best", tmp_path)
+    assert caplog.messages == [], "a command that looks twice says it once"
+    make(tmp_path, "run3", status="done", created="2026-01-05", data={"pixels": "y" * 16, "dataset": "fer2013"},
+         scores={"validation": {"macro_f1": 0.1}})  # fmt: skip
+    assert runs.resolve("best", tmp_path).id == "run1"
+    assert "the data of the last one; 2 runs on other data" in caplog.text, "no silent change of what it is chosen from"
+
+
 def test_best_needs_a_finished_run(tmp_path: Path) -> None:
     make(tmp_path, "a", status="failed")
     with pytest.raises(UserError, match="none is best"):
         runs.resolve("best", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_no_run_that_claims_to_run(tmp_path: Path) -> None:
     run = make(tmp_path, "a")
     script = (

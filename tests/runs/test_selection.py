@@ -9,9 +9,10 @@ import pytest
 
 from emotion.base import files
 from emotion.base.errors import UserError
-from emotion.config.cli import _names_of_runs
+from emotion.config.typed import readable
 from emotion.runs.selection import select
 
+SCORED = {"test": {"accuracy": 0.5}}
 IDS = ("20260101-1_cnn", "20260102-2_mobilenet_v2", "20260103-3_sweep/0", "20260103-3_sweep/1", "[odd], name=x")
 
 
@@ -21,7 +22,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for i, name in enumerate(IDS):
         folder = tmp_path / "outputs" / name
         folder.mkdir(parents=True)
-        files.write_json(folder / "run.json", {"status": "done", "created": f"2026-01-0{i + 1}"})
+        files.write_json(folder / "run.json", {"status": "done", "created": f"2026-01-0{i + 1}", "scores": SCORED})
     return Path("outputs")
 
 
@@ -104,4 +105,4 @@ def test_an_empty_outputs_folder_says_how_to_fill_it(tmp_path: Path) -> None:
     ],
 )
 def test_names_reach_the_command_as_they_were_typed(typed: str, read: str) -> None:
-    assert _names_of_runs(typed) == read
+    assert list(readable("compare", [f"runs={typed}"], False)) == [f"runs={read}"]

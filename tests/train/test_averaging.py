@@ -60,6 +60,7 @@ def by_hand(steps: list[dict[str, Any]], path: str) -> np.ndarray:
     return average
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fused", [False, True])
 def test_weights_are_averaged_and_statistics_are_those_of_the_averaged_weights(fused: bool) -> None:
     model, averaged = network(fused), AveragedWeights(PICTURES.__getitem__, np.arange(64), batch_size=32)
@@ -76,6 +77,7 @@ def test_weights_are_averaged_and_statistics_are_those_of_the_averaged_weights(f
     np.testing.assert_allclose(found["norm/moving_variance"], variance, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_the_raw_weights() -> None:
     model, averaged = network(), AveragedWeights(PICTURES.__getitem__, np.arange(64), batch_size=32)
     steps = fitted(model, averaged, 3)
@@ -89,6 +91,7 @@ def test_training_goes_on_from_the_raw_weights() -> None:
     assert model.get_layer("norm").momentum == 0.5
 
 
+@pytest.mark.slow
 def test_frozen_statistics_stay() -> None:
     model, averaged = network(), AveragedWeights(PICTURES.__getitem__, np.arange(64), batch_size=32)
     model.get_layer("norm").trainable = False

@@ -46,7 +46,7 @@ def test_targets_are_mixed_and_the_teacher_is_asked_once(
     assert f"{trained.path.name}: {asked:,} of {asked:,}" in caplog.text
     own = np.eye(7)[splits.train.labels]
     np.save(kept, answers[::-1])  # what is there is taken, not asked for again
-    taught = distillation.with_teacher(cfg, splits, student)  # type: ignore[arg-type]
+    taught = distillation.with_targets(cfg, splits, student)  # type: ignore[arg-type]
     expected = 0.4 * own + 0.6 * calibration.apply(answers[::-1], 3.0)
     np.testing.assert_allclose(taught.train.targets, expected, atol=1e-6)
     np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
@@ -69,7 +69,7 @@ def test_of_several_teachers_the_mean_answer_counts(trained: runs.Run, tmp_path:
     shutil.copytree(trained.path, student.path)
     cfg.trainer.teacher_temperature = 1.0  # type: ignore[attr-defined]
     splits = sources.load(cfg.dataset)  # type: ignore[attr-defined]
-    taught = distillation.with_teacher(cfg, splits, student)  # type: ignore[arg-type]
+    taught = distillation.with_targets(cfg, splits, student)  # type: ignore[arg-type]
     kept = [np.load(path) for path in tmp_path.glob("teacher-*.npy")]
     assert len(kept) == 2
     assert np.abs(kept[0] - kept[1]).max() > 0.05
@@ -84,13 +84,13 @@ def test_who_cannot_teach(
 ) -> None:
     other = config(trained, tmp_path, "dataset.split_seed=5")
     with pytest.raises(UserError, match="another validation split"):
-        distillation.with_teacher(other, sources.load(other.dataset), trained)  # type: ignore[arg-type, attr-defined]
+        distillation.with_targets(other, sources.load(other.dataset), trained)  # type: ignore[arg-type, attr-defined]
     adopted = runs.Run(tmp_path / "adopted", "adopted")
     shutil.copytree(trained.path, adopted.path)
     runs.update(adopted, adopted={"file": "theirs.h5"})
     theirs = config(adopted, tmp_path)
     with pytest.raises(UserError, match="was adopted, and which images it was trained on is not known"):
-        distillation.with_teacher(theirs, sources.load(theirs.dataset), trained)  # type: ignore[arg-type, attr-defined]
+        distillation.with_targets(theirs, sources.load(theirs.dataset), trained)  # type: ignore[arg-type, attr-defined]
     monkeypatch.chdir(tmp_path)
     for named in ("nobody", f"[{trained.path},nobody]", "[]"):
         assert answered(train.main, *TINY, f"trainer.teacher={named}") == 2

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,7 +37,7 @@ def small_network(dtype: str = "float32", center: bool = True, scale: bool = Tru
     )
 
 
-def pair(dtype: str = "float32", frozen: bool = False, **norm: bool) -> tuple[keras.Model, keras.Model]:
+def pair(dtype: str = "float32", frozen: bool = False, **norm: Any) -> tuple[keras.Model, keras.Model]:
     keras.utils.set_random_seed(1)
     plain = small_network(dtype, **norm)
     fused = keras.models.clone_model(plain)
@@ -48,9 +49,12 @@ def pair(dtype: str = "float32", frozen: bool = False, **norm: bool) -> tuple[ke
     return plain, fused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [False, True])
-@pytest.mark.parametrize("norm", [{}, {"center": False}, {"scale": False}])
-def test_training_is_that_of_keras(frozen: bool, norm: dict[str, bool]) -> None:
+@pytest.mark.parametrize(
+    "norm", [{}, *(pytest.param({key: False}, marks=pytest.mark.slow) for key in ("center", "scale"))], ids=str
+)
+def test_training_is_that_of_keras(frozen: bool, norm: dict[str, Any]) -> None:
     plain, fused = pair(frozen=frozen, **norm)
     before = plain.get_weights()
     for model in plain, fused:
@@ -66,6 +70,7 @@ def test_training_is_that_of_keras(frozen: bool, norm: dict[str, bool]) -> None:
     )
 
 
+@pytest.mark.slow
 def test_bfloat16_is_near_keras() -> None:
     plain, fused = pair("mixed_bfloat16")
     for model in plain, fused:
@@ -74,6 +79,7 @@ def test_bfloat16_is_near_keras() -> None:
         np.testing.assert_allclose(ours, keras_own, rtol=0.05, atol=0.02)
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_keras_own(tmp_path: Path) -> None:
     _, fused = pair()
     fused.train_on_batch(PICTURES, TARGETS)
@@ -96,7 +102,10 @@ def test_layers_over_several_devices_and_without_a_map_stay() -> None:
     assert "call" not in vars(model.get_layer("no_map"))
 
 
-@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "dtype", ["float16", *(pytest.param(dtype, marks=pytest.mark.slow) for dtype in ("float64", "bfloat16"))]
+)
 def test_precisions_that_the_operation_does_not_take_stay(dtype: str) -> None:
     model = small_network(dtype)
     fuse_batch_norm(model)
@@ -105,6 +114,7 @@ def test_precisions_that_the_operation_does_not_take_stay(dtype: str) -> None:
     assert "call" not in vars(model.get_layer("norm"))
 
 
+@pytest.mark.slow
 def test_a_mask_is_not_lost() -> None:
     plain, fused = pair()
     mask = np.zeros((8, 12, 10), bool)

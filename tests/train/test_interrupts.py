@@ -13,10 +13,13 @@ from emotion import runs
 from emotion.data import sources
 from emotion.models.build import contract_of
 from emotion.train import board, environment, fit
+from emotion.train.balance import Balance
 from tests.conftest import TINY, compose
+from tests.helpers.tiers import rest_nightly
 
 
-@pytest.mark.parametrize("moment", ["on_train_batch_end", "on_test_batch_end"])
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", rest_nightly(["on_train_batch_end", "on_test_batch_end"]))
 def test_no_pipeline_is_left_running(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(self: object, batch: int, logs: Any = None) -> None:
         assert pipelines() > before, "one is running now"
@@ -31,7 +34,7 @@ def test_no_pipeline_is_left_running(moment: str, tmp_path: Path, monkeypatch: p
     # The exception is held while we count, as it is when a process ends with it.
     data = fit.Data.open(sources.load(cfg.dataset), contract_of(cfg.model, 0.0), cfg.dataset)
     with pytest.raises(KeyboardInterrupt) as held:
-        fit.fit(cfg, run, data, None)
+        fit.fit(cfg, run, data, Balance.of(cfg.trainer, data.splits), None)
     assert pipelines() == before
     assert held.tb is not None
 

@@ -19,17 +19,20 @@ from emotion import evaluate, runs
 from emotion.base import files
 from emotion.train import environment
 from tests.conftest import REPOSITORY, compose
+from tests.helpers.once import made_once
 
-pytestmark = pytest.mark.slow
+# The push tier has a mirrored training in test_train.
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("mirrored")
-    line = [sys.executable, "-m", "tests.train.two_devices", str(folder)]
-    done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+def folder(common: Path) -> Path:
+    with made_once(common / "mirrored") as folder:
+        if folder:
+            line = [sys.executable, "-m", "tests.helpers.two_devices", str(folder)]
+            done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, timeout=500, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+    return common / "mirrored"
 
 
 def _history(run: Path) -> dict[str, list[float]]:
@@ -53,7 +56,7 @@ def test_a_mirrored_run_is_a_run_like_any_other(folder: Path) -> None:
     run = runs.resolve(folder / "two", folder)
     assert run.record().status == "done"
     assert run.tflite_fault() is None
-    scores = evaluate.evaluate(compose("evaluate", f"run={run.path}", "split=validation", "bootstrap=0"))
+    scores = evaluate.evaluate(compose("evaluate", f"run={run.path}", "split=validation", "bootstrap=50"))
     assert scores["accuracy"]["value"] == run.record().scores["validation"]["accuracy"]
     assert 'synchronized": true' not in _saved_config(run), "what is saved knows nothing of devices"
 

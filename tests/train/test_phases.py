@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from emotion.base.errors import UserError
 from tests.conftest import compose
@@ -33,11 +34,12 @@ def test_phases_cover_every_epoch_once(frozen: int, still: int | None, epochs: i
             assert phase.batch_norm_frozen
 
 
-def small() -> tuple[keras.Model, object]:
+def small() -> tuple[Any, DictConfig]:
     cfg = compose("train", "model=mobilenet_v2", "model.weights=null", "model.alpha=0.35", "model.input_size=32").model
     return build(cfg, contract_of(cfg, 0.0)), cfg
 
 
+@pytest.mark.slow
 def test_what_is_trained_in_each_phase() -> None:
     model, cfg = small()
     head, whole, rest = phases.plan(cfg, 10, 1e-3)
@@ -51,6 +53,8 @@ def test_what_is_trained_in_each_phase() -> None:
     assert [v.path for v in model.trainable_variables if v.path.endswith("gamma")]
 
 
+@pytest.mark.nightly
+@pytest.mark.slow
 def test_frozen_batch_norm_keeps_its_statistics() -> None:
     import numpy as np
 
@@ -87,6 +91,7 @@ def rates(*overrides: str, steps: int = 10) -> list[float]:
     return found
 
 
+@pytest.mark.slow
 def test_warm_up_and_cosine() -> None:
     found = rates("trainer.epochs=10", "trainer.warmup_epochs=2", "trainer.learning_rate=0.1")
     assert found[0] == 0
@@ -104,6 +109,7 @@ def test_constant_after_warm_up() -> None:
     assert found[5:] == pytest.approx([0.1] * 35)
 
 
+@pytest.mark.slow
 def test_phases_share_one_schedule_after_the_head() -> None:
     found = rates(
         "model=mobilenet_v2", "model.frozen_epochs=2", "model.batch_norm_frozen_epochs=4", "model.fine_tune_scale=0.1",
@@ -164,6 +170,7 @@ def test_averaged_weights_begin_as_the_weights_in_every_phase() -> None:
     assert keras.ops.convert_to_numpy(weight) == pytest.approx(5.0, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop"])
 def test_averaged_weights_follow_from_the_start_and_then_decay_as_asked(name: str) -> None:
     import numpy as np

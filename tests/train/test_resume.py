@@ -7,10 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from emotion import runs
@@ -19,7 +17,11 @@ from emotion.config import cli
 from emotion.runs import resuming, status
 from emotion.runs.history import read_history
 from emotion.train import main, state, train, work
-from tests.conftest import TINY, answered, emotion, made_once
+from tests.conftest import TINY, answered, emotion
+from tests.helpers.commands import interpreter
+from tests.helpers.hold import Hold
+from tests.helpers.once import made_once
+from tests.helpers.tiers import rest_nightly
 
 pytestmark = pytest.mark.slow
 
@@ -29,11 +31,10 @@ _OPTIONS = (*TINY, "trainer.epochs=6", "trainer.deterministic=true", "augmentati
 
 @pytest.fixture(scope="module")
 def uninterrupted(common: Path) -> Path:
-    folder = common / "uninterrupted"
-    with made_once(folder) as missing:
-        if missing:
+    with made_once(common / "uninterrupted") as folder:
+        if folder:
             emotion("train", *_OPTIONS, "hydra.run.dir=run", cwd=folder)
-    return folder / "run"
+    return common / "uninterrupted" / "run"
 
 
 def go_on(run: Path, *changes: str) -> None:
@@ -44,24 +45,26 @@ def go_on(run: Path, *changes: str) -> None:
     work(resuming.config_of(found, asked.cfg, list(asked.overrides)), found, resume=True)
 
 
-def stopped(folder: Path, how: signal.Signals, epochs: int = 2) -> tuple[Path, int, str]:
-    """Start a training, stop it by a signal after some epochs; return its folder, exit code and last words."""
-    line = [sys.executable, "-m", "emotion.train", *_OPTIONS, "hydra.run.dir=run"]
-    told = {**os.environ, "PYTHONFAULTHANDLER": "1"}  # a crash should say where
-    child = subprocess.Popen(line, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=told)
-    history = folder / "run" / "history.csv"
-    deadline = time.monotonic() + 300
-    while child.poll() is None and time.monotonic() < deadline:
-        if history.is_file() and len(history.read_text().splitlines()) > epochs:
-            child.send_signal(how)
-            break
-        time.sleep(0.01)
-    _, words = child.communicate(timeout=120)
+def stopped(folder: Path, how: signal.Signals, epoch: int = 2) -> tuple[Path, int, str]:
+    """Start a training, stop it by a signal after an epoch; return its folder, exit code and last words."""
+    hold = Hold(folder, epoch)
+    line = [interpreter() if how is signal.SIGTERM else sys.executable, "-m", "emotion.train"]
+    child = subprocess.Popen(
+        [*line, *_OPTIONS, "hydra.run.dir=run"],
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env=hold.environment({**os.environ, "PYTHONFAULTHANDLER": "1"}),  # a crash should say where
+    )  # fmt: skip
+    try:
+        hold.until_held(child, "run")
+        child.send_signal(how)
+        _, words = child.communicate(timeout=120)
+    finally:
+        child.kill()
     return folder / "run", child.returncode, words
 
 
 @pytest.mark.parametrize(
-    ("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)], ids=["ctrl-c", "term", "kill"]
+    ("how", "code"), rest_nightly([(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
 )
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     how: signal.Signals, code: int, tmp_path: Path, uninterrupted: Path
@@ -70,7 +73,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     assert returned == code, words
     assert runs.resolve(run, "outputs").record().status == "interrupted"
     saved = state.load(run / "checkpoints" / "state.npz").progress
-    assert saved.epoch >= 2
+    assert saved.epoch == 2
     assert "Traceback" not in words
     if how is not signal.SIGKILL:
         assert "resume=" in words
@@ -143,6 +146,7 @@ def test_a_damaged_state_is_said(uninterrupted: Path, tmp_path: Path) -> None:
     assert "state.npz: damaged" in done.stderr
 
 
+@pytest.mark.nightly
 def test_phases_and_averages_resume_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A head on a frozen backbone, then the whole: stopped at the boundary, and in the last phase."""
     own = tmp_path / "conf" / "model"
@@ -157,8 +161,8 @@ def test_phases_and_averages_resume_exactly(tmp_path: Path, monkeypatch: pytest.
     assert straight == _stopped_and_resumed(tmp_path / "stopped-2", 2, *options)
 
 
-_PHASED = (*(o for o in TINY if not o.startswith("model.")), "dataset.per_emotion=20", "trainer.ema=0.9",
-           "trainer.deterministic=true")  # fmt: skip
+_PHASED = (*(o for o in TINY if not o.startswith(("model.", "trainer.epochs"))), "dataset.per_emotion=20",
+           "trainer.ema=0.9", "trainer.deterministic=true")  # fmt: skip
 
 # MobileNetV2's form (a nested backbone, convolutions with batch norm), which TensorFlow traces in a tenth of the time.
 _OWN_MODEL = """
@@ -194,30 +198,17 @@ def _trained_straight(folder: Path, *options: str) -> list[tuple[float, float]]:
     return _losses(folder)
 
 
-def _stopped_and_resumed(folder: Path, epochs: int, *options: str) -> list[tuple[float, float]]:
+def _stopped_and_resumed(folder: Path, epoch: int, *options: str) -> list[tuple[float, float]]:
     folder.mkdir()
-    line = [sys.executable, "-c", _STOP_AFTER.format(epochs), *options, *_PHASED, "hydra.run.dir=run"]
-    subprocess.run(line, cwd=folder, check=False, capture_output=True)
-    assert state.load(folder / "run" / "checkpoints" / "state.npz").progress.epoch == epochs
+    killed = Hold(folder, epoch, kill=True).environment()
+    done = emotion("train", *options, *_PHASED, "hydra.run.dir=run", cwd=folder, check=False, env=killed)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert state.load(folder / "run" / "checkpoints" / "state.npz").progress.epoch == epoch
     go_on(folder / "run")
     return _losses(folder / "run")
 
 
-# Kills its own process with SIGKILL right after an epoch's state is on disk.
-_STOP_AFTER = """
-import os, signal
-from emotion import runs
-real = runs.update
-def update(run, **fields):
-    real(run, **fields)
-    if fields.get("epoch") == {}:
-        os.kill(os.getpid(), signal.SIGKILL)
-runs.update = update
-from emotion.train import main
-main()
-"""
-
-
+@pytest.mark.nightly
 def test_early_stopping_is_not_undone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = cli.request("train", [*TINY, "trainer.epochs=8", "trainer.patience=1", "trainer.min_delta=0.9"])
     assert asked.cfg is not None
@@ -243,22 +234,3 @@ def test_a_checkpoint_that_waited_when_the_process_was_killed_is_kept(uninterrup
     assert (run / "checkpoints" / "best.keras").read_bytes() == b"the best"
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["best.keras", "last.keras", "state.npz"]
     assert len(read_history(run / "history.csv")) == 6
-
-
-def test_a_state_round_trips(tmp_path: Path) -> None:
-    import keras
-
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dropout(0.5)])
-    model.compile(optimizer="adam", loss="mse")
-    x, y = np.ones((8, 4)), np.ones((8, 3))
-    model.fit(x, y, verbose=0)
-    progress = state.Progress(epoch=1, best=0.5, best_epoch=1, history=[{"epoch": 1, "loss": 0.1}])
-    state.save(tmp_path / "state.npz", progress, model)
-    saved = state.load(tmp_path / "state.npz")
-    assert saved.progress == progress
-    before = [keras.ops.convert_to_numpy(v) for v in model.variables + model.optimizer.variables]
-    model.fit(x, y, verbose=0)
-    state.restore(model.variables, saved.model, "model")
-    state.restore(model.optimizer.variables, saved.optimizer, "optimizer")
-    for variable, value in zip(model.variables + model.optimizer.variables, before, strict=True):
-        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +17,34 @@ import pytest
 
 from emotion import runs
 from emotion.base import files
+from emotion.config import cli
+from emotion.runs import swept
+from emotion.train import sweep as sweep_of_train
 from tests.conftest import TINY, emotion
+from tests.helpers.hold import Hold
+from tests.helpers.once import made_once
+from tests.helpers.trainings import HEAVY
 
 pytestmark = pytest.mark.slow
 
-# The second value fails in training, not in validation: its weights overflow float32.
-_HEAVY = "{angry: 1e38, disgusted: 1e38, fearful: 1e38, happy: 1e38, neutral: 1e38, sad: 1e38, surprised: 1e38}"
+
+_DONE = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    folder = tmp_path_factory.mktemp("sweep")
-    done = emotion(
-        "train", "-m", *TINY, f"trainer.class_weight={_HEAVY},sqrt", "seed=range(2)", "hydra.sweep.dir=mine",
-        "trainer.deterministic=true", "compare=true", cwd=folder, check=False,
-    )  # fmt: skip
-    return folder, done
+def sweep(common: Path) -> tuple[Path, _DONE]:
+    """A sweep of four jobs, two of which fail; do not change it."""
+    with made_once(common / "sweep") as folder:
+        if folder:
+            done = emotion(
+                "train", "-m", *TINY, f"trainer.class_weight={HEAVY},sqrt", "seed=range(2)", "hydra.sweep.dir=mine",
+                "trainer.deterministic=true", "compare=true", cwd=folder, check=False,
+            )  # fmt: skip
+            (folder / "done.pickle").write_bytes(pickle.dumps(done))
+    return common / "sweep", pickle.loads((common / "sweep" / "done.pickle").read_bytes())
 
 
-def test_a_failing_job_stops_no_other_and_is_told(sweep: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_a_failing_job_stops_no_other_and_is_told(sweep: tuple[Path, _DONE]) -> None:
     folder, done = sweep
     assert done.returncode == 1
     statuses = {r.path.name: r.record().status for r in runs.listing(folder / "mine")}
@@ -48,13 +58,33 @@ def test_a_failing_job_stops_no_other_and_is_told(sweep: tuple[Path, subprocess.
     assert len([line for line in table if "failed" in line]) == 2
     assert "seed=1" in done.stdout
     assert "dataset.per_emotion" not in "".join(table), "only what was swept is in the table"
-    assert "tensorboard --logdir mine" in done.stdout
+    assert "tensorboard --logdir mine/tb-jobs\n" in done.stdout
+    assert "train what is not done: python -m emotion.train -m" in done.stdout
+    assert "hydra.sweep.dir=mine resume=true" in done.stdout
+    assert ", 1 of 4\n" in done.stderr, "where the sweep stands"
+    assert re.search(r"job 3 \(.*seed=1\), 4 of 4, about .* left", done.stderr)
+    jobs = {run.path.name: run for run in runs.listing(folder / "mine")}
+    assert jobs["3"].record().swept == {"trainer.class_weight": "sqrt", "seed": "1"}
+    assert swept.board(jobs["3"]) == folder / "mine" / "tb-jobs" / "class_weight=sqrt, seed=1"
+    assert list(swept.board(jobs["3"]).glob("events.*"))
+    assert not (jobs["3"].path / "tb").exists(), "one run a job"
+    assert len(list((folder / "mine" / "tb-jobs").iterdir())) == 4
     comparison = files.read_json(folder / "mine" / "comparison" / "comparison.json")
     (entry,) = comparison["boards"][0]["entries"]
     assert entry["seeds"] == [0, 1], "the runs that are done are compared, those that failed are not"
 
 
-def test_a_job_equals_the_same_run_alone(sweep: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+def test_a_job_knows_what_it_was_given_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep_of_train, "in_child", lambda run: None)
+    for changes in ("false", "true"):
+        arguments = ["-m", "seed=0,1", f"hydra.job.chdir={changes}", "hydra.sweep.subdir=jobs/${hydra.job.num}"]
+        cli.launch(cli.request("train", [*arguments, f"hydra.sweep.dir={changes}"]), sweep_of_train.job)
+        found = [run.record().swept for run in runs.listing(tmp_path / changes)]
+        assert found == [{"seed": "0"}, {"seed": "1"}]
+
+
+def test_a_job_equals_the_same_run_alone(sweep: tuple[Path, _DONE], tmp_path: Path) -> None:
     folder, _ = sweep
     emotion(
         "train", *TINY, "trainer.class_weight=sqrt", "seed=1", "trainer.deterministic=true", "hydra.run.dir=alone",
@@ -67,10 +97,11 @@ def test_a_job_equals_the_same_run_alone(sweep: tuple[Path, subprocess.Completed
     assert "seed=1" in again
 
 
-def test_resume_skips_what_is_done_and_tries_the_rest(sweep: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    folder, _ = sweep
+@pytest.mark.nightly
+def test_resume_skips_what_is_done_and_tries_the_rest(sweep: tuple[Path, _DONE], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(sweep[0], tmp_path / "sweep"))
     before = {n: (folder / "mine" / n / "metrics.json").stat().st_mtime_ns for n in ("2", "3")}
-    arguments = ["-m", *TINY, f"trainer.class_weight={_HEAVY},sqrt", "seed=range(2)", "hydra.sweep.dir=mine",
+    arguments = ["-m", *TINY, f"trainer.class_weight={HEAVY},sqrt", "seed=range(2)", "hydra.sweep.dir=mine",
                  "trainer.deterministic=true"]  # fmt: skip
     refused = emotion("train", *arguments, cwd=folder, check=False)
     assert refused.returncode == 2
@@ -93,49 +124,44 @@ def test_resume_skips_what_is_done_and_tries_the_rest(sweep: tuple[Path, subproc
     assert files.read_json(mine / "0" / "run.json")["epoch"] == 3
 
 
+@pytest.mark.nightly
 def test_the_launcher_stays_small_and_a_killed_job_is_resumed(tmp_path: Path) -> None:
     line = [sys.executable, "-m", "emotion.train", "-m", *TINY, "trainer.epochs=4", "seed=0,1", "hydra.sweep.dir=mine"]
-    launcher = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    hold = Hold(tmp_path, 2, "0")
+    launcher = subprocess.Popen(
+        line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=hold.environment()
+    )
+    hold.until_held(launcher, "0")
     process = psutil.Process(launcher.pid)
-    killed, largest = False, 0
-    while launcher.poll() is None:
-        try:
-            largest = max(largest, process.memory_info().rss)
-            history = tmp_path / "mine" / "0" / "history.csv"
-            children = process.children()
-        except psutil.NoSuchProcess:
-            break
-        if not killed and children and history.is_file() and len(history.read_text().splitlines()) > 2:
-            children[0].kill()
-            killed = True
-        time.sleep(0.02)
-    assert launcher.stdout
-    output = launcher.stdout.read()
-    launcher.stdout.close()
-    assert killed
+    (job,) = process.children()
+    assert process.memory_info().rss < 200e6, "the launcher holds no TensorFlow"
+    job.kill()
+    output, _ = launcher.communicate(timeout=300)
     assert launcher.returncode == 1
     record = files.read_json(tmp_path / "mine" / "0" / "run.json")
     assert record["status"] == "failed"
     assert "killed by signal 9" in record["error"]
     assert "killed by signal 9" in output
-    assert largest < 200e6, "the launcher holds no TensorFlow"
     emotion("train", *line[3:], "resume=true", cwd=tmp_path)
     assert {r.record().status for r in runs.listing(tmp_path / "mine")} == {"done"}
     assert (tmp_path / "mine" / "0" / "history.csv").read_text().count("\n") == 5
 
 
+@pytest.mark.nightly
 def test_ctrl_c_ends_the_job_and_the_sweep(tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "emotion.train", "-m", *TINY, "trainer.epochs=500", "seed=0,1",
-            "hydra.sweep.dir=mine"]  # fmt: skip
+    line = [sys.executable, "-m", "emotion.train", "-m", *TINY, "seed=0,1", "hydra.sweep.dir=mine"]
+    hold = Hold(tmp_path, 1)
     launcher = subprocess.Popen(
-        line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    history = tmp_path / "mine" / "0" / "history.csv"
-    while launcher.poll() is None and not history.is_file():
-        time.sleep(0.05)
+        line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env=hold.environment(),
+    )  # fmt: skip
+    hold.until_held(launcher, "0")
     os.killpg(launcher.pid, signal.SIGINT)  # as a terminal does: to the launcher and its job
     output, _ = launcher.communicate(timeout=60)
     assert launcher.returncode == 130, output
     assert files.read_json(tmp_path / "mine" / "0" / "run.json")["status"] == "interrupted"
     assert not (tmp_path / "mine" / "1").exists(), "the second job did not begin"
+    assert "stopped; continue the sweep: python -m emotion.train -m" in output
+    assert "hydra.sweep.dir=mine resume=true" in output
+    assert "emotion.train resume=" not in output, "not with one of its jobs"
     assert "Traceback" not in output

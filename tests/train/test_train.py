@@ -23,11 +23,12 @@ from emotion.faces import images as faces
 from emotion.faces.contract import Contract
 from emotion.faces.images import Image
 from emotion.faces.labels import EMOTIONS
-from emotion.live import engines
+from emotion.inference import engines
 from emotion.metrics import calibration
 from emotion.runs.history import read_history
 from emotion.train import train
 from tests.conftest import TINY, compose, emotion
+from tests.helpers.tiers import rest_nightly
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +50,7 @@ def test_a_run_folder_holds_what_the_contract_says(trained: runs.Run) -> None:
     assert not [n for n in names if "/.new-" in n or "/." in n.replace(".hydra", "")], "no half-written files"
 
 
+@pytest.mark.nightly
 def test_each_image_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times: Counter[bytes] = Counter()
     prepared = cache.prepared
@@ -84,28 +86,30 @@ def test_another_process_in_another_folder_evaluates_it(trained: runs.Run, tmp_p
     shutil.copytree(trained.path, copy)
     before = files.read_json(copy / "metrics.json")
     done = emotion("evaluate", f"run={copy}", "bootstrap=50", cwd=tmp_path)
-    assert "test split, 28 images" in done.stdout
+    assert "test split (drawn faces, people of their own, seed 0), 28 images" in done.stdout
     assert files.read_json(copy / "metrics.json") == before
     assert not (tmp_path / "outputs").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["somewhere"], "nothing is left in the working directory"
 
 
+@pytest.mark.nightly
 def test_other_data_is_scored_beside_the_runs_own(trained: runs.Run, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(trained.path, copy)
     other = ("dataset=synthetic", "dataset.per_emotion=30", "dataset.split_seed=9")
     evaluate(compose("evaluate", f"run={copy}", "bootstrap=50", *other))
-    (folder,) = (copy / "evaluations").glob("synthetic-????????-test")
+    (folder,) = (copy / "evaluations").glob("synthetic-????????-all")
     scored = files.read_json(folder / "metrics.json")
     assert scored["data"] != files.read_json(copy / "metrics.json")["data"]
     assert (folder / "report.md").is_file()
 
 
+@pytest.mark.nightly
 def test_a_stale_export_is_made_again(trained: runs.Run, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(trained.path, copy)
     (copy / "model.tflite").unlink()
-    evaluate(compose("evaluate", f"run={copy}", "bootstrap=0", "split=validation"))
+    evaluate(compose("evaluate", f"run={copy}", "bootstrap=50", "split=validation"))
     assert (copy / "model.tflite").is_file()
 
 
@@ -114,7 +118,7 @@ def test_changed_data_is_refused(trained: runs.Run, tmp_path: Path) -> None:
     shutil.copytree(trained.path, copy)
     cfg = OmegaConf.load(copy / "config.yaml")
     cfg.dataset.split_seed = 3
-    OmegaConf.save(cfg, copy / "config.yaml")
+    OmegaConf.save(cfg, copy / "config.yaml", resolve=True)
     done = emotion("evaluate", f"run={copy}", cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert "was made with other data" in done.stderr
@@ -140,7 +144,7 @@ def test_the_same_seed_gives_the_same_weights_and_the_test_split_plays_no_part(
 
     def with_another_test(cfg: object) -> Splits:
         splits = real(cfg)  # type: ignore[arg-type]
-        noise = np.random.default_rng(0).integers(0, 255, splits.test.images.shape, dtype=np.uint8)  # type: ignore[union-attr]
+        noise = np.random.default_rng(0).integers(0, 255, splits.test.images.shape, np.uint8)
         return replace(splits, test=replace(splits.test, images=noise, labels=splits.test.labels[::-1]))
 
     monkeypatch.setattr(sources, "load", with_another_test)
@@ -161,9 +165,9 @@ def test_leaked_test_pictures_are_left_out_of_the_second_figure(
 
     def leaking(cfg: object) -> Splits:
         splits = real(cfg)  # type: ignore[arg-type]
-        images, hashes = splits.test.images.copy(), splits.test.hashes.copy()  # type: ignore[union-attr]
-        images[:5], hashes[:5] = splits.train.images[:5], splits.train.hashes[:5]  # type: ignore[index]
-        images[5], hashes[5] = splits.validation.images[5], splits.validation.hashes[5]  # type: ignore[index]
+        images, hashes = splits.test.images.copy(), splits.test.hashes.copy()
+        images[:5], hashes[:5] = splits.train.images[:5], splits.train.hashes[:5]
+        images[5], hashes[5] = splits.validation.images[5], splits.validation.hashes[5]
         return replace(splits, test=replace(splits.test, images=images, hashes=hashes))
 
     monkeypatch.setattr(sources, "load", leaking)
@@ -174,6 +178,7 @@ def test_leaked_test_pictures_are_left_out_of_the_second_figure(
     assert "leak-free" in (tmp_path / "run" / "report.md").read_text().lower()
 
 
+@pytest.mark.nightly
 def test_confidence_is_calibrated_on_validation(tmp_path: Path, trained: runs.Run) -> None:
     assert trained.contract().temperature == 1.0, "28 pictures say too little"
     tiny(tmp_path, "dataset.per_emotion=40", "dataset.validation_fraction=0.45", "trainer.epochs=1")
@@ -188,21 +193,20 @@ def test_confidence_is_calibrated_on_validation(tmp_path: Path, trained: runs.Ru
     assert losses[1] < losses[0]
     # Live video shows the same probabilities as evaluation, not the model's own.
     splits = sources.load(run.config().dataset)
-    pictures = [faces.prepare(image, run.contract()) for image in splits.validation.images[:8]]  # type: ignore[index]
+    pictures = [faces.prepare(image, run.contract()) for image in splits.validation.images[:8]]
     live = engines.load(run).probabilities(np.stack(pictures))
     np.testing.assert_allclose(live, shown[:8], atol=1e-4)
 
 
 @pytest.mark.parametrize(
     "options",
-    [
+    rest_nightly([
+        ["trainer.optimizer=rmsprop", "trainer.strategy=mirrored", "trainer.schedule=constant",
+         "augmentation.cutmix=1", "model.stage_dropout=0.1", "dataset.cache=none", "trainer.monitor=val_loss"],
         ["trainer.precision=bfloat16", "trainer.ema=0.9", "augmentation=strong", "trainer.class_weight=sqrt"],
         ["trainer.optimizer=sgd", "trainer.learning_rate=0.05", "trainer.clip_norm=1", "trainer.label_smoothing=0.1",
          "model.residual=true", "model.squeeze_excitation=true", "model.colour=rgb", "dataset.cache=disk"],
-        ["trainer.optimizer=rmsprop", "trainer.strategy=mirrored", "trainer.schedule=constant",
-         "augmentation.cutmix=1", "model.stage_dropout=0.1", "dataset.cache=none", "trainer.monitor=val_loss"],
-    ],
-    ids=["bfloat16-ema-strong", "sgd-rgb-disk", "mirrored-cutmix"],
+    ]),
 )  # fmt: skip
 def test_options_train_and_their_export_equals_the_checkpoint(tmp_path: Path, options: list[str]) -> None:
     result = tiny(tmp_path, *options, "trainer.calibrate=false")
@@ -251,12 +255,13 @@ def test_too_few_pictures_for_a_batch_is_said(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_said_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 99, 1))  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 99, 1))
     with pytest.raises(UserError, match="MB free"):
         tiny(tmp_path)
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+@pytest.mark.nightly
 def test_a_disk_that_fills_up_leaves_whole_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from emotion.train import state
 

@@ -26,6 +26,7 @@ def keys(given: Plan) -> dict[str, object]:
     return {p.key: p for p in given.parameters(given.compose())}
 
 
+@pytest.mark.slow
 def test_keys_with_several_values_join_the_space_and_keys_with_one_leave_it() -> None:
     given = plan("trainer.batch_size=choice(32, 64)", "trainer.learning_rate=0.01", "augmentation=light")
     assert set(keys(given)) == {
@@ -34,16 +35,19 @@ def test_keys_with_several_values_join_the_space_and_keys_with_one_leave_it() ->
     assert given.compose().trainer.learning_rate == 0.01
 
 
+@pytest.mark.slow
 def test_a_space_of_ones_own() -> None:
     assert set(keys(plan("tuner.space=null", "model=choice(cnn, mobilenet_v2)"))) == {"model"}
 
 
+@pytest.mark.slow
 def test_keys_of_one_model_are_searched_with_that_model_only() -> None:
     found = keys(plan("tuner.space=null", "model=cnn,mobilenet_v2", "model.alpha=0.35,0.5", "model.dropout=0.1,0.2"))
     assert found["model.alpha"] == Choice("model.alpha", (0.35, 0.5), only_for=("mobilenet_v2",))
     assert found["model.dropout"] == Choice("model.dropout", (0.1, 0.2))
 
 
+@pytest.mark.slow
 def test_an_experiments_space_joins_the_tuners_and_the_experiment_still_trains(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text(
@@ -68,6 +72,7 @@ def test_an_experiments_space_joins_the_tuners_and_the_experiment_still_trains(t
     assert "tuner" not in creating.with_absolute_paths(training), "a run's config is what it was trained with"
 
 
+@pytest.mark.slow
 def test_a_trials_config_is_that_of_the_same_training(tmp_path: Path) -> None:
     given = plan("tuner.space=null", "model=choice(cnn, cnn_small)", "trainer.epochs=3", f"outputs={tmp_path}")
     mine = creating.with_absolute_paths(
@@ -86,15 +91,18 @@ def test_a_trials_config_is_that_of_the_same_training(tmp_path: Path) -> None:
     assert mine == same
 
 
+@pytest.mark.slow
 def test_a_plan_survives_its_file(tmp_path: Path) -> None:
     given = plan("tuner.space=null", "model.stages=[8,16],[16,32]", "trainer.epochs=3")
     (tmp_path / "search.json").write_text(json.dumps({"plan": given.as_json()}))
-    assert Plan.load(tmp_path) == given
+    asked = cli.request("tune", ["resume=x"])
+    assert Plan.load(tmp_path, asked).as_json() == given.as_json()
     (tmp_path / "search.json").write_text(json.dumps({"plan": {"space": 3}}))
     with pytest.raises(UserError, match="damaged"):
-        Plan.load(tmp_path)
+        Plan.load(tmp_path, asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -119,6 +127,7 @@ def test_mistakes(arguments: list[str], said: str) -> None:
     assert said in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_mistake_is_answered_without_tensorflow(tmp_path: Path) -> None:
     code = (
         "import sys\n"

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.base.errors import UserError
+from emotion.tune import workers
 from emotion.tune.space import Choice, Interval, parse, samples, trials_of_a_grid
 
 _numbers = st.floats(1e-6, 1e6, allow_nan=False).map(lambda v: float(f"{v:.6g}"))
@@ -106,3 +107,11 @@ def test_a_range_of_floats_has_no_rounding_noise_to_speak_of() -> None:
     assert isinstance(found, Choice)
     assert len(found.values) == 20
     assert all(math.isclose(float(v), round(float(v), 2)) for v in found.values)
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "abc", "٣", "1" * 5000])
+def test_what_is_no_port_is_refused_at_once(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", port)
+    with pytest.raises(UserError, match=r"KERASTUNER_ORACLE_PORT: .* is not a port number"):
+        workers.is_worker()

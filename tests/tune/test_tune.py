@@ -9,7 +9,10 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +28,28 @@ from emotion.runs import creating
 from emotion.runs.history import read_history
 from emotion.tune import history as trial_history
 from tests.conftest import TINY, emotion
+from tests.helpers.commands import interpreter
+from tests.helpers.trainings import HEAVY
 
 pytestmark = pytest.mark.slow
 
 _SMALL = (*TINY, "dataset.per_emotion=20", "tuner.space=null")
-#: A trial with these weights fails in training, not in validation: they overflow float32.
-_HEAVY = "{angry: 1e38, disgusted: 1e38, fearful: 1e38, happy: 1e38, neutral: 1e38, sad: 1e38, surprised: 1e38}"
 
 
-def start(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-    line = [sys.executable, "-m", "emotion.tune", *arguments]
-    return subprocess.Popen(
-        line, cwd=folder, env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+#: What tells the processes of each search that was started here, by its own process.
+_MARKS: dict[int, str] = {}
+
+
+def start(folder: Path, *arguments: str, real: bool = False, **variables: str) -> subprocess.Popen[str]:
+    """Start a search; it and its trainings are forked unless their being processes is what is tested."""
+    line = [sys.executable if real else interpreter(), "-m", "emotion.tune", *arguments]
+    mark = uuid.uuid4().hex
+    variables = {**os.environ, "EMOTION_TEST_STARTED": mark, **variables}
+    process = subprocess.Popen(
+        line, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+    _MARKS[process.pid] = mark
+    return process
 
 
 def wait_until(true: Callable[[], Any], process: subprocess.Popen[str]) -> Any:
@@ -59,14 +71,13 @@ def statuses(search: Path) -> dict[int, str]:
 
 
 def processes_of(process: subprocess.Popen[str], module: str) -> list[psutil.Process]:
+    """The processes of a module that a search has begun; killing a forked one's stand-in kills it as well."""
     found = []
-    for each in psutil.Process(process.pid).children(recursive=True):
-        try:
-            line = each.cmdline()
-        except psutil.NoSuchProcess:
-            continue
-        if module in line:
-            found.append(each)
+    for each in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            mine = each.environ().get("EMOTION_TEST_STARTED") == _MARKS[process.pid]
+            if mine and module in each.cmdline() and each.status() != psutil.STATUS_ZOMBIE:
+                found.append(each)
     return found
 
 
@@ -76,6 +87,12 @@ def free_port() -> str:
         return str(listener.getsockname()[1])
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.nightly
 def test_two_trials_at_a_time_and_one_that_fails(tmp_path: Path) -> None:
     process = start(
         tmp_path,
@@ -83,7 +100,8 @@ def test_two_trials_at_a_time_and_one_that_fails(tmp_path: Path) -> None:
         "tuner=grid",
         "tuner.workers=2",
         "tuner.max_failures=2",
-        f"trainer.class_weight=choice({_HEAVY}, none, sqrt)",
+        f"trainer.class_weight=choice({HEAVY}, none, sqrt)",
+        real=True,
     )
     try:
         wait_until(lambda: len(processes_of(process, "emotion.train.job")) == 2, process)
@@ -113,17 +131,18 @@ def test_two_trials_at_a_time_and_one_that_fails(tmp_path: Path) -> None:
     assert files.read_json(search / "search.json")["finished"]
 
 
+@pytest.mark.nightly
 def test_a_worker_elsewhere_that_is_killed_gets_its_trial_again(tmp_path: Path) -> None:
-    address = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": free_port()}
+    address: dict[str, Any] = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": free_port()}
     arguments = [*_SMALL, "tuner=grid", "tuner.max_failures=1", "trainer.class_weight=choice(none, sqrt)"]
     chief = start(tmp_path, *arguments, KERASTUNER_TUNER_ID="chief", **address)
     workers = []
     try:
-        wait_until(lambda: list(tmp_path.glob("outputs/*_tune/config.yaml")), chief)
+        wait_until(lambda: listens(int(address["KERASTUNER_ORACLE_PORT"])), chief)
         for killed in (True, False):
             worker = start(tmp_path, "resume=latest", KERASTUNER_TUNER_ID="tuner7", **address)
             workers.append(worker)
-            training = wait_until(lambda worker=worker: processes_of(worker, "emotion.train.job"), worker)[0]
+            training = wait_until(partial(processes_of, worker, "emotion.train.job"), worker)[0]
             if killed:
                 worker.kill()
                 training.kill()
@@ -145,8 +164,8 @@ def test_a_killed_search_goes_on_and_hyperband_promotes_from_the_checkpoint(tmp_
     try:
         wait_until(lambda: list(tmp_path.glob("outputs/*_tune/trials/1/run.json")), process)
         (training,) = wait_until(lambda: processes_of(process, "emotion.train.job"), process)
+        psutil.Process(training.ppid()).kill()  # the search, before it can say that its training failed
         training.kill()
-        process.kill()  # neither has a chance to say a word
     finally:
         process.kill()
         process.communicate()
@@ -177,6 +196,7 @@ def test_a_killed_search_goes_on_and_hyperband_promotes_from_the_checkpoint(tmp_
     assert "would make" in again.stderr
 
 
+@pytest.mark.nightly
 def test_executions_are_runs_with_other_seeds_and_the_best_config_trains_as_it_did(tmp_path: Path) -> None:
     done = emotion(
         "tune", *_SMALL, "tuner=random", "tuner.max_trials=1", "tuner.executions=2", "seed=3",
@@ -206,7 +226,7 @@ def test_executions_are_runs_with_other_seeds_and_the_best_config_trains_as_it_d
         os.chdir(before)
     assert asked.cfg is not None
     best, own = creating.with_absolute_paths(asked.cfg), runs.resolve(first, tmp_path).config()
-    assert OmegaConf.to_container(best) == OmegaConf.to_container(own) | {"outputs": best.outputs}
+    assert OmegaConf.to_container(best) == OmegaConf.to_container(OmegaConf.merge(own, {"outputs": best.outputs}))
 
 
 def test_trials_that_fail_in_a_row_end_the_search(tmp_path: Path) -> None:
@@ -243,6 +263,6 @@ def test_searches_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "outputs" / "a_tune").mkdir(parents=True)
     (tmp_path / "outputs" / "a_tune" / "search.json").write_text("{")
     wrong = emotion("tune", "resume=a_", cwd=tmp_path, check=False)
-    assert (wrong.returncode, "search.json: cannot be read" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "search.json: damaged" in wrong.stderr) == (2, True)
     other = emotion("tune", "resume=b", cwd=tmp_path, check=False)
     assert (other.returncode, "no search 'b'" in other.stderr, "a_tune" in other.stderr) == (2, True, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,13 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emotion import load
 from emotion.base.errors import UserError
 from emotion.config import commands
 from emotion.data import synthetic
 from emotion.faces import images
 from emotion.faces.images import Box, Image, overlap
-from emotion.video.detector import Detector
+from emotion.video.detector import VIDEO_MIN_SIZE, Detector
 from emotion.video.source import frames
+from tests.helpers.tiers import rest_nightly
 
 EXACT = commands.Detector(mode="exact")
 
@@ -55,7 +58,9 @@ def test_overlap_is_the_share_of_pixels_in_both(a: Box, b: Box) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("clip", "height", "least"),
-    [("single_face.mp4", 360, 0.98), ("single_face.mp4", 720, 0.98), ("short_hamilton_clip.mp4", 360, 0.9)],
+    rest_nightly(
+        [("single_face.mp4", 360, 0.98), ("single_face.mp4", 720, 0.98), ("short_hamilton_clip.mp4", 360, 0.9)]
+    ),
 )
 def test_agrees_with_the_exact_search_on_real_video(shared: Path, clip: str, height: int, least: float) -> None:
     size = height * 16 // 9, height
@@ -72,10 +77,11 @@ def test_agrees_with_the_exact_search_on_drawn_faces(drawn) -> None:
     assert beyond <= 0.05
 
 
+@pytest.mark.slow
 def test_exact_mode_is_the_search_of_every_whole_frame(drawn) -> None:
     detector, cascade = Detector(EXACT), images.load_cascade()
     for frame in frames(drawn[0], 5):
-        assert detector(frame.image) == images.detect(cascade, frame.image, min_size=EXACT.min_size)
+        assert detector(frame.image) == images.detect(cascade, frame.image, min_size=VIDEO_MIN_SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -153,13 +159,15 @@ def test_grey_frames(face: tuple[Image, Box]) -> None:
     assert Detector()(gray) == Detector()(face[0])  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_scanning_and_finding_may_run_in_two_threads(drawn) -> None:
     """Each side has a cascade of its own; sharing one makes OpenCV fail or answer for the other's picture."""
     pictures = [frame.image for frame in frames(drawn[0])]
     alone = [detector(picture) for detector in [Detector()] for picture in pictures]
     for _ in range(3):
         detector = Detector()
-        scans, found = [], []
+        scans: list[Any] = []
+        found: list[Any] = []
         begun = threading.Semaphore(0)
 
         def scan(detector=detector, scans=scans, begun=begun) -> None:
@@ -181,12 +189,67 @@ def test_a_lamp_is_no_cut(face: tuple[Image, Box]) -> None:
     image, _ = face
     detector = Detector()
     detector(image)
-    brighter = cv2.add(image, (30, 30, 30, 0))
-    scan = detector.scan(brighter)  # type: ignore[arg-type]
+    brighter = cv2.add(image, np.array([30, 30, 30, 0], np.float64))
+    scan = detector.scan(np.asarray(brighter, np.uint8))
     assert scan.whole
     assert not scan.is_cut
     other = detector.scan(image[::-1, ::-1])
     assert other.is_cut
+
+
+@pytest.fixture(scope="module")
+def group_photo(shared: Path) -> tuple[Image, list[Box]]:
+    """2048x1536 pixels: five people of 32 to 60 pixels behind one of 384, and where the six faces are."""
+    media, cascade = shared / "media", images.load_cascade()
+    people = [
+        (image, box)
+        for name in ("multi_face.jpg", "obama_small.jpg", "grace_hopper.bmp")
+        for image in [cv2.imread(str(media / name))]
+        for box in images.detect(cascade, image)  # type: ignore[arg-type]
+    ]
+    *behind, (front, face) = people
+    photo = cv2.resize(cv2.imread(str(media / "free-mountain-vector-01.jpg")), (2048, 1536))
+    places = []
+    for number, ((image, box), size) in enumerate(zip(behind, (60, 52, 45, 38, 32), strict=True)):
+        x, y = 250 + 330 * number, 240 + 40 * (number % 2)
+        head = cv2.resize(images.crop(image, box, 0.5), (2 * size, 2 * size), interpolation=cv2.INTER_AREA)  # type: ignore[arg-type]
+        photo[y : y + 2 * size, x : x + 2 * size] = head
+        places.append(Box(x + size // 2, y + size // 2, size, size))
+    larger = cv2.resize(front, None, fx=1.7, fy=1.7)
+    top = 1536 - larger.shape[0]
+    photo[top:, 600 : 600 + larger.shape[1]] = larger
+    x, y, side = (round(1.7 * value) for value in (face.x, face.y, face.width))
+    return photo, [*places, Box(600 + x, top + y, side, side)]  # type: ignore[return-value]
+
+
+def _found(boxes: Sequence[Box], places: Sequence[Box]) -> list[bool]:
+    return [any(overlap(box, place) > 0.4 for box in boxes) for place in places]
+
+
+@pytest.mark.slow
+def test_an_image_is_searched_for_the_people_behind_and_video_for_who_is_in_front(
+    group_photo: tuple[Image, list[Box]],
+) -> None:
+    photo, places = group_photo
+    assert _found(Detector(still=True)(photo), places) == [True] * 6
+    assert _found(Detector()(photo), places) == [False] * 5 + [True]
+    assert _found(Detector(commands.Detector(min_size=0.1), still=True)(photo), places) == [False] * 5 + [True]
+
+
+@pytest.mark.slow
+def test_a_photo_by_its_path_and_a_frame_of_video(group_photo: tuple[Image, list[Box]], tmp_path: Path) -> None:
+    photo, places = group_photo
+    assert cv2.imwrite(str(tmp_path / "group.png"), photo)
+    model = load("pretrained")
+    (answer,) = model.predict(tmp_path / "group.png")
+    assert _found([face.box for face in answer], places) == [True] * 6
+    assert _found([face.box for face in model.session().step(photo, 0.0)], places) == [False] * 5 + [True]
+
+
+def test_tiny_images_are_searched_as_before() -> None:
+    image, box = synthetic.frame(3, 3)
+    small = cv2.resize(images.crop(image, box, 0.5), (56, 56), interpolation=cv2.INTER_AREA)
+    assert Detector(still=True)(small) == Detector()(small) != []  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from random import Random
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emotion.base.errors import UserError
 from emotion.video import image_files
+from emotion.video.frame import Unreadable
 from emotion.video.source import frames, opened
 
 
@@ -56,7 +58,30 @@ def test_a_folder_is_read_in_natural_order_past_what_is_damaged(folder: Path, ca
     assert [f.image.mean() for f in got] == [10 * i for i in numbers]
     assert [f.index for f in got] == [i - 1 for i in numbers]
     assert [f.time for f in got] == [i - 1 for i in numbers]
-    assert [record.getMessage() for record in caplog.records] == [f"{folder / 'face7.png'}: skipped, truncated"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{folder}: 1 image in folders below it is left out (in below). "
+        f"To label them too, give a glob: source='{folder}/**/*.png'",
+        f"{folder / 'face7.png'}: skipped, truncated",
+    ]
+    assert stream.unreadable == [Unreadable(6, "face7.png", "truncated")]
+
+
+@pytest.mark.parametrize("name", ["cut.gif", "cut.png"])
+def test_of_an_animation_that_is_cut_off_the_frames_before_are_read(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (8, 40, 30, 3), np.uint8)
+    first, *rest = (PIL.Image.fromarray(picture) for picture in noise)
+    first.save(tmp_path / name, save_all=True, append_images=rest, duration=50)
+    whole = (tmp_path / name).read_bytes()
+    for share, at_least in ((0.6, 3), (0.2, 1)):
+        caplog.clear()
+        (tmp_path / name).write_bytes(whole[: int(share * len(whole))])
+        with opened(tmp_path / name) as stream:
+            assert stream.rate == pytest.approx(20, rel=0.1)
+            got = list(stream.frames)
+        assert at_least <= len(got) < 8
+        assert f"ended after frame {len(got) - 1}: " in caplog.text
 
 
 @pytest.mark.parametrize(

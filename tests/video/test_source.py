@@ -266,6 +266,7 @@ def _at_its_end(path: Path) -> cv2.VideoCapture:
     return opened_file
 
 
+@pytest.mark.slow
 def test_a_camera_that_comes_back_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

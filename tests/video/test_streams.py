@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from emotion.base.errors import UserError
 from emotion.video import capture, diagnose, reconnect
 from emotion.video.source import opened
-from tests.live import servers
+from tests.helpers import servers
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -46,7 +47,7 @@ def started() -> Iterator[Callable[[subprocess.Popen[str]], int]]:
         assert process.stdout
         line = process.stdout.readline()
         if not line and process.wait() == 3:
-            pytest.skip("no RTSP server: apt-get install the packages that tests/live/rtsp_server.py names")
+            pytest.skip("no RTSP server: apt-get install the packages that tests/helpers/rtsp_server.py names")
         return int(line)
 
     yield wait
@@ -57,10 +58,10 @@ def started() -> Iterator[Callable[[subprocess.Popen[str]], int]]:
         process.stdout.close()
 
 
-def _rtsp(folder: Path, port: int = 0) -> subprocess.Popen[str]:
+def _rtsp(folder: Path, port: int = 0, *login: str) -> subprocess.Popen[str]:
     for i, image in enumerate(servers.drawn()):
         cv2.imwrite(str(folder / f"{i}.jpg"), image)
-    line = [str(SYSTEM_PYTHON), str(RTSP_SERVER), str(port), str(folder)]
+    line = [str(SYSTEM_PYTHON), str(RTSP_SERVER), str(port), str(folder), *login]
     return subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
 
 
@@ -139,6 +140,7 @@ def test_an_rtsp_path_that_is_not_there(tmp_path: Path, started) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_motion_jpeg_over_http(server: str) -> None:
     with opened(f"{server}/video", max_frames=9, stride=2) as stream:
         assert (stream.kind, stream.total) == ("stream", 9)
@@ -172,6 +174,21 @@ def test_a_password_is_used_and_never_shown(server: str) -> None:
     assert "geheim" not in str(error.value)
 
 
+@pytest.mark.slow
+def test_an_rtsp_camera_with_digest_and_a_password_of_odd_characters(tmp_path: Path, started) -> None:
+    if not SYSTEM_PYTHON.exists():
+        pytest.skip(f"no RTSP server: its bindings need {SYSTEM_PYTHON}")
+    password = "a?b/c#d@e[f] %g:h"
+    port = started(_rtsp(tmp_path, 0, "me", password))
+    with opened(f"rtsp://me:{quote(password, safe='')}@127.0.0.1:{port}/live") as stream:
+        assert stream.name == f"rtsp://127.0.0.1:{port}/live"
+        assert next(stream.frames).image.any()
+    for login, why in (("me:geheim@", "Digest.* the user and the password are wrong"), ("", "wants a user and a pass")):
+        with pytest.raises(UserError, match=why) as error, opened(f"rtsp://{login}127.0.0.1:{port}/live"):
+            pass
+        assert "geheim" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("path", "why"),
     [
@@ -203,6 +220,7 @@ def test_an_address_that_is_none(address: str) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
 def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch, scheme: str, capfd) -> None:
     monkeypatch.setattr(capture, "TIMEOUT_MSEC", 300)
@@ -212,6 +230,16 @@ def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch, scheme: st
         with pytest.raises(UserError, match="takes the connection and sends nothing"), opened(address):
             pass
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_server_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "TIMEOUT_MSEC", 300)
+    monkeypatch.setattr(diagnose, "LONGEST", 0.5)
+    given_up = pytest.raises(UserError, match="gave no")
+    with servers.dripping() as port, given_up, opened(f"http://127.0.0.1:{port}/clip.mp4"):
+        pass
 
 
 def test_who_asks_to_stop_need_not_wait_for_a_silent_server() -> None:
@@ -232,6 +260,7 @@ def test_who_asks_to_stop_need_not_wait_for_the_next_frame(monkeypatch: pytest.M
     assert len(got) == 5
 
 
+@pytest.mark.slow
 def test_a_stream_that_stalls_counts_as_gone(monkeypatch: pytest.MonkeyPatch, server: str, caplog, capfd) -> None:
     monkeypatch.setattr(capture, "TIMEOUT_MSEC", 500)
     with opened(f"{server}/stall") as stream:
@@ -249,7 +278,7 @@ def test_an_endless_stream_cannot_start_again(server: str) -> None:
 @given(st.text(max_size=9), st.text(max_size=9), st.sampled_from(["rtsp", "http"]))
 def test_no_password_is_shown(user: str, password: str, scheme: str) -> None:
     user, password = (text.translate({ord(c): None for c in "/?#"}) for text in (user, password))
-    assert diagnose.shown(f"{scheme}://{user}:{password}@host:1/path@2") == f"{scheme}://host:1/path@2"
+    assert diagnose.shown(f"{scheme}://{user}:{password}@host:1/path") == f"{scheme}://host:1/path"
 
 
 def test_a_camera_that_wants_digest_is_not_said_to_want_another_password(server: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
@@ -10,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -18,7 +18,8 @@ from emotion.base.errors import UserError
 from emotion.video import window_probe
 from emotion.video.window import Window, save_snapshot
 from emotion.video.window_probe import gui
-from tests.live.xvfb import PATIENCE, Screen, screen, until
+from tests.helpers.pictures import read_picture
+from tests.helpers.xvfb import PATIENCE, Screen, screen, until
 
 # Shows frames whose blue says how old the source is, in steps of 1/20 s, and whose green says their number.
 CHILD = """
@@ -179,7 +180,7 @@ def test_s_saves_the_picture_without_the_help(desk: Screen, show, tmp_path: Path
     said = process.end()
     assert f"snapshot: {first}" in said
     assert f"snapshot: {second}" in said
-    picture = cv2.imread(str(first))
+    picture = read_picture(first)
     assert picture.shape == (360, 640, 3)
     assert (picture == picture[0, 0]).all()  # the frame alone
 
@@ -213,7 +214,7 @@ def test_h_shows_and_hides_the_help(desk: Screen, show) -> None:
 def test_pictures_wait_for_a_key_each(desk: Screen, show) -> None:
     process, _ = show('{"hold": true, "count": 4}')
     for number, key in enumerate(("space", "n", "Right", "space")):
-        until(lambda number=number: _number(desk) == number, f"picture {number}")
+        until(functools.partial(lambda n: _number(desk) == n, number), f"picture {number}")
         desk.press(key)
     assert process.end().startswith("ended True 4")
 
@@ -229,7 +230,7 @@ def test_a_file_plays_no_faster_than_its_own_speed(desk: Screen) -> None:
 def test_large_frames_are_fitted_and_sizes_may_change(desk: Screen, show) -> None:
     process, number = show('{"hold": true, "sizes": [[2160, 3840], [480, 640], [1280, 720], [90, 160]]}')
     for size in ((1280, 720), (640, 480), (720, 1280), (640, 360)):
-        until(lambda size=size: desk.size_of(number) == size, f"a window of {size}")
+        until(functools.partial(lambda wanted: desk.size_of(number) == wanted, size), f"a window of {size}")
         desk.press("n")
     desk.press("q")
     process.end()
@@ -298,7 +299,7 @@ def test_snapshots_replace_nothing_and_leave_nothing_half(tmp_path: Path) -> Non
     picture = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
     paths = [save_snapshot(picture, tmp_path / "new") for _ in range(20)]
     assert len(set(paths)) == 20
-    assert all(np.array_equal(cv2.imread(str(path)), picture) for path in paths)
+    assert all(np.array_equal(read_picture(path), picture) for path in paths)
     with pytest.raises(OSError, match="Not a directory"):
         save_snapshot(picture, paths[0])
     assert sorted((tmp_path / "new").iterdir()) == sorted(paths)

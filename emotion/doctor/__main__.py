@@ -1,0 +1,3 @@
+from emotion.doctor import main
+
+main()

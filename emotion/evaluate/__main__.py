@@ -1,0 +1,3 @@
+from emotion.evaluate import main
+
+main()

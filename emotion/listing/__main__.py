@@ -1,0 +1,3 @@
+from emotion.listing import main
+
+main()

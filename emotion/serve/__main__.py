@@ -1,0 +1,3 @@
+from emotion.serve import main
+
+main()
