@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -103,9 +104,12 @@ _OF_A_PROCESS = ("OPENCV_FFMPEG_CAPTURE_OPTIONS", "OPENCV_IO_MAX_IMAGE_PIXELS", 
 
 @pytest.fixture(autouse=True)
 def own_process(common: Path) -> Iterator[None]:
-    """Forget what a test leaves in the process: modules that it wrote, whose names others use too, and variables."""
+    """Forget what a test leaves in the process: modules that it wrote (others use their names), variables, levels."""
     before, unset = set(sys.modules), [name for name in _OF_A_PROCESS if name not in os.environ]
+    levels = {logger: logger.level for logger in _loggers()}
     yield
+    for logger in _loggers():  # a command's own level would show the next test lines that it did not ask for
+        logger.setLevel(levels.get(logger, logging.NOTSET))
     for name in unset:
         os.environ.pop(name, None)
     for name in set(sys.modules) - before:
@@ -114,6 +118,12 @@ def own_process(common: Path) -> Iterator[None]:
         if isinstance(file, str) and Path(file).is_relative_to(common.parent):
             del sys.modules[name]
             importlib.invalidate_caches()
+
+
+def _loggers() -> list[logging.Logger]:
+    """The root logger and those of the package."""
+    named = logging.root.manager.loggerDict.items()
+    return [logging.root, *(x for name, x in named if name.startswith("emotion") and isinstance(x, logging.Logger))]
 
 
 @pytest.fixture(autouse=True, scope="session")
