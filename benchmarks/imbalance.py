@@ -1,6 +1,7 @@
 """Ways to deal with rare emotions: class weights, samplers, logit adjustment, and priors after training.
 
     python benchmarks/imbalance.py --fer2013 data/fer2013 --unseen faces --out imbalance
+    python benchmarks/imbalance.py --fer2013 data/fer2013 --unseen faces model.stem_stride=2 trainer.epochs=6
 
 Each way is a training of ``experiment=fer2013_quick`` with three seeds, scored on FER2013's test split and, cut by the
 face detector, on ``--unseen``, a folder of class folders of another source. Each network is scored as trained and with
@@ -83,6 +84,7 @@ def main() -> None:
     parser.add_argument("--unseen", help="folder of class folders that no run is trained on")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("imbalance"))
+    parser.add_argument("options", nargs="*", help="further options of each training, such as trainer.epochs=6")
     parser.add_argument("--quick", action="store_true", help="drawn faces, one epoch: only to see it work")
     arguments = parser.parse_args()
     if not arguments.quick and not (arguments.fer2013 and arguments.unseen):
@@ -95,7 +97,7 @@ def main() -> None:
 def compare(arguments: argparse.Namespace, root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     ways = dict(WAYS)
-    recipe = ["experiment=fer2013_quick", f"dataset.root={arguments.fer2013}"]
+    recipe = ["experiment=fer2013_quick", f"dataset.root={arguments.fer2013}", *arguments.options]
     sets: dict[str, list[str]] = {
         "FER2013": [],
         "unseen": [f"datasets=[{{root: {arguments.unseen}, title: unseen}}]", "faces=search"],

@@ -101,15 +101,22 @@ def cache_folder(common: Path) -> Iterator[None]:
 #: What commands set for their own process, before they import OpenCV or Hydra.
 _OF_A_PROCESS = ("OPENCV_FFMPEG_CAPTURE_OPTIONS", "OPENCV_IO_MAX_IMAGE_PIXELS", "HYDRA_FULL_ERROR", "QT_LOGGING_RULES")
 
+#: What says a thing once in a process.
+_SAID_ONCE = (("emotion.runs.finding", "_say"), ("emotion.video.capture", "_tell"))
+
 
 @pytest.fixture(autouse=True)
 def own_process(common: Path) -> Iterator[None]:
     """Forget what a test leaves in the process: modules that it wrote (others use their names), variables, levels."""
     before, unset = set(sys.modules), [name for name in _OF_A_PROCESS if name not in os.environ]
-    levels = {logger: logger.level for logger in _loggers()}
+    levels, handlers = {logger: logger.level for logger in _loggers()}, list(logging.root.handlers)
     yield
+    logging.root.handlers[:] = handlers  # Hydra puts its own in their place
     for logger in _loggers():  # a command's own level would show the next test lines that it did not ask for
         logger.setLevel(levels.get(logger, logging.NOTSET))
+    for module, function in _SAID_ONCE:
+        if module in sys.modules:
+            getattr(sys.modules[module], function).cache_clear()
     for name in unset:
         os.environ.pop(name, None)
     for name in set(sys.modules) - before:
@@ -122,7 +129,7 @@ def own_process(common: Path) -> Iterator[None]:
 
 def _loggers() -> list[logging.Logger]:
     """The root logger and those of the package."""
-    named = logging.root.manager.loggerDict.items()
+    named = list(logging.root.manager.loggerDict.items())  # threads may add to it
     return [logging.root, *(x for name, x in named if name.startswith("emotion") and isinstance(x, logging.Logger))]
 
 

@@ -89,11 +89,6 @@ def _test_alone(title: str, owner: str) -> str:
     return f"{title or 'the dataset'}: its test split alone, for all runs, as {owner} was made with the rest of it"
 
 
-def _intervals(table: dict[str, dict[str, Evaluated]]) -> str:
-    done = {f"{name} on {title}": one.scores for name, row in table.items() for title, one in row.items()}
-    return wording.intervals(done)
-
-
 def _nodes(cfg: DictConfig) -> dict[str, DictConfig]:
     return parts.nodes(OmegaConf.create({"parts": rules.datasets(cfg)}))
 
@@ -126,8 +121,9 @@ def _markdown(table: dict[str, dict[str, Evaluated]], owners: Mapping[str, str])
             for name, row in table.items()
         ]
         sections.append(f"## {report.METRICS[metric]}\n\n{markdown.text_table(['', *headings.values()], rows)}")
+    scores = {f"{name} on {title}": one.scores for name, row in table.items() for title, one in row.items()}
     sections.append(
-        f"In parentheses: {_intervals(table)}. Figures count every image, also those that a run was trained on; "
+        f"{wording.in_parentheses(scores)} Figures count every image, also those that a run was trained on; "
         "each evaluation's report gives both."
     )
     sections += [f"{markdown.plain(_test_alone(title, owner))}." for title, owner in owners.items()]

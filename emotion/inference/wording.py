@@ -10,10 +10,10 @@ from emotion.reports.markdown import plain
 
 
 def intervals(scores: Mapping[str, Mapping[str, Any]]) -> str:
-    """How the 95 % intervals of some splits were made, in one sentence."""
+    """How the 95 % intervals of some splits were made; empty where there are none."""
     counts = {name: score["bootstrap"] for name, score in scores.items()}
     if not any(counts.values()):
-        return "No intervals were computed (bootstrap=0), so do not read meaning into small differences."
+        return ""
     drawn = " and ".join(
         f"{n:,}" + (f" ({', '.join(plain(name) for name in counts if counts[name] == n)})" if several else "")
         for n in dict.fromkeys(counts.values())
@@ -27,12 +27,20 @@ def intervals(scores: Mapping[str, Mapping[str, Any]]) -> str:
     return f"95 % bootstrap intervals, {drawn} resamples of the images"
 
 
+def in_parentheses(scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """What stands in parentheses beside the figures of some splits, as a sentence."""
+    text = intervals(scores)
+    if not text:
+        return "No intervals were computed (bootstrap=0), so do not read meaning into small differences."
+    return f"In parentheses: {text}."
+
+
 def meaning(score: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]) -> str:
     """What a reader of these tables must know; the first of the scores is the headline's."""
-    text = intervals(scores)
+    text = in_parentheses(scores)
     if score["bootstrap"]:
-        text = (
-            f"In parentheses: {text}. They show "
+        text += (
+            " They show "
             "how far a figure would move with another draw of as many images of the same kind. They treat images "
             "as independent, and leave out what another training seed, other cameras, other people or other taggers "
             f"would change.{_few(score)}"

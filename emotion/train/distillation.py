@@ -12,7 +12,7 @@ import logging
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from omegaconf import DictConfig
@@ -27,6 +27,9 @@ from emotion.inference import scoring
 from emotion.inference.runtimes import Probabilities, Traced
 from emotion.metrics import calibration
 from emotion.runs import checkpoints, creating
+
+if TYPE_CHECKING:
+    import keras
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +47,8 @@ def with_targets(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
 
     With teachers, targets become ``(1 - w) * target + w * softmax(log(p) / T)``, with ``p`` the mean of the teachers'
     probabilities, each moved to the class shares of these targets (equal ones where they are balanced), ``w``
-    ``trainer.teacher_weight`` and ``T`` ``trainer.teacher_temperature``. The run records its teachers.
+    ``trainer.teacher_weight`` and ``T`` ``trainer.teacher_temperature``. The run records its teachers, also one that
+    gives its weights alone (``w`` is 0).
 
     Raises:
         UserError: No such run, a teacher with other labels, or one that may have seen what this run is judged by.
@@ -61,12 +65,13 @@ def with_targets(cfg: DictConfig, splits: Splits, run: runs.Run) -> Splits:
     if balanced:
         shares, prior = prior, (prior > 0) / (prior > 0).sum()
         own = priors.adjust(own, shares, prior)
-    if not teachers:
-        return replace(splits, train=replace(train, targets=own))
+    if teachers:
+        runs.update(run, teachers=[{"run": t.id, "checkpoint": files.sha256(t.checkpoint())} for t in teachers])
+    weight = np.float32(settings.teacher_weight if teachers else 0)
+    if not weight:
+        return replace(splits, train=replace(train, targets=own)) if balanced else splits
     answers = np.mean([_for_prior(teacher, _answers(cfg, splits, teacher), prior) for teacher in teachers], axis=0)
     soft = calibration.apply(answers, settings.teacher_temperature)
-    weight = np.float32(settings.teacher_weight)
-    runs.update(run, teachers=[{"run": t.id, "checkpoint": files.sha256(t.checkpoint())} for t in teachers])
     agree = float((soft.argmax(axis=1) == train.labels).mean())
     names = ", ".join(teacher.id for teacher in teachers)
     log.info("taught by run %s: %.1f %% of the training labels are its answer", names, 100 * agree)
@@ -128,6 +133,27 @@ def _count(teacher: runs.Run, splits: Splits) -> None:
         teacher.id,
         *(f"{n:,}" for s in counts for n in (counts[s], len(splits[s]))),
     )
+
+
+def take_weights(model: keras.Model, cfg: DictConfig) -> None:
+    """Begin with the weights of the first teacher, of the same architecture (``trainer.initial_weights=teacher``).
+
+    Raises:
+        UserError: Its network is another one.
+    """
+    teacher = creating.teachers(cfg)[0]
+    given = {weight.path: weight for weight in checkpoints.load(teacher.checkpoint()).weights}
+    own = {weight.path: weight for weight in model.weights}
+    if {path: weight.shape for path, weight in given.items()} != {path: weight.shape for path, weight in own.items()}:
+        there, here = teacher.config().get("model") or {}, cfg.model
+        other = [f"model.{k}={there[k]}" for k in there if k in here and there[k] != here[k] and k != "name"]
+        raise UserError(
+            f"trainer.initial_weights: run {teacher.id} has another network than this model. Set what it was trained "
+            f"with: {' '.join(other).replace(', ', ',') or 'its own model, see its config.yaml'}"
+        )
+    for path, weight in own.items():
+        weight.assign(given[path])
+    log.info("beginning with the weights of run %s", teacher.id)
 
 
 def seen_by_teachers(cfg: DictConfig) -> list[seen.Compact]:

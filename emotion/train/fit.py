@@ -20,7 +20,7 @@ from emotion.data import cache, pipeline
 from emotion.data.examples import Splits
 from emotion.faces.contract import Contract
 from emotion.models.build import build
-from emotion.train import board, environment, fusion, optimizers, phases, state
+from emotion.train import board, distillation, environment, fusion, optimizers, phases, state
 from emotion.train.averaging import IMAGES, AveragedWeights
 from emotion.train.balance import Balance
 from emotion.train.callbacks import Keeper, Reporter
@@ -73,7 +73,7 @@ def fit(cfg: DictConfig, run: runs.Run, data: Data, balance: Balance, saved: sta
     batches = _training_batches(cfg, run, data, balance)
     twin = _float32_twin(cfg.model, data.contract)
     strategy = environment.strategy(trainer.strategy)
-    model = _model(cfg, data.contract, strategy)
+    model = _model(cfg, data.contract, strategy, begin=saved is None)
     state.check_space(run.path, model.count_params())
     averaged, reporter = _averaged(cfg, data.train), Reporter(trainer.epochs, steps, trainer.batch_size)
     keeper = Keeper(run, trainer, progress, twin, averaged)
@@ -153,11 +153,13 @@ def _validation_batches(data: Data, batch_size: int, devices: int) -> tf.data.Da
     return pipeline.evaluation(data.validation, labels, batch_size=size, classes=classes)
 
 
-def _model(cfg: DictConfig, contract: Contract, strategy: tf.distribute.Strategy) -> keras.Model:
+def _model(cfg: DictConfig, contract: Contract, strategy: tf.distribute.Strategy, *, begin: bool) -> keras.Model:
     devices = strategy.num_replicas_in_sync
     environment.check_batch(cfg.trainer.batch_size, devices)
     with strategy.scope():
         model = build(cfg.model, contract)
+        if begin and cfg.trainer.get("initial_weights") == "teacher":
+            distillation.take_weights(model, cfg)
         environment.synchronise(model, devices)
         fusion.fuse_batch_norm(model)
     log.info("model %s: %s parameters", cfg.model.get("name", model.name), f"{model.count_params():,}")

@@ -47,6 +47,7 @@ def test_two_runs_on_two_datasets_are_one_table_that_compare_ranks(
     text = (tmp_path / "table" / "datasets.md").read_text()
     assert "faces (21 images)" in text
     assert "## Macro-F1" in text
+    assert "so do not read meaning into small differences. Figures count every image" in text
     assert "rank the runs: python -m emotion.compare runs=table" in capsys.readouterr().out
     compare(compose("compare", "runs=table", "folder=ranked", "resamples=100"))
     (board,) = files.read_json(tmp_path / "ranked" / "comparison.json")["boards"]

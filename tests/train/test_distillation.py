@@ -79,6 +79,29 @@ def test_of_several_teachers_the_mean_answer_counts(trained: runs.Run, tmp_path:
     ]
 
 
+def test_fine_tuning_begins_with_the_teachers_weights(trained: runs.Run, tmp_path: Path) -> None:
+    begin = ("trainer.initial_weights=teacher", "trainer.teacher_weight=0", "trainer.learning_rate=1e-10")
+    train.train(config(trained, tmp_path, *begin), tmp_path / "tuned")  # type: ignore[arg-type]
+    tuned = runs.Run(tmp_path / "tuned", "tuned")
+    assert [each["checkpoint"] for each in tuned.record().teachers] == [files.sha256(trained.checkpoint())]
+    assert not list(tmp_path.glob("teacher-*.npy")), "nothing was asked"
+    began, ended = ({w.path: w.numpy() for w in checkpoints.load(r.checkpoint()).weights} for r in (trained, tuned))
+    for name in began.keys() - {n for n in began if "moving_" in n}:  # batch norm's statistics follow the images
+        np.testing.assert_allclose(ended[name], began[name], atol=1e-5, err_msg=name)
+
+
+def test_fine_tuning_needs_the_same_network(
+    trained: runs.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = config(trained, tmp_path, "trainer.initial_weights=teacher", "model.stages=[8,32]", "model.residual=true")
+    with pytest.raises(UserError, match=r"has another network .* model.stages=\[8,16\] model.residual=False"):
+        train.train(other, tmp_path / "other")  # type: ignore[arg-type]
+    assert runs.Run(tmp_path / "other", "other").record().status == "failed"
+    monkeypatch.chdir(tmp_path)
+    assert answered(train.main, *TINY, "trainer.initial_weights=teacher") == 2
+    assert "there is no teacher whose weights could be taken; set trainer.teacher=<run>" in capsys.readouterr().err
+
+
 def test_who_cannot_teach(
     trained: runs.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
