@@ -160,6 +160,9 @@ def _prior(contract: Contract) -> str:
 
 def _initial_weights(subject: Subject) -> dict[str, str]:
     weights = OmegaConf.select(subject.config, "model.weights")
+    if OmegaConf.select(subject.config, "trainer.initial_weights") == "teacher" and subject.record.teachers:
+        name = subject.record.teachers[0]["run"]
+        return {"Weights at the start": f"Those of run `{name}`; the terms of its data hold as well."}
     if weights is None:
         return {}
     return {"Weights at the start": _IMAGENET if weights == "imagenet" else f"Those of the file `{weights}`."}

@@ -82,6 +82,14 @@ def test_a_mixed_datasets_card_says_what_its_parts_say_once(subject: card.Subjec
     assert "| mine | 60 |" in said
 
 
+def test_a_fine_tuned_networks_card_names_the_run_that_it_began_with(subject: card.Subject) -> None:
+    record = replace(subject.record, teachers=[{"run": "theirs", "checkpoint": "ab" * 32}])
+    cfg = compose("train", "trainer.teacher=theirs", "trainer.initial_weights=teacher")
+    config = OmegaConf.create({"dataset": cfg.dataset, "model": cfg.model, "trainer": cfg.trainer})
+    said = card.text(replace(subject, record=record, config=config))
+    assert "Those of run `theirs`; the terms of its data hold as well." in said
+
+
 def test_misuse_is_named(subject: card.Subject) -> None:
     said = card.text(subject)
     for word in ("hiring", "policing", "lies", "medical", "consent", "An expression is no feeling", "skin tone"):
