@@ -193,9 +193,7 @@ def keys(cfg: DictConfig, prefix: str = "") -> set[str]:
 
 def _wrong_value(override: Override, error: Exception) -> str:
     value = override.get_value_element_as_str()
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    causes = _causes(error)
     reasons = {
         "could not be converted to Integer": f"'{value}' must be a whole number",
         "could not be converted to Float": f"'{value}' must be a number",
@@ -205,8 +203,17 @@ def _wrong_value(override: Override, error: Exception) -> str:
         "is not Optional": "null is not allowed here",
     }
     return next(
-        (text for part, text in reasons.items() if part in str(cause)), f"'{value}' does not fit ({plain(cause)})"
+        (text for part, text in reasons.items() if any(part in str(cause) for cause in causes)),
+        f"'{value}' does not fit ({plain(causes[-1])})",
     )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An exception and what caused it; under a debugger or with OC_CAUSE=1 OmegaConf's may lead back to themselves."""
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None and all(cause is not each for each in causes):
+        causes.append(cause)
+    return causes
 
 
 def _in_a_file(error: BaseException) -> str:

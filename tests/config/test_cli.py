@@ -108,6 +108,15 @@ _MARKS: tuple[list[pytest.MarkDecorator], ...] = ([], _NIGHTLY, _SLOW, _NIGHTLY,
 _CASES = [pytest.param(*case, marks=_MARKS[i % 6]) for i, case in enumerate(_MISTAKES)]
 
 
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [("model.stages=[nan]", "must be a whole number"), ("trainer.deterministic=maybe", "must be true or false")],
+)
+def test_a_mistake_under_a_debugger_is_named_too(override: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OC_CAUSE", "1")  # what OmegaConf does where a debugger or coverage traces
+    assert says in refused(override)
+
+
 @pytest.mark.parametrize(("arguments", "parts"), _CASES)
 def test_a_mistake_is_named_with_its_key_value_and_cure(arguments: list[str], parts: list[str]) -> None:
     message = refused(*arguments)
