@@ -89,8 +89,9 @@ covered: setup
 
 coverage:
 	@$(BIN)/coverage combine --quiet
+	@rm -f build/coverage/data.*  # of processes that a test killed while they wrote it
 	@echo "branch coverage, the least covered modules first:"
-	@$(BIN)/coverage report | sed -n '1,12p;$$p'
+	@$(BIN)/coverage report | sed -n '1,12p;/^TOTAL/p'
 
 # The newest versions that pyproject.toml allows, in an environment of their own.
 newest:

@@ -62,7 +62,7 @@ NOT_RUN = {
     "completion": "tests/test_completion.py does it in real shells",
     "token=<a long secret>": "stands behind a proxy; tests/serve has two",
     "run=outputs/thesis/0": "scores the run that the tutorial's other lines make",
-    "demo": "make demo, which a benchmark of the whole path runs",
+    "demo": "tests/test_front_door.py runs it",
 }
 #: What is added to lines that would train for minutes to hours: an epoch, and no weights from the Internet.
 SHORTENED = ("trainer.epochs=1", "trainer.batch_size=16")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,6 +16,7 @@ import pytest
 from emotion import __main__ as front
 from emotion import demo
 from emotion.config import schema
+from emotion.faces.labels import EMOTIONS
 from tests.conftest import REPOSITORY, answered, emotion
 
 
@@ -137,3 +140,17 @@ def test_help_lists_the_groups_of_the_command_alone(capsys: pytest.CaptureFixtur
         assert "  best        the finished run with the highest validation macro-F1" in text
     answered(front.main, "collect", "--help")
     assert "pretrained  the run" not in capsys.readouterr().out
+
+
+@pytest.mark.documentation
+def test_the_demo_makes_what_it_lists(tmp_path: Path) -> None:
+    done = emotion("demo", cwd=tmp_path)
+    listed = re.findall(r"^  (outputs/\S+) +\S", done.stdout, re.MULTILINE)
+    assert {Path(name).suffix for name in listed} >= {".mp4", ".jsonl", ".md"}
+    for name in listed:
+        path = tmp_path / name
+        assert path.is_dir() or path.stat().st_size > 0, name
+        if path.suffix == ".jsonl":
+            assert {json.loads(line)["label"] for line in path.read_text().splitlines()} <= set(EMOTIONS)
+    commands = re.findall(r"^\$ .* -m (\S+)", done.stdout, re.MULTILINE)
+    assert commands == ["emotion.live", "emotion.train", "emotion.evaluate", "emotion.live"]

@@ -45,8 +45,6 @@ def build(model: DictConfig, contract: Contract) -> keras.Model:
     except Exception as error:  # Hydra wraps all errors of the import
         cause = error.__cause__ or error
         raise UserError(f"model._target_: cannot import '{target}' ({cause}). It is <module>.<function>") from None
-    if not callable(function):
-        raise UserError(f"model._target_: '{target}' is no function. It is <module>.<function>")
     own = OmegaConf.to_container(model, resolve=True)
     assert isinstance(own, dict)
     options = {str(k): v for k, v in own.items() if k not in SHARED_KEYS}

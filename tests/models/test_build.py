@@ -103,6 +103,12 @@ def logits(contract):
 def floats(contract):
     inputs = keras.Input(contract.shape)
     return keras.Model(inputs, head(keras.layers.Flatten()(inputs), contract))
+
+number = 7
+needy = lambda contract, depth: None
+failing = lambda contract: keras.layers.Dense(-1)
+nothing = lambda contract: None
+anything = lambda contract, **options: build(contract)
 """
 
 
@@ -118,12 +124,18 @@ def test_a_users_own_model_needs_no_change_of_ours(tmp_path: Path, monkeypatch: 
         ({"_target_": "no_such_module.build"}, "cannot import 'no_such_module.build'"),
         ({"_target_": "my_models.logits", "width": None}, "float32 probabilities of shape"),
         ({"_target_": "my_models.floats", "width": None}, "one uint8 input"),
+        ({"_target_": "my_models.number"}, "cannot import 'my_models.number' (Located non-callable"),
+        ({"_target_": "my_models.needy", "width": None}, "model.depth: no value given, and my_models.needy needs one"),
+        ({"_target_": "my_models.failing", "width": None}, "my_models.failing cannot build this model (ValueError: "),
+        ({"_target_": "my_models.nothing", "width": None}, "my_models.nothing returned NoneType, must return a keras"),
     ]
     for change, said in changes:
         wrong = OmegaConf.create({k: v for k, v in (dict(mine) | change).items() if v is not None})
         with pytest.raises(UserError) as caught:
             build(wrong, contract_of(wrong, 0.0))
         assert said in str(caught.value)
+    takes_all = OmegaConf.create({**mine, "_target_": "my_models.anything", "what": "ever"})
+    assert build(takes_all, contract_of(takes_all, 0.0)).input_shape == model.input_shape
 
 
 @pytest.mark.parametrize("number", [1, 2])
