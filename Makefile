@@ -77,15 +77,23 @@ test-docs: setup
 	@start=$$(date +%s); $(BIN)/python $(PYTEST) -n $(WORKERS) -m documentation; code=$$?; \
 	echo "make $@ took $$(($$(date +%s) - start)) s"; exit $$code
 
-# All but these once, with coverage, which costs half as much time again: processes are measured as well.
+# Everything but the documentation's tests, once. What a push needs is measured by coverage, processes included, which
+# costs a third as much time again. The environment of the newest dependencies is made meanwhile.
 test-all: setup
-	@start=$$(date +%s); $(MAKE) --no-print-directory covered coverage newest; code=$$?; \
-	echo "make $@ took $$(($$(date +%s) - start)) s"; exit $$code
+	@start=$$(date +%s); mkdir -p build; $(MAKE) --no-print-directory newest-environment >build/newest.log 2>&1 & made=$$!; \
+	$(MAKE) --no-print-directory --keep-going covered nightly coverage; tests=$$?; \
+	wait $$made || { cat build/newest.log; tests=1; }; $(MAKE) --no-print-directory newest || tests=1; \
+	echo "make $@ took $$(($$(date +%s) - start)) s"; test $$tests = 0
 
-.PHONY: covered coverage
+.PHONY: covered nightly coverage newest-environment
 covered: setup
 	@rm -rf build/coverage
-	$(call checked,$(BIN)/coverage run,-n $(WORKERS) -m "not documentation")
+	$(call checked,$(BIN)/coverage run,-n $(WORKERS) -m "not nightly and not documentation")
+
+# One worker more: kills, queues and benchmarks wait a lot.
+nightly: setup
+	@start=$$(date +%s); $(BIN)/python $(PYTEST) -n $$(($(WORKERS) + 1)) -m "nightly and not documentation"; code=$$?; \
+	echo "make $@ took $$(($$(date +%s) - start)) s"; exit $$code
 
 coverage:
 	@$(BIN)/coverage combine --quiet
@@ -94,9 +102,12 @@ coverage:
 	@$(BIN)/coverage report | sed -n '1,12p;/^TOTAL/p'
 
 # The newest versions that pyproject.toml allows, in an environment of their own.
-newest:
+newest-environment:
 	@$(PYTHON) -m venv --clear build/newest
 	@build/newest/bin/pip install --quiet --disable-pip-version-check --editable ".[dev]"
+
+newest:
+	@test -x build/newest/bin/pytest || $(MAKE) --no-print-directory newest-environment
 	@build/newest/bin/python $(PYTEST) -n 2 -m "not slow and not nightly and not documentation"
 
 # Changes the code that must never be wrong, one place after the other, and lists what no test notices (an hour or more).

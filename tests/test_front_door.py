@@ -151,6 +151,6 @@ def test_the_demo_makes_what_it_lists(tmp_path: Path) -> None:
         path = tmp_path / name
         assert path.is_dir() or path.stat().st_size > 0, name
         if path.suffix == ".jsonl":
-            assert {json.loads(line)["label"] for line in path.read_text().splitlines()} <= set(EMOTIONS)
+            assert {json.loads(line)["top"] for line in path.read_text().splitlines()} <= set(EMOTIONS)
     commands = re.findall(r"^\$ .* -m (\S+)", done.stdout, re.MULTILINE)
     assert commands == ["emotion.live", "emotion.train", "emotion.evaluate", "emotion.live"]
