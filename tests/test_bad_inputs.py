@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import re
@@ -34,6 +33,7 @@ from tests.helpers.damage import (
 )  # fmt: skip
 from tests.helpers.damaged_runs import DEEP, LINES, damages
 from tests.helpers.once import made_once
+from tests.helpers.tiers import tonight
 from tests.helpers.trainings import tree
 
 
@@ -205,11 +205,6 @@ def place(common: Path, trained: runs.Run) -> Path:
     return common / "bad-inputs"
 
 
-#: Every third case a night, others each night; EMOTION_BAD_INPUTS=all runs the whole table.
-DAY = datetime.date.today().toordinal() % 3
-TONIGHT = range(len(CASES)) if os.environ.get("EMOTION_BAD_INPUTS") == "all" else range(DAY, len(CASES), 3)
-
-
 def _theirs(here: Path) -> dict[str, str]:
     """What no command may change: all but locks, logs and new runs, which say that they failed."""
     new = re.compile(r"outputs/2\d{7}-|.*(\.lock|train\.log)$")
@@ -217,7 +212,7 @@ def _theirs(here: Path) -> dict[str, str]:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("number", TONIGHT)
+@pytest.mark.parametrize("number", tonight(range(len(CASES)), 6))
 def test_a_bad_input_is_answered_and_nothing_else_is_changed(number: int, place: Path, tmp_path: Path) -> None:
     case = CASES[number]
     here, temporary = tmp_path / "here", tmp_path / "tmp"

@@ -232,7 +232,7 @@ KINDS = ("run.json", "contract.json", "metrics.json", "report.json", "config.yam
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cases", rest_nightly([80, 300]))
+@pytest.mark.parametrize("cases", rest_nightly([80, 160]))
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_damaged_file_ends_in_a_traceback(folder: Folder, kind: str, cases: int) -> None:
     path, use, structured = folder.whole()[kind]

@@ -16,6 +16,7 @@ from emotion.base.exits import readable
 from emotion.config import cli
 from emotion.config.commands import COMMANDS
 from emotion.config.schema import GROUPS
+from tests.helpers.tiers import tonight
 
 SEED = int(os.environ.get("EMOTION_FUZZ_SEED", datetime.date.today().toordinal()))
 #: Of each key.
@@ -85,7 +86,7 @@ def _some(of: str, key: str, values: list[str]) -> list[str]:
 @pytest.mark.nightly
 def test_what_a_key_cannot_take_is_refused_by_its_name() -> None:
     wrong: list[Any] = []
-    for command, chosen, key, value in _cases():
+    for command, chosen, key, value in tonight(list(_cases()), 2):
         case = (f"EMOTION_FUZZ_SEED={SEED}", command, f"{key}={value[:50]!r}")
         try:
             cli.request(command, [*chosen, f"{key}={value}"])
