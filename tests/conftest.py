@@ -112,6 +112,8 @@ def own_process(common: Path) -> Iterator[None]:
     levels, handlers = {logger: logger.level for logger in _loggers()}, list(logging.root.handlers)
     yield
     logging.root.handlers[:] = handlers  # Hydra puts its own in their place
+    if (config := getattr(sys.modules.get("keras"), "config", None)) is not None:
+        config.set_dtype_policy("float32")  # a training in bfloat16 would leave its own to the next network
     for logger in _loggers():  # a command's own level would show the next test lines that it did not ask for
         logger.setLevel(levels.get(logger, logging.NOTSET))
     for module, function in _SAID_ONCE:
