@@ -78,7 +78,7 @@ test-docs: setup
 	echo "make $@ took $$(($$(date +%s) - start)) s"; exit $$code
 
 # Everything but the documentation's tests, once. What a push needs is measured by coverage, processes included, which
-# costs a third as much time again. The environment of the newest dependencies is made meanwhile.
+# costs half as much time again. The environment of the newest dependencies is made meanwhile.
 test-all: setup
 	@start=$$(date +%s); mkdir -p build; $(MAKE) --no-print-directory newest-environment >build/newest.log 2>&1 & made=$$!; \
 	$(MAKE) --no-print-directory --keep-going covered nightly coverage; tests=$$?; \

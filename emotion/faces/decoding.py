@@ -11,7 +11,6 @@ import io
 import re
 import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import simplejpeg
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from emotion.faces import containers
 from emotion.faces.formats import UnreadableImageError, UnsupportedImageError, kind_of, recognised
 from emotion.faces.images import Image
 from emotion.faces.pixels import on_white, to_8_bits, turned
@@ -84,9 +84,9 @@ def decode(data: bytes) -> Image:
         if kind == "jpeg":
             return _jpeg(data)
         if kind == "png":
-            data = _whole_png(data)
+            data = containers.whole_png(data)
         if kind == "jp2":
-            data = _without_appendix(data)
+            data = containers.without_appendix(data)
         if kind not in _PILLOW or _for_opencv(kind, data):
             return _deep(data, kind)
         if kind == "avif" and _opencv_reads_avif() and _by_opencv(data, cv2.IMREAD_COLOR) is None:  # Pillow is lenient
@@ -106,28 +106,12 @@ def header(data: bytes) -> Header | None:
         return None
     try:
         if kind not in _PILLOW:
-            width, height = _announced(kind, data)
+            width, height = containers.size(kind, data)
             return Header(kind, width, height) if min(width, height) >= 1 else None
         with _opened(data, kind) as image:
             return Header(_SUFFIXES.get(kind, kind), *image.size) if min(image.size) >= 1 else None
     except Exception:
         return None
-
-
-def _announced(kind: str, data: bytes) -> tuple[int, int]:
-    """Width and height in the header of a format that OpenCV alone reads; any exception where it has none."""
-    head = data[: 1 << 14]
-    if kind == "sun":
-        return struct.unpack_from(">II", head, 4)
-    if kind == "hdr":
-        found = re.match(rb"-Y\s+(?P<h>\d+)\s+\+X\s+(?P<w>\d+)\s", head.partition(b"\n\n")[2])
-    elif head[1:2] in b"Ff":
-        found = re.match(rb"P[Ff]\s+(?P<w>\d+)\s+(?P<h>\d+)\s", head)
-    else:
-        sides = dict(re.findall(rb"^(WIDTH|HEIGHT)[ \t]+(\d+)", head.partition(b"\nENDHDR")[0], re.MULTILINE))
-        return int(sides[b"WIDTH"]), int(sides[b"HEIGHT"])
-    assert found is not None
-    return int(found["w"]), int(found["h"])
 
 
 def count_frames(data: bytes) -> int:
@@ -188,38 +172,6 @@ def _jpeg(data: bytes) -> Image:
     return turned(pixels, _orientation(data, "jpeg"))
 
 
-def _whole_png(data: bytes) -> bytes:
-    """The chunks of a PNG that its pixels need, each checked; without the profiles that libpng warns of."""
-    kept, at = [data[:8]], 8
-    while at + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        chunk = data[at : at + 12 + length]
-        if len(chunk) < 12 + length:
-            break
-        if name in (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT", b"eXIf", b"sBIT"):
-            if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
-                raise UnreadableImageError(f"damaged PNG (its {name.decode()} chunk does not match its checksum)")
-            kept.append(chunk)
-        at += 12 + length
-        if name == b"IEND":
-            return b"".join(kept)
-    raise UnreadableImageError("truncated")
-
-
-def _without_appendix(data: bytes) -> bytes:
-    """A JPEG 2000 file up to the end of its picture (ISO/IEC 15444-1, annex I): a film behind it has boxes, too."""
-    at = 0
-    while at + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        start = at
-        at += struct.unpack_from(">Q", data, at + 8)[0] if length == 1 and at + 16 <= len(data) else length
-        if name == b"jp2c" and at > start:  # 0: to the end of the file
-            return data[:at]
-        if at <= start:
-            break
-    return data
-
-
 def _for_opencv(kind: str, data: bytes) -> bool:
     """Whether OpenCV does it better: plain PNG, and more than 8 bits per channel, of which Pillow keeps 8."""
     if kind == "png":
@@ -227,7 +179,7 @@ def _for_opencv(kind: str, data: bytes) -> bool:
         return data[24] == 16 or (data[25] in (0, 2, 3) and b"tRNS" not in data[:4096] and b"acTL" not in data[:4096])
     if kind == "pnm":
         with _opened(data, kind) as image:
-            return image.mode in ("I", "I;16") or _range(kind, data) > 255 or b"65535" in data[:4096]
+            return image.mode in ("I", "I;16") or containers.largest_value(kind, data) > 255 or b"65535" in data[:4096]
     if kind == "tiff":
         try:
             with _opened(data, kind) as image:
@@ -235,16 +187,6 @@ def _for_opencv(kind: str, data: bytes) -> bool:
         except SyntaxError:  # a kind of pixels that Pillow does not know, such as three floats
             return True
     return False
-
-
-def _range(kind: str, data: bytes) -> int:
-    """The largest value that a file announces; 0 where it announces none."""
-    if kind == "png":
-        at = data.find(b"sBIT", 29, 4096)
-        return 0 if at < 0 else (1 << data[at + 4]) - 1
-    match = re.match(rb"P[2356]\s(?:\s*#[^\n]*\n)*\s*\d+\s+(?:#[^\n]*\n\s*)*\d+\s+(?:#[^\n]*\n\s*)*(\d+)", data[:4096])
-    # 65535 is written whatever the values are.
-    return int(match[1]) if kind == "pnm" and match and match[1] != b"65535" else 0
 
 
 def _deep(data: bytes, kind: str) -> Image:
@@ -255,7 +197,7 @@ def _deep(data: bytes, kind: str) -> Image:
     if values is None:
         raise UnreadableImageError(f"damaged {kind.upper()}, or of a kind that OpenCV cannot decode")
     _check_size(values.shape[1], values.shape[0])
-    pixels = values if values.dtype == np.uint8 else to_8_bits(values, _range(kind, data))
+    pixels = values if values.dtype == np.uint8 else to_8_bits(values, containers.largest_value(kind, data))
     if pixels.ndim == 2:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
     return turned(on_white(pixels) if pixels.shape[2] == 4 else pixels, _orientation(data, kind))

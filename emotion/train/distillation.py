@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shlex
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -142,17 +143,17 @@ def take_weights(model: keras.Model, cfg: DictConfig) -> None:
         UserError: Its network is another one.
     """
     teacher = creating.teachers(cfg)[0]
-    given = {weight.path: weight for weight in checkpoints.load(teacher.checkpoint()).weights}
-    own = {weight.path: weight for weight in model.weights}
-    if {path: weight.shape for path, weight in given.items()} != {path: weight.shape for path, weight in own.items()}:
+    given = checkpoints.load(teacher.checkpoint()).weights
+    if [(w.path, w.shape) for w in given] != [(w.path, w.shape) for w in model.weights]:
         there, here = teacher.config().get("model") or {}, cfg.model
-        other = [f"model.{k}={there[k]}" for k in there if k in here and there[k] != here[k] and k != "name"]
+        other = {k: v for k, v in there.items() if k in here and v != here[k]}
+        words = shlex.join(f"model.{k}={'null' if v is None else v}" for k, v in other.items())
         raise UserError(
             f"trainer.initial_weights: run {teacher.id} has another network than this model. Set what it was trained "
-            f"with: {' '.join(other).replace(', ', ',') or 'its own model, see its config.yaml'}"
+            f"with: {words or 'its own model, see its config.yaml'}"
         )
-    for path, weight in own.items():
-        weight.assign(given[path])
+    for weight, value in zip(model.weights, given, strict=True):
+        weight.assign(value)
     log.info("beginning with the weights of run %s", teacher.id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import shutil
 from pathlib import Path
 
@@ -94,8 +95,12 @@ def test_fine_tuning_needs_the_same_network(
     trained: runs.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = config(trained, tmp_path, "trainer.initial_weights=teacher", "model.stages=[8,32]", "model.residual=true")
-    with pytest.raises(UserError, match=r"has another network .* model.stages=\[8,16\] model.residual=False"):
+    with pytest.raises(UserError, match=r"has another network than this model") as caught:
         train.train(other, tmp_path / "other")  # type: ignore[arg-type]
+    advised = shlex.split(str(caught.value).partition("with: ")[2])
+    assert [word.partition("=")[0] for word in advised] == ["model.stages", "model.residual"]
+    followed = compose("train", *TINY, "model.stages=[8,32]", "model.residual=true", *advised)
+    assert followed.model == trained.config().model
     assert runs.Run(tmp_path / "other", "other").record().status == "failed"
     monkeypatch.chdir(tmp_path)
     assert answered(train.main, *TINY, "trainer.initial_weights=teacher") == 2
