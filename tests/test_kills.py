@@ -106,18 +106,34 @@ def _names(place: str) -> Callable[[Path], Units]:
     return lambda folder: dict.fromkeys(tree(folder / place), True)
 
 
+#: Bytes of each frame of the whole film, which the first run leaves.
+_SIZES: list[int] = []
+_FRAMES = 200
+
+
 def _film(folder: Path) -> Units:
     """A film is labelled anew each time; its log is whole, and it plays but for its last 256 kB."""
-    log = folder / "faces.jsonl"
+    log, film = folder / "faces.jsonl", folder / "labelled.avi"
     frames = {json.loads(line)["frame"] for line in log.read_text().splitlines()} if log.exists() else set()
-    capture = cv2.VideoCapture(str(folder / "labelled.avi"))
-    played = sum(1 for _ in iter(lambda: capture.read()[0], False)) if (folder / "labelled.avi").exists() else 0
-    lost = max(frames, default=0) - 1 - played
-    assert not played or lost * (folder / "labelled.avi").stat().st_size / played <= 2**18
+    capture = cv2.VideoCapture(str(film))
+    played = sum(1 for _ in iter(lambda: capture.read()[0], False)) if film.exists() else 0
+    if played == _FRAMES:
+        _SIZES[:] = _frame_sizes(film.read_bytes())
+    assert len(_SIZES) == _FRAMES
+    assert not played or sum(_SIZES[played : max(frames, default=0) - 1]) <= 2**18
     return {}
 
 
-_FILM = ["live", "run=base", "source=film.avi", "loop=true", "max_frames=200", "display=none"]
+def _frame_sizes(avi: bytes) -> list[int]:
+    """Of a film with one stream; its chunks stand behind ``movi``, each filled up to an even length."""
+    at, sizes = avi.index(b"movi") + 4, []
+    while avi[at : at + 4] == b"00dc":
+        sizes.append(int.from_bytes(avi[at + 4 : at + 8], "little"))
+        at += 8 + sizes[-1] + sizes[-1] % 2
+    return sizes
+
+
+_FILM = ["live", "run=base", "source=film.avi", "loop=true", f"max_frames={_FRAMES}", "display=none"]
 VICTIMS = {
     "train": Victim(_train, _epochs, once=True),
     "sweep": Victim(_sweep, _jobs, once=True, real=True),
