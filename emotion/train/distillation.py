@@ -128,6 +128,9 @@ def _count(teacher: runs.Run, splits: Splits) -> None:
             f"trainer.teacher: run {teacher.id} has seen {counts['test']:,} of {len(splits.test):,} test images. Train "
             f"a teacher on this data"
         )
+    if not any(counts.values()):
+        log.info("run %s has seen none of the validation and test images", teacher.id)
+        return
     log.warning(
         "run %s has seen %s of %s validation images, whose scores are therefore optimistic, and %s of %s test images, "
         "which count as leaked",

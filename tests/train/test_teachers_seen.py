@@ -38,6 +38,10 @@ def test_what_a_teacher_has_seen_is_said(splits: Splits, tmp_path: Path, caplog:
         distillation._count(known, splits)
     assert "t has seen 30 of 40 validation images" in caplog.text
     assert "6 of 60 test images" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO, logger="emotion"):
+        distillation._count(teacher(tmp_path / "other", splits.train.hashes), splits)
+    assert caplog.messages == ["run other has seen none of the validation and test images"]
 
 
 def test_one_that_has_seen_more_than_a_tenth_of_the_test_is_refused(splits: Splits, tmp_path: Path) -> None:
