@@ -77,23 +77,18 @@ test-docs: setup
 	@start=$$(date +%s); $(BIN)/python $(PYTEST) -n $(WORKERS) -m documentation; code=$$?; \
 	echo "make $@ took $$(($$(date +%s) - start)) s"; exit $$code
 
-# Everything but the documentation's tests, once. What a push needs is measured by coverage, processes included, which
-# costs half as much time again. The environment of the newest dependencies is made meanwhile.
+# Everything but the documentation's tests, once: one worker more, as kills, queues and benchmarks wait a lot. What a push
+# needs is measured by coverage, processes included. The environment of the newest dependencies is made meanwhile.
 test-all: setup
-	@start=$$(date +%s); mkdir -p build; $(MAKE) --no-print-directory newest-environment >build/newest.log 2>&1 & made=$$!; \
-	$(MAKE) --no-print-directory --keep-going covered nightly coverage; tests=$$?; \
+	@start=$$(date +%s); mkdir -p build; rm -rf build/coverage; \
+	$(MAKE) --no-print-directory newest-environment >build/newest.log 2>&1 & made=$$!; \
+	$(MAKE) --no-print-directory --keep-going covered coverage; tests=$$?; \
 	wait $$made || { cat build/newest.log; tests=1; }; $(MAKE) --no-print-directory newest || tests=1; \
 	echo "make $@ took $$(($$(date +%s) - start)) s"; test $$tests = 0
 
-.PHONY: covered nightly coverage newest-environment
+.PHONY: covered coverage newest-environment
 covered: setup
-	@rm -rf build/coverage
-	$(call checked,$(BIN)/coverage run,-n $(WORKERS) -m "not nightly and not documentation")
-
-# One worker more: kills, queues and benchmarks wait a lot.
-nightly: setup
-	@start=$$(date +%s); $(BIN)/python $(PYTEST) -n $$(($(WORKERS) + 1)) -m "nightly and not documentation"; code=$$?; \
-	echo "make $@ took $$(($$(date +%s) - start)) s"; exit $$code
+	$(call checked,$(BIN)/coverage run,-n $$(($(WORKERS) + 1)) -m "not documentation")
 
 coverage:
 	@$(BIN)/coverage combine --quiet
