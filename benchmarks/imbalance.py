@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -56,9 +57,11 @@ def train(folder: Path, way: list[str], seed: int, recipe: list[str]) -> None:
     status = json.loads(record.read_text())["status"] if record.is_file() else None
     if status == "done":
         return
-    if status is not None:
+    if (folder / "checkpoints" / "state.npz").is_file():
         command("emotion.train", f"resume={folder}")
         return
+    if status is not None:  # it was interrupted before its first epoch had ended
+        shutil.rmtree(folder)
     command("emotion.train", *recipe, *way, f"seed={seed}", f"hydra.run.dir={folder}", f"outputs={folder.parent}")
 
 
