@@ -79,6 +79,8 @@ test-docs: setup
 
 # Everything but the documentation's tests, once: one worker more, as kills, queues and benchmarks wait a lot. What a push
 # needs is measured by coverage, processes included. The environment of the newest dependencies is made meanwhile.
+# Nightly tests take turns, most each third night; `make test-all TURNS=` runs all.
+TURNS ?= --tonight
 test-all: setup
 	@start=$$(date +%s); mkdir -p build; rm -rf build/coverage; \
 	$(MAKE) --no-print-directory newest-environment >build/newest.log 2>&1 & made=$$!; \
@@ -88,7 +90,7 @@ test-all: setup
 
 .PHONY: covered coverage newest-environment
 covered: setup
-	$(call checked,$(BIN)/coverage run,-n $$(($(WORKERS) + 1)) -m "not documentation")
+	$(call checked,$(BIN)/coverage run,-n $$(($(WORKERS) + 1)) -m "not documentation" $(TURNS))
 
 coverage:
 	@$(BIN)/coverage combine --quiet

@@ -27,6 +27,7 @@ from emotion.config import schema
 from tests.helpers import commands, properties
 from tests.helpers.commands import answered, emotion
 from tests.helpers.once import made_once
+from tests.helpers.tiers import is_tonight
 from tests.helpers.trainings import TINY
 from tests.helpers.untrained import drawn, models, outputs
 
@@ -56,11 +57,18 @@ _LONGEST = ("test_tutorials", "test_resume", "test_sweep", "test_tune", "test_tr
             "test_launchers", "test_slurm", "test_mirrored", "test_kills", "test_kill", "test_wheel")  # fmt: skip
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tonight", action="store_true", help="of the nightly tests only those whose night it is")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin every worker's share with some of the longest: begun last, one would keep a worker busy alone.
 
     A worker gets a stretch of the list; whoever is done early takes from the end of another's.
     """
+    if config.getoption("tonight"):
+        config.hook.pytest_deselected(items=[item for item in items if not is_tonight(item)])
+        items[:] = filter(is_tonight, items)
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
     turns = [*range(workers), *reversed(range(workers))]

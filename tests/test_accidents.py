@@ -16,7 +16,6 @@ from emotion.base import files, words
 from emotion.faces.contract import Contract
 from emotion.faces.labels import EMOTIONS
 from tests.conftest import compose, emotion
-from tests.helpers.tiers import tonight
 
 #: Command, arguments, what the message says.
 MISTAKES: list[tuple[str, list[str], str]] = [
@@ -192,7 +191,7 @@ def _id(case: tuple[str, list[str], str]) -> str:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("case", tonight(MISTAKES, 3), ids=_id)
+@pytest.mark.parametrize("case", MISTAKES, ids=_id)
 def test_a_mistake_is_answered_in_few_lines_and_changes_nothing(case: tuple[str, list[str], str], place: Path) -> None:
     command, arguments, says = case
     before = snapshot(place)

@@ -33,7 +33,6 @@ from tests.helpers.damage import (
 )  # fmt: skip
 from tests.helpers.damaged_runs import DEEP, LINES, damages
 from tests.helpers.once import made_once
-from tests.helpers.tiers import tonight
 from tests.helpers.trainings import tree
 
 
@@ -211,8 +210,8 @@ def _theirs(here: Path) -> dict[str, str]:
     return {name: digest for name, digest in tree(here).items() if not new.match(name)}
 
 
-@pytest.mark.nightly
-@pytest.mark.parametrize("number", tonight(range(len(CASES)), 6))
+@pytest.mark.nightly(nights=6)
+@pytest.mark.parametrize("number", range(len(CASES)))
 def test_a_bad_input_is_answered_and_nothing_else_is_changed(number: int, place: Path, tmp_path: Path) -> None:
     case = CASES[number]
     here, temporary = tmp_path / "here", tmp_path / "tmp"

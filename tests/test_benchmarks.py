@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.helpers.tiers import tonight
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +59,7 @@ def test_the_scripts_are_found() -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("script", tonight(SCRIPTS, 2), ids=lambda script: script.stem)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_runs_quickly_and_prints_a_table(script: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     data: list[str] = []
     if script.stem in NEEDS_SHARED:

@@ -40,7 +40,7 @@ from tests.helpers.trainings import tree
 KILLS = int(os.environ.get("EMOTION_KILLS", "18"))
 SEED = int(os.environ.get("EMOTION_KILL_SEED", datetime.date.today().toordinal()))
 
-pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.nightly(nights=1), pytest.mark.timeout(3600)]
 
 Units = dict[str, Any]
 _SAME = (*TINY, "trainer.deterministic=true")

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-pytestmark = [pytest.mark.slow, pytest.mark.nightly]
+pytestmark = [pytest.mark.slow, pytest.mark.nightly(nights=1)]
 
 
 @pytest.fixture(scope="module")

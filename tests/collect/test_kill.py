@@ -85,7 +85,7 @@ class _Command:
         return self.process.returncode, out, err
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.nightly(nights=1))])
 def test_killed_again_and_again_it_ends_as_if_it_had_not_been(kills: int, tmp_path: Path) -> None:
     rng, root = random.Random(5), tmp_path / "data"
     good = _good()

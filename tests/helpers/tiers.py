@@ -1,22 +1,23 @@
-"""Which cases of a parametrized test run when: those that a push need not repeat, those whose night it is."""
+"""What runs when: cases that a push need not repeat, and nightly tests whose night it is."""
 
 from __future__ import annotations
 
 import datetime
-import os
+import zlib
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
-Case = TypeVar("Case")
 
+def is_tonight(item: pytest.Item) -> bool:
+    """Whether it is a test's turn: each third night where it is marked ``nightly``, each N-th with ``nights=N``.
 
-def tonight(cases: Sequence[Case], nights: int) -> Sequence[Case]:
-    """Those of many cases whose turn it is, all of them in so many nights; ``EMOTION_EVERY_CASE=1`` runs all."""
-    if os.environ.get("EMOTION_EVERY_CASE"):
-        return cases
-    return cases[datetime.date.today().toordinal() % nights :: nights]
+    Whose turn it is follows from the test's name, so that every worker says the same.
+    """
+    mark = item.get_closest_marker("nightly")
+    nights = 1 if mark is None else mark.kwargs.get("nights", 3)
+    return bool(zlib.crc32(item.nodeid.encode()) % nights == datetime.date.today().toordinal() % nights)
 
 
 def rest_nightly(cases: Sequence[Any], push: int = 1) -> list[Any]:

@@ -17,7 +17,7 @@ from tests.helpers.hold import Hold
 from tests.helpers.slurm_cluster import cluster, missing
 from tests.helpers.trainings import HEAVY, rows
 
-pytestmark = [pytest.mark.slow, pytest.mark.nightly]
+pytestmark = [pytest.mark.slow, pytest.mark.nightly(nights=1)]
 
 _SWEEP = ("-m", *TINY, "trainer.epochs=4", f"trainer.class_weight={HEAVY},sqrt,balanced,effective",
           "hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1",
