@@ -79,8 +79,8 @@ test-docs: setup
 
 # Everything but the documentation's tests, once: one worker more, as kills, queues and benchmarks wait a lot. What a push
 # needs is measured by coverage, processes included. The environment of the newest dependencies is made meanwhile.
-# Nightly tests take turns, most each third night; `make test-all TURNS=` runs all.
-TURNS ?= --tonight
+# Nightly tests take turns, most each third night, which are counted by days; `make test-all NIGHT=` runs all.
+NIGHT ?= $(shell expr $$(date +%s) / 86400)
 test-all: setup
 	@start=$$(date +%s); mkdir -p build; rm -rf build/coverage; \
 	$(MAKE) --no-print-directory newest-environment >build/newest.log 2>&1 & made=$$!; \
@@ -90,7 +90,7 @@ test-all: setup
 
 .PHONY: covered coverage newest-environment
 covered: setup
-	$(call checked,$(BIN)/coverage run,-n $$(($(WORKERS) + 1)) -m "not documentation" $(TURNS))
+	$(call checked,$(BIN)/coverage run,-n $$(($(WORKERS) + 1)) -m "not documentation" $(if $(NIGHT),--night=$(NIGHT)))
 
 coverage:
 	@$(BIN)/coverage combine --quiet

@@ -27,7 +27,7 @@ from emotion.config import schema
 from tests.helpers import commands, properties
 from tests.helpers.commands import answered, emotion
 from tests.helpers.once import made_once
-from tests.helpers.tiers import is_tonight
+from tests.helpers.tiers import has_turn
 from tests.helpers.trainings import TINY
 from tests.helpers.untrained import drawn, models, outputs
 
@@ -58,7 +58,7 @@ _LONGEST = ("test_tutorials", "test_resume", "test_sweep", "test_tune", "test_tr
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--tonight", action="store_true", help="of the nightly tests only those whose night it is")
+    parser.addoption("--night", type=int, metavar="N", help="of the nightly tests those whose turn it is in night N")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -66,9 +66,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     A worker gets a stretch of the list; whoever is done early takes from the end of another's.
     """
-    if config.getoption("tonight"):
-        config.hook.pytest_deselected(items=[item for item in items if not is_tonight(item)])
-        items[:] = filter(is_tonight, items)
+    if (night := config.getoption("night")) is not None:
+        config.hook.pytest_deselected(items=[item for item in items if not has_turn(item, night)])
+        items[:] = [item for item in items if has_turn(item, night)]
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
     turns = [*range(workers), *reversed(range(workers))]
