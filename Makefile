@@ -16,7 +16,7 @@ help:
 	@echo "make demo       install, label a drawn video with the model that ships, train one on drawn faces (about 5 minutes)"
 	@echo "make test       install, run the checks and all tests that a push needs (up to 10 minutes on 2 cores)"
 	@echo "make test-fast  the loop while working (up to 90 seconds)"
-	@echo "make test-all   all tests but the next, with coverage, and the quick ones with the newest dependencies (about 27 minutes)"
+	@echo "make test-all   all tests but the next, with coverage, and the quick ones with the newest dependencies (about 22 minutes)"
 	@echo "make test-docs  type what the documentation prints, tutorials to their end (about 8 minutes)"
 	@echo "make mutants    change the code that must never be wrong and list what no test notices (an hour or more)"
 	@echo "make docs       this documentation as a site, build/docs/index.html"
