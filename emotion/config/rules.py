@@ -119,7 +119,7 @@ def _trainer_problems(cfg: DictConfig) -> Iterator[str]:
             f"trainer.class_weight: '{weights}' is neither one of {', '.join(CLASS_WEIGHTS)} nor a weight for each "
             f"emotion.{did_you_mean(str(weights), CLASS_WEIGHTS)}"
         )
-    if _value(cfg, "trainer.initial_weights") in ("teacher", "teachers") and _value(cfg, "trainer.teacher") is None:
+    if _value(cfg, "trainer.initial_weights") == "teacher" and _value(cfg, "trainer.teacher") is None:
         yield "trainer.initial_weights: there is no teacher whose weights could be taken; set trainer.teacher=<run>"
     epochs = _value(cfg, "trainer.epochs")
     if not isinstance(epochs, int):

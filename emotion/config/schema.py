@@ -178,7 +178,7 @@ class Trainer:
     teacher_seen: str = choice(("refuse", "count"), "refuse")
     teacher_weight: float = number(0, 1, 0.7, unit="fraction")
     teacher_temperature: float = number(0.1, 20, 2.0)
-    initial_weights: str = choice(("model", "teacher", "teachers"), "model")
+    initial_weights: str = choice(("model", "teacher"), "model")
     calibrate: bool = True
     bootstrap: int = number(0, 100_000, 10_000, unit="resamples")
 

@@ -160,12 +160,9 @@ def _prior(contract: Contract) -> str:
 
 def _initial_weights(subject: Subject) -> dict[str, str]:
     weights = OmegaConf.select(subject.config, "model.weights")
-    names, begun = [f"`{each['run']}`" for each in subject.record.teachers], "trainer.initial_weights"
-    if names and OmegaConf.select(subject.config, begun) == "teacher":
-        return {"Weights at the start": f"Those of run {names[0]}; the terms of its data hold as well."}
-    if names and OmegaConf.select(subject.config, begun) == "teachers":
-        words = f"The mean of those of runs {', '.join(names)}; the terms of their data hold as well."
-        return {"Weights at the start": words}
+    if OmegaConf.select(subject.config, "trainer.initial_weights") == "teacher" and subject.record.teachers:
+        name = subject.record.teachers[0]["run"]
+        return {"Weights at the start": f"Those of run `{name}`; the terms of its data hold as well."}
     if weights is None:
         return {}
     return {"Weights at the start": _IMAGENET if weights == "imagenet" else f"Those of the file `{weights}`."}

@@ -140,23 +140,12 @@ def _count(teacher: runs.Run, splits: Splits) -> None:
 
 
 def take_weights(model: keras.Model, cfg: DictConfig) -> None:
-    """Begin with the first teacher's weights, or with the mean of all (``trainer.initial_weights``).
-
-    The mean of networks that were tuned from one start is often right more often than each of them, as their ensemble
-    is, and costs no more than one (Wortsman et al. 2022, "Model soups").
+    """Begin with the weights of the first teacher, of the same architecture (``trainer.initial_weights=teacher``).
 
     Raises:
-        UserError: A teacher's network is another one.
+        UserError: Its network is another one.
     """
-    teachers = creating.teachers(cfg)
-    teachers = teachers if cfg.trainer.initial_weights == "teachers" else teachers[:1]
-    given = [_fitting_weights(model, cfg, teacher) for teacher in teachers]
-    for weight, *values in zip(model.weights, *given, strict=True):
-        weight.assign(np.mean(values, axis=0))
-    log.info("beginning with the weights of run %s", " and ".join(teacher.id for teacher in teachers))
-
-
-def _fitting_weights(model: keras.Model, cfg: DictConfig, teacher: runs.Run) -> list[np.ndarray[Any, Any]]:
+    teacher = creating.teachers(cfg)[0]
     given = checkpoints.load(teacher.checkpoint()).weights
     if [(w.path, w.shape) for w in given] != [(w.path, w.shape) for w in model.weights]:
         there, here = teacher.config().get("model") or {}, cfg.model
@@ -166,7 +155,9 @@ def _fitting_weights(model: keras.Model, cfg: DictConfig, teacher: runs.Run) -> 
             f"trainer.initial_weights: run {teacher.id} has another network than this model. Set what it was trained "
             f"with: {words or 'its own model, see its config.yaml'}"
         )
-    return [weight.numpy() for weight in given]
+    for weight, value in zip(model.weights, given, strict=True):
+        weight.assign(value)
+    log.info("beginning with the weights of run %s", teacher.id)
 
 
 def seen_by_teachers(cfg: DictConfig) -> list[seen.Compact]:

@@ -91,22 +91,6 @@ def test_fine_tuning_begins_with_the_teachers_weights(trained: runs.Run, tmp_pat
         np.testing.assert_allclose(ended[name], began[name], atol=1e-5, err_msg=name)
 
 
-def test_a_soup_begins_with_the_mean_of_the_teachers_weights(trained: runs.Run, tmp_path: Path) -> None:
-    other = runs.Run(tmp_path / "other", "other")
-    shutil.copytree(trained.path, other.path)
-    model = checkpoints.load(other.checkpoint())
-    for weight in model.weights:
-        weight.assign(3 * weight)
-    model.save(other.checkpoint())
-    begun = checkpoints.load(trained.checkpoint())
-    cfg = config(
-        trained, tmp_path, "trainer.initial_weights=teachers", f"trainer.teacher=[{trained.path},{other.path}]"
-    )
-    distillation.take_weights(begun, cfg)  # type: ignore[arg-type]
-    for weight, ours in zip(begun.weights, checkpoints.load(trained.checkpoint()).weights, strict=True):
-        np.testing.assert_allclose(weight, 2 * ours.numpy(), rtol=1e-5, err_msg=weight.path)
-
-
 def test_fine_tuning_needs_the_same_network(
     trained: runs.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
