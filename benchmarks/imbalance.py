@@ -25,6 +25,7 @@ from typing import Any
 import machine
 import numpy as np
 
+from emotion import runs
 from emotion.base import files
 from emotion.reports import markdown
 
@@ -57,7 +58,7 @@ def train(folder: Path, way: list[str], seed: int, recipe: list[str]) -> None:
     status = json.loads(record.read_text())["status"] if record.is_file() else None
     if status == "done":
         return
-    if (folder / "checkpoints" / "state.npz").is_file():
+    if runs.Run(folder, folder.name).state.is_file():
         command("emotion.train", f"resume={folder}")
         return
     if status is not None:  # it was interrupted before its first epoch had ended
@@ -111,13 +112,13 @@ def compare(arguments: argparse.Namespace, root: Path) -> None:
     rows = []
     for name, options in ways.items():
         slug = "".join(c if c.isalnum() else "-" for c in name)
-        runs = [root / f"{slug}-{seed}" for seed in range(arguments.seeds)]
-        for seed, folder in enumerate(runs):
+        folders = [root / f"{slug}-{seed}" for seed in range(arguments.seeds)]
+        for seed, folder in enumerate(folders):
             train(folder, options, seed, recipe)
         for prior in PRIORS:
             cells = [name, prior]
             for data in sets.values():
-                figures = [score(folder, data, prior, root / "scores.json") for folder in runs]
+                figures = [score(folder, data, prior, root / "scores.json") for folder in folders]
                 cells += [f"{100 * np.mean([f[m] for f in figures]):.1f}" for m in _SHOWN]
             rows.append(cells)
     titles = [f"{name}: {metric}" for name in sets for metric in ("accuracy", "macro-F1", "calibration error")]

@@ -62,8 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin every worker's share with some of the longest: begun last, one would keep a worker busy alone.
+    """Take those whose night it is, and begin every worker's share with some of the longest.
 
+    Begun last, one would keep a worker busy alone.
     A worker gets a stretch of the list; whoever is done early takes from the end of another's.
     """
     if (night := config.getoption("night")) is not None:
