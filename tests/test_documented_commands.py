@@ -273,6 +273,11 @@ def test_the_line_runs_as_it_is_printed(line: Line, world: Path, tmp_path: Path)
         emotion("export", "run=latest", "quantize=int8", "format=litert", cwd=here, check=False)
         if line.command == "compare":
             emotion("evaluate", "run=latest/exports/litert-int8", cwd=here)
+    if "scored" in line.text.split("=")[-1]:  # two lines of one page, after a line before them
+        emotion("publish", "run=best", "folder=published/mine", "half=true", cwd=here)
+        if line.command == "publish":
+            scored = ("run=published/mine", "datasets=[data/faces]", "folder=scored")
+            emotion("evaluate", *scored, cwd=here)
     variables = {key: str(here) if value == "." else value for key, value in line.variables.items()}
     module = "listing" if line.command == "runs" else line.command
     done = emotion(module, *line.arguments, *more, cwd=here, check=False, env=os.environ | variables)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from emotion import runs
 from emotion.base import files
 from emotion.base.errors import UserError
 from emotion.base.words import counted
@@ -21,7 +20,7 @@ from emotion.compare import resampling
 from emotion.metrics.bootstrap import Floats
 from emotion.metrics.holm import holm
 from emotion.reports import html, markdown
-from emotion.runs import predictions
+from emotion.runs import figures, predictions
 from emotion.runs.predictions import Predictions
 
 _AGAIN = "python -m emotion.evaluate run=[...] datasets=[...]"
@@ -92,15 +91,9 @@ def compare(source: Path, folder: Path, resamples: int, seed: int) -> list[Board
         UserError: The list or an evaluation is damaged or missing, a run lacks a dataset, two runs were scored on other
             images of a dataset, or the folder cannot be written to.
     """
-    listed = files.read_json(source / runs.ACROSS).get("evaluations")
-    try:
-        by_labels: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-        for one in listed or []:
-            by_labels.setdefault(tuple(one["labels"]), []).append(one)
-    except (TypeError, KeyError):
-        by_labels = {}
-    if not by_labels:
-        raise UserError(f"runs: {source / runs.ACROSS} lists no evaluations; make it again: {_AGAIN}")
+    by_labels: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for one in figures.evaluations(source, _AGAIN):
+        by_labels.setdefault(tuple(one["labels"]), []).append(one)
     boards = [_board(source, labels, some, resamples, seed) for labels, some in by_labels.items()]
     text = _markdown(boards)
     try:

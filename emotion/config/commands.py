@@ -129,6 +129,7 @@ class Publish:
     weights: bool = True
     half: bool = False
     prior: Any = None
+    evaluations: Any = None
     largest: float = number(0.01, 100_000, 8.0, unit="MB")
     overwrite: bool = False
     hardware: str | None = None

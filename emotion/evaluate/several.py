@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 #: Holds where each evaluation is; ``emotion.compare runs=<its folder>`` reads it.
 INDEX = runs.ACROSS
-_SHOWN = ("accuracy", "macro_f1", "balanced_accuracy", "expected_calibration_error")
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def _index(table: dict[str, dict[str, Evaluated]], folder: Path) -> dict[str, An
                 "split": done.split,
                 "labels": list(done.run.contract().labels),
                 "folder": os.path.relpath(done.folder.resolve(), folder.resolve()),
-                "scores": {key: done.scores[key] for key in ("n", *_SHOWN)},
+                "scores": {key: done.scores[key] for key in ("n", *report.ACROSS)},
             }
             for name, row in table.items()
             for title, done in row.items()
@@ -111,16 +110,8 @@ def _index(table: dict[str, dict[str, Evaluated]], folder: Path) -> dict[str, An
 
 
 def _markdown(table: dict[str, dict[str, Evaluated]], owners: Mapping[str, str]) -> str:
-    titles = list(dict.fromkeys(title for row in table.values() for title in row))
-    counts = {t: {row[t].scores["n"] for row in table.values() if t in row} for t in titles}
-    headings = {t: f"{t} ({', '.join(f'{n:,}' for n in sorted(counts[t]))} images)" for t in titles}
-    sections = ["# Runs on datasets"]
-    for metric in _SHOWN:
-        rows = [
-            [name, *(report.figure(metric, row[t].scores[metric]) if t in row else "–" for t in titles)]
-            for name, row in table.items()
-        ]
-        sections.append(f"## {report.METRICS[metric]}\n\n{markdown.text_table(['', *headings.values()], rows)}")
+    tables = report.across_tables({name: {t: one.scores for t, one in row.items()} for name, row in table.items()})
+    sections = ["# Runs on datasets", *(f"## {heading}\n\n{text}" for heading, text in tables.items())]
     scores = {f"{name} on {title}": one.scores for name, row in table.items() for title, one in row.items()}
     sections.append(
         f"{wording.in_parentheses(scores)} Figures count every image, also those that a run was trained on; "

@@ -12,7 +12,7 @@ from emotion.base import files
 from emotion.inference import wording
 from emotion.metrics import agreement
 from emotion.metrics.slices import LEAST
-from emotion.reports.markdown import plain, table
+from emotion.reports.markdown import plain, table, text_table
 
 #: The headline comes from this split where it was scored.
 HEADLINE_SPLIT = "test"
@@ -28,6 +28,8 @@ METRICS = {
     "adaptive_calibration_error": "Adaptive calibration error",
 }
 Metric = Mapping[str, float | None]
+#: What the tables of several runs on several datasets show.
+ACROSS = ("accuracy", "macro_f1", "balanced_accuracy", "expected_calibration_error")
 
 _IN_NATS = ("negative_log_likelihood", "kl_divergence")
 
@@ -79,6 +81,27 @@ def part_table(parts: Mapping[str, Mapping[str, Any]]) -> str:
         for name, score in parts.items()
     ]
     return table(rows, {"Part": "Part", "Images": "Images", **METRICS})
+
+
+def across_tables(scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, str]:
+    """Several runs on several datasets: a Markdown table of each metric's heading in :data:`ACROSS`.
+
+    Args:
+        scores: Run's name to dataset's name to scores.
+    """
+    titles = list(dict.fromkeys(title for row in scores.values() for title in row))
+    counts = {t: {row[t]["n"] for row in scores.values() if t in row} for t in titles}
+    headings = {t: f"{t} ({', '.join(f'{n:,}' for n in sorted(counts[t]))} images)" for t in titles}
+    return {
+        METRICS[metric]: text_table(
+            ["", *headings.values()],
+            [
+                [name, *(figure(metric, row[t][metric]) if t in row else "–" for t in titles)]
+                for name, row in scores.items()
+            ],
+        )
+        for metric in ACROSS
+    }
 
 
 def percent(metric: Metric) -> str:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from emotion.faces.contract import Contract
 from emotion.inference import report, wording
+from emotion.publish.elsewhere import Elsewhere
 from emotion.publish.failures import Outcome
 from emotion.reports import markdown
 from emotion.runs import RunRecord
@@ -41,6 +42,7 @@ class Subject:
         outcomes: Its outputs for drawn faces; None where they were not measured.
         picture: The image of these, in the folder.
         hardware: What it was trained on, in the publisher's words.
+        elsewhere: Its scores on other datasets, beside other runs.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Subject:
     outcomes: Sequence[Outcome] | None = None
     picture: str | None = None
     hardware: str | None = None
+    elsewhere: Elsewhere | None = None
 
 
 def text(subject: Subject) -> str:
@@ -60,6 +63,7 @@ def text(subject: Subject) -> str:
     split = report.HEADLINE_SPLIT if report.HEADLINE_SPLIT in subject.scores else list(subject.scores)[-1]
     score, contract = subject.scores[split], subject.contract
     terms = _terms(subject)
+    beside = subject.elsewhere.rows(subject.name) if subject.elsewhere else {}
     classes = [item for item in score["per_class"].items() if item[1]["recall"]["value"] is not None]
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -80,6 +84,11 @@ def text(subject: Subject) -> str:
         facts=_table(_facts(subject)),
         data=_table({"Source": terms["source"], "Licence terms": terms["licence"]} | _initial_weights(subject)),
         score_table=report.score_table(subject.scores),
+        across_tables=report.across_tables(beside) if beside else {},
+        across_intervals=wording.in_parentheses(
+            {f"{name} on {title}": score for name, row in beside.items() for title, score in row.items()}
+        ),
+        slices=list(subject.elsewhere.gaps()) if subject.elsewhere else [],
         agreement_table=report.agreement_table(subject.scores) if "agreement" in score else "",
         class_table=report.class_table(score["per_class"]),
         confusions=report.confusions(score),

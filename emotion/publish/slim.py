@@ -23,6 +23,7 @@ from emotion.inference import convert, held_out, litert, priors, scoring, writin
 from emotion.inference.classifier import Classifier
 from emotion.inference.runtimes import Batch, Traced
 from emotion.publish import card, failures, scrub
+from emotion.publish.elsewhere import Elsewhere
 from emotion.publish.source import MODEL_FILES, Source
 from emotion.runs import RunRecord, checkpoints
 from emotion.runs import predictions as predictions_file
@@ -45,7 +46,13 @@ def contents(folder: Path) -> list[str]:
 
 
 def write(
-    run: runs.Run, source: Source, slim: runs.Run, origin: dict[str, Any], cfg: DictConfig, splits: Splits | None
+    run: runs.Run,
+    source: Source,
+    slim: runs.Run,
+    origin: dict[str, Any],
+    cfg: DictConfig,
+    splits: Splits | None,
+    evaluated: Elsewhere | None = None,
 ) -> list[str]:
     """Write a published run into a new folder.
 
@@ -55,9 +62,13 @@ def write(
         origin: See :func:`emotion.publish.source.origin`.
         cfg: The command's ``weights``, ``half``, ``hardware`` and ``outputs``.
         splits: The run's data, where its weights are to be rounded.
+        evaluated: Its scores on other datasets.
 
     Returns:
         What was changed in the run's records, in words.
+
+    Raises:
+        UserError: As :func:`emotion.publish.publish` says.
     """
     slim.checkpoints.mkdir(parents=True)
     config = scrub.config(source.config)
@@ -74,6 +85,11 @@ def write(
         priors.contract(run, cfg.prior).save(slim.path / "contract.json")
     if splits is not None:
         _halve(run, slim, splits)
+        if evaluated is not None and evaluated.checkpoint != files.sha256(slim.checkpoint()):
+            raise UserError(
+                "evaluations: rounded again the network is not the one that they are of. Publish it without "
+                "evaluations=, score it on the datasets again, and publish it once more"
+            )
     elif cfg.weights:
         for name in MODEL_FILES:
             shutil.copyfile(run.path / name, slim.path / name)
@@ -89,7 +105,7 @@ def write(
         failures.draw(outcomes, slim.path / _FAILURES, f"Answers of {slim.id} for drawn faces")
     for plot in slim.path.glob("*.png"):  # again, as some were drawn since
         _remove_metadata(plot, run)
-    _write_card(slim, outcomes, cfg.hardware)
+    _write_card(slim, outcomes, cfg.hardware, evaluated)
     return [
         *(f"run.json: {change}" for change in scrub.changes(source.record.to_json(), record.to_json())),
         *(f"config.yaml: {change}" for change in scrub.changes(source.config, config)),
@@ -162,7 +178,9 @@ def _remove_metadata(plot: Path, run: runs.Run) -> None:
     files.write_bytes(plot, content.tobytes())
 
 
-def _write_card(slim: runs.Run, outcomes: list[failures.Outcome] | None, hardware: str | None) -> None:
+def _write_card(
+    slim: runs.Run, outcomes: list[failures.Outcome] | None, hardware: str | None, evaluated: Elsewhere | None
+) -> None:
     folder = slim.path
     metrics = files.read_json(folder / "metrics.json")
     subject = card.Subject(
@@ -176,6 +194,7 @@ def _write_card(slim: runs.Run, outcomes: list[failures.Outcome] | None, hardwar
         outcomes=outcomes,
         picture=_FAILURES if outcomes else None,
         hardware=hardware,
+        elsewhere=evaluated,
     )
     files.write_text(folder / "README.md", card.text(subject))
 
@@ -220,7 +239,7 @@ def round_weights(run: runs.Run, images: Batch, checkpoint: Path, export: Path) 
     model = checkpoints.load(run.checkpoint())
     expected = predict(Traced(model), images)
     _round(model)
-    _save(model, checkpoint)
+    _save(model, checkpoint, run.checkpoint())
     outputs = convert.export(
         run, checkpoints.load(checkpoint, made_here=True), Kind("litert", "float16"), export, images
     )
@@ -243,11 +262,16 @@ def _round(model: keras.Model) -> None:
     )
 
 
-def _save(model: keras.Model, path: Path) -> None:
-    """Save a model, in a zip whose files are deflated; Keras itself stores them as they are."""
+def _save(model: keras.Model, path: Path, original: Path) -> None:
+    """Save a model, in a zip whose files are deflated; Keras itself stores them as they are.
+
+    Published again, the same weights are the same file: its dates are those of the original.
+    """
     with files.temporary_folder() as folder:
         plain = folder / path.name
         model.save(plain)
-        with zipfile.ZipFile(plain) as stored, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
+        with zipfile.ZipFile(plain) as stored, zipfile.ZipFile(original) as dated, zipfile.ZipFile(path, "w") as out:
             for name in stored.namelist():
-                out.writestr(name, stored.read(name))
+                source = dated if name == "metadata.json" else stored
+                entry = zipfile.ZipInfo(name, dated.getinfo(name).date_time)
+                out.writestr(entry, source.read(name), zipfile.ZIP_DEFLATED, compresslevel=9)

@@ -8,12 +8,15 @@ from typing import Any
 
 from emotion.base import guarded
 from emotion.base.errors import UserError
+from emotion.runs.folder import ACROSS
 
 NAME = "metrics.json"
 _DATASETS = {"fer2013": "FER2013", "ferplus": "FER+", "folder": "own images", "synthetic": "drawn faces"}
 _INTERVAL = dict[str, float | None]
 _METRICS = ("accuracy", "macro_f1", "balanced_accuracy", "top2_accuracy", "negative_log_likelihood",
             "expected_calibration_error")  # fmt: skip
+#: What the code reads of an evaluation in a list of several.
+_LISTED = {"run": str, "dataset": str, "split": str, "labels": list[str], "folder": str}
 #: What the code reads of a split's scores.
 _SCORES: dict[str, Any] = {"n": int, "per_class": dict[str, dict[str, Any]], **dict.fromkeys(_METRICS, _INTERVAL)}
 
@@ -51,7 +54,7 @@ def read_metrics(folder: Path, again: str) -> dict[str, Any]:
     path = folder / NAME
     found = guarded.read_json(path, f"score the run again: {again}")
     fault = guarded.misfit(found, {"checkpoint": str, "data": str, "tta": str})
-    for split in ("train", "validation", "test"):
+    for split in ("train", "validation", "test", "all"):
         scores = found.get(split, {})
         if not isinstance(scores, dict):
             fault = fault or f"{split} is {str(scores)[:40]!r}, expected an object"
@@ -62,3 +65,22 @@ def read_metrics(folder: Path, again: str) -> dict[str, Any]:
     if fault is not None:
         raise UserError(f"{path}: damaged, its {fault}; score the run again: {again}")
     return found
+
+
+def evaluations(folder: Path, again: str) -> list[dict[str, Any]]:
+    """The evaluations that ``emotion.evaluate datasets=[...]`` listed in a folder.
+
+    Returns:
+        Of each ``run``, ``dataset``, ``split``, ``labels`` and ``folder``, which is relative to the given one.
+
+    Raises:
+        UserError: There is no list, or it is damaged; ``again`` is the command that makes it.
+    """
+    advice = f"make it again: {again}"
+    listed = guarded.read_json(folder / ACROSS, advice).get("evaluations")
+    if not isinstance(listed, list) or not listed:
+        raise UserError(f"{folder / ACROSS}: lists no evaluations; {advice}")
+    for one in listed:
+        if not isinstance(one, dict) or any(not guarded.fits(one.get(key), kind) for key, kind in _LISTED.items()):
+            raise UserError(f"{folder / ACROSS}: damaged, {str(one)[:60]} is no evaluation; {advice}")
+    return listed
