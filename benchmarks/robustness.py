@@ -162,6 +162,9 @@ def networks(
     for run in runs:
         found = engines.find(run, outputs)
         for prior in priors:
+            if prior != "contract" and found.contract().prior is None:
+                print(f"{found.id}: the shares of its training are not recorded, so it is not measured for {prior}")
+                continue
             name = found.id if prior == "contract" else f"{found.id}, prior={prior}"
             opened[name] = engines.load(found, threads=2, prior=None if prior == "contract" else prior)
     return opened
