@@ -77,6 +77,8 @@ def evaluations(folder: Path, again: str) -> list[dict[str, Any]]:
         UserError: There is no list, or it is damaged; ``again`` is the command that makes it.
     """
     advice = f"make it again: {again}"
+    if not (folder / ACROSS).exists():
+        raise UserError(f"{folder / ACROSS}: no such file; this makes it: {again}")
     listed = guarded.read_json(folder / ACROSS, advice).get("evaluations")
     if not isinstance(listed, list) or not listed:
         raise UserError(f"{folder / ACROSS}: lists no evaluations; {advice}")

@@ -105,7 +105,7 @@ def test_rounded_weights_are_scored_elsewhere_once_they_are_published(annas: run
 
 
 def test_mistakes(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"datasets.json: no such file"):
+    with pytest.raises(UserError, match=r"datasets.json: no such file; this makes it: python -m emotion.evaluate"):
         elsewhere.read([tmp_path], _OURS)
     twice = _evaluated(tmp_path / "twice", _entry("a", "web", _OURS), _entry("a", "web", _OURS))
     with pytest.raises(UserError, match="a was scored on 'web' more than once"):
