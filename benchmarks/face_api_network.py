@@ -26,6 +26,7 @@ from keras import layers
 Array = np.ndarray[Any, Any]
 
 SIDE = 112
+_MANIFEST = "face_expression_model-weights_manifest.json"
 _MEAN = (122.782, 117.001, 104.298)
 
 
@@ -37,6 +38,10 @@ def main() -> None:
     parser.add_argument("--check", type=Path, help="the package's own answers: JSON, a list of seven numbers a face")
     parser.add_argument("--faces", type=Path, help="the faces of --check")
     arguments = parser.parse_args()
+    if not (arguments.package / "model" / _MANIFEST).is_file():
+        parser.error(f"--package: {arguments.package} has no model/{_MANIFEST}; unpack the npm package there")
+    if bool(arguments.check) != bool(arguments.faces):
+        parser.error("--check and --faces belong together")
     network = build(read(arguments.package / "model"))
     network.save(arguments.out)
     print(f"written: {arguments.out}, {network.count_params():,} weights")
@@ -48,7 +53,7 @@ def main() -> None:
 
 def read(folder: Path) -> dict[str, Array]:
     """The weights by name, float32; uint8 ones are scale * value + min."""
-    (group,) = json.loads((folder / "face_expression_model-weights_manifest.json").read_text())
+    (group,) = json.loads((folder / _MANIFEST).read_text())
     data = b"".join((folder / name).read_bytes() for name in group["paths"])
     weights, start = {}, 0
     for entry in group["weights"]:

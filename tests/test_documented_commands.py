@@ -273,7 +273,7 @@ def test_the_line_runs_as_it_is_printed(line: Line, world: Path, tmp_path: Path)
         emotion("export", "run=latest", "quantize=int8", "format=litert", cwd=here, check=False)
         if line.command == "compare":
             emotion("evaluate", "run=latest/exports/litert-int8", cwd=here)
-    if "scored" in line.text.split("=")[-1]:  # two lines of one page, after a line before them
+    if "=scored" in line.text:  # two lines of one page, after a line before them
         emotion("publish", "run=best", "folder=published/mine", "half=true", cwd=here)
         if line.command == "publish":
             scored = ("run=published/mine", "datasets=[data/faces]", "folder=scored")

@@ -21,9 +21,8 @@ from emotion.metrics.bootstrap import Floats
 from emotion.metrics.holm import holm
 from emotion.reports import html, markdown
 from emotion.runs import figures, predictions
+from emotion.runs.figures import EVALUATE_ACROSS
 from emotion.runs.predictions import Predictions
-
-_AGAIN = "python -m emotion.evaluate run=[...] datasets=[...]"
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def compare(source: Path, folder: Path, resamples: int, seed: int) -> list[Board
             images of a dataset, or the folder cannot be written to.
     """
     by_labels: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for one in figures.evaluations(source, _AGAIN):
+    for one in figures.evaluations(source):
         by_labels.setdefault(tuple(one["labels"]), []).append(one)
     boards = [_board(source, labels, some, resamples, seed) for labels, some in by_labels.items()]
     text = _markdown(boards)
@@ -122,7 +121,9 @@ def _board(source: Path, labels: tuple[str, ...], some: list[dict[str, Any]], re
     for dataset in datasets:
         lacking = [name for name in names if (name, dataset) not in found]
         if lacking:
-            raise UserError(f"runs: {', '.join(lacking)} was not scored on {dataset}; score all on all: {_AGAIN}")
+            raise UserError(
+                f"runs: {', '.join(lacking)} was not scored on {dataset}; score all on all: {EVALUATE_ACROSS}"
+            )
         answers, seen, unknown = _answers(source, dataset, [found[name, dataset] for name in names], len(labels))
         images.append(len(answers.labels))
         left_out.append(seen)
@@ -149,7 +150,8 @@ def _answers(
     sorted_ = [predictions.ordered(p.hashes, p.labels.astype(np.int64), orders) for p in stored]
     if len({fingerprint for _, fingerprint in sorted_}) > 1:
         raise UserError(
-            f"runs: they were scored on other images of {dataset}, or with other labels; score all again: {_AGAIN}"
+            f"runs: they were scored on other images of {dataset}, or with other labels; "
+            f"score all again: {EVALUATE_ACROSS}"
         )
     rows = [order for order, _ in sorted_]
     known = [(p.leaked, order) for p, order in zip(stored, rows, strict=True) if p.leaked is not None]
@@ -167,11 +169,11 @@ def _answers(
 def _predictions(source: Path, one: dict[str, Any], classes: int) -> Predictions:
     folder, split = (source / str(one["folder"])).resolve(), str(one["split"])
     try:
-        found = predictions.read_folder(folder, [split], _AGAIN)[split]
+        found = predictions.read_folder(folder, [split], EVALUATE_ACROSS)[split]
     except UserError as error:
         raise UserError(f"runs: {one['run']} on {one['dataset']}: {error}") from None
     if found.probabilities.shape[1] != classes or not len(found.labels) or found.labels.max() >= classes:
-        raise predictions.damaged(folder, _AGAIN, ValueError("its classes are not those of the run"))
+        raise predictions.damaged(folder, EVALUATE_ACROSS, ValueError("its classes are not those of the run"))
     return found
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from emotion.base.errors import UserError
-from emotion.inference import report
+from emotion.inference import report, wording
+from emotion.reports.markdown import plain
 from emotion.runs import figures
-
-_AGAIN = "python -m emotion.evaluate 'run=[...]' 'datasets=[...]'"
+from emotion.runs.figures import EVALUATE_ACROSS
 
 #: Dataset to the figures of the split that was scored.
 Scores = Mapping[str, Mapping[str, Any]]
@@ -39,7 +39,7 @@ class Elsewhere:
     def gaps(self) -> Iterator[str]:
         """A line for each kind of slices of each dataset; see :func:`emotion.inference.report.gaps`."""
         for title, score in self.own.items():
-            yield from (f"{title}, {line}" for line in report.gaps(score.get("slices") or {}))
+            yield from (f"{plain(title)}, {line}" for line in report.gaps(score.get("slices") or {}))
 
 
 def read(folders: Sequence[Path], checkpoint: str) -> Elsewhere:
@@ -57,17 +57,16 @@ def read(folders: Sequence[Path], checkpoint: str) -> Elsewhere:
     others: dict[str, dict[str, Mapping[str, Any]]] = {}
     labels: dict[tuple[str, ...], str] = {}
     for folder in folders:
-        for one in figures.evaluations(folder, _AGAIN):
-            metrics = figures.read_metrics(folder / one["folder"], _AGAIN)
-            if one["split"] not in metrics:
-                raise UserError(f"{folder / one['folder']}: has no scores of {one['split']}; make it again: {_AGAIN}")
+        for one in figures.evaluations(folder):
+            metrics = figures.read_metrics(folder / one["folder"], EVALUATE_ACROSS)
+            scores = _scores(folder / one["folder"], metrics, one["split"])
             row = own if metrics.get("checkpoint") == checkpoint else others.setdefault(one["run"], {})
             if one["dataset"] in row:
                 raise UserError(
                     f"evaluations: {one['run']} was scored on '{one['dataset']}' more than once. Give each dataset a "
                     f"title of its own: datasets=[{{root: ..., title: ...}}]"
                 )
-            row[one["dataset"]] = metrics[one["split"]]
+            row[one["dataset"]] = scores
             labels[tuple(sorted(one["labels"]))] = one["run"]
     if len(labels) > 1:
         raise UserError(
@@ -76,6 +75,23 @@ def read(folders: Sequence[Path], checkpoint: str) -> Elsewhere:
     if not own:
         raise UserError(
             f"evaluations: none is of the network that is published (checkpoint {checkpoint[:8]}). Score it on the "
-            f"datasets, with the others: {_AGAIN}"
+            f"datasets, with the others: {EVALUATE_ACROSS}"
         )
     return Elsewhere(checkpoint, own, others)
+
+
+def _scores(folder: Path, metrics: Mapping[str, Any], split: str) -> Mapping[str, Any]:
+    """A split's scores, once all that the card says of them could be written."""
+    if split not in metrics:
+        raise UserError(f"{folder}: has no scores of {split}; make it again: {EVALUATE_ACROSS}")
+    scores: Mapping[str, Any] = metrics[split]
+    try:
+        rows = Elsewhere("", {"": scores}, {}).rows("")
+        report.across_tables(rows)
+        wording.in_parentheses({name: row[""] for name, row in rows.items()})
+        list(report.gaps(scores.get("slices") or {}))
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise UserError(
+            f"{folder / figures.NAME}: damaged, its scores of {split} lack figures; make it again: {EVALUATE_ACROSS}"
+        ) from None
+    return scores

@@ -52,7 +52,7 @@ def write(
     origin: dict[str, Any],
     cfg: DictConfig,
     splits: Splits | None,
-    evaluated: Elsewhere | None = None,
+    evaluated: Elsewhere | None,
 ) -> list[str]:
     """Write a published run into a new folder.
 

@@ -15,6 +15,8 @@ _DATASETS = {"fer2013": "FER2013", "ferplus": "FER+", "folder": "own images", "s
 _INTERVAL = dict[str, float | None]
 _METRICS = ("accuracy", "macro_f1", "balanced_accuracy", "top2_accuracy", "negative_log_likelihood",
             "expected_calibration_error")  # fmt: skip
+#: The command that makes a list of evaluations, for errors.
+EVALUATE_ACROSS = "python -m emotion.evaluate 'run=[...]' 'datasets=[...]'"
 #: What the code reads of an evaluation in a list of several.
 _LISTED = {"run": str, "dataset": str, "split": str, "labels": list[str], "folder": str}
 #: What the code reads of a split's scores.
@@ -67,18 +69,18 @@ def read_metrics(folder: Path, again: str) -> dict[str, Any]:
     return found
 
 
-def evaluations(folder: Path, again: str) -> list[dict[str, Any]]:
+def evaluations(folder: Path) -> list[dict[str, Any]]:
     """The evaluations that ``emotion.evaluate datasets=[...]`` listed in a folder.
 
     Returns:
         Of each ``run``, ``dataset``, ``split``, ``labels`` and ``folder``, which is relative to the given one.
 
     Raises:
-        UserError: There is no list, or it is damaged; ``again`` is the command that makes it.
+        UserError: There is no list, or it is damaged.
     """
-    advice = f"make it again: {again}"
+    advice = f"make it again: {EVALUATE_ACROSS}"
     if not (folder / ACROSS).exists():
-        raise UserError(f"{folder / ACROSS}: no such file; this makes it: {again}")
+        raise UserError(f"{folder / ACROSS}: no such file; this makes it: {EVALUATE_ACROSS}")
     listed = guarded.read_json(folder / ACROSS, advice).get("evaluations")
     if not isinstance(listed, list) or not listed:
         raise UserError(f"{folder / ACROSS}: lists no evaluations; {advice}")

@@ -128,6 +128,17 @@ def test_mistakes(tmp_path: Path) -> None:
     files.write_json(source / runs.ACROSS, {"evaluations": [listed["evaluations"][0] | {"split": "test"}]})
     with pytest.raises(UserError, match="has no scores of test"):
         elsewhere.read([source], _OURS)
+    metrics_file = source / "evaluation0" / "metrics.json"
+    whole = files.read_json(metrics_file)
+    damages: list[dict[str, Any]] = [
+        {"balanced_accuracy": None}, {"slices": {"light": 3}}, {"bootstrap": "many"}, {"as_trained": {}},
+    ]  # fmt: skip
+    for damage in damages:
+        lacking = {key: value for key, value in (whole["all"] | damage).items() if value is not None}
+        files.write_json(metrics_file, whole | {"all": lacking})
+        files.write_json(source / runs.ACROSS, {"evaluations": [listed["evaluations"][0]]})
+        with pytest.raises(UserError, match=r"evaluation0/metrics.json: damaged, its scores of all lack figures"):
+            elsewhere.read([source], _OURS)
     shutil.rmtree(source / "evaluation0")
     with pytest.raises(UserError, match=r"metrics.json: no such file"):
         elsewhere.read([source], _OURS)
